@@ -1,0 +1,28 @@
+"""The networks, by the names that configurations and checkpoints use.
+
+A checkpoint names its network as a key of `NETWORKS` and never as an import path, so that opening one
+cannot run a stranger's code. A new network is a module beside this one and a line below.
+"""
+
+import torch
+from torch import nn
+
+from mobilenet_lab.errors import InputError
+from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
+
+NETWORKS: dict[str, type[nn.Module]] = {"mobilenet_v2": MobileNetV2}
+
+
+def build_network(name: str, **arguments: object) -> nn.Module:
+    """Build the network of that name, channels last in memory; the arguments are those of its class.
+
+    Raises:
+        InputError: no network has that name, or it takes no such argument.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"model.network={name}: must be one of {', '.join(NETWORKS)}")
+    try:
+        network = NETWORKS[name](**arguments)
+    except TypeError as error:
+        raise InputError(f"model.network={name}: {error}") from error
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
