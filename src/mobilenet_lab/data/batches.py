@@ -1,0 +1,155 @@
+"""A data set's parts as loaders of whole batches, without Lightning.
+
+A batch is the unit of reading: the sampler asks for a batch, the pictures answer with one read.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypedDict
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mobilenet_lab.data.order import BatchRequest, BatchSampler, Permutation, Split
+from mobilenet_lab.errors import InputError
+
+
+class Batch(TypedDict):
+    """A batch as read.
+
+    `images` uint8, shape (N, C, H, W); `labels` int64, shape (N,); `seed` for its augmentation.
+    """
+
+    images: Tensor
+    labels: Tensor
+    seed: int
+
+
+class Pictures(Protocol):
+    """Labelled pictures that are read a batch at a time."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Pictures, uint8, shape (n, C, H, W), and labels, int64, shape (n,)."""
+        ...
+
+
+class Source(Protocol):
+    """A data set. To add one, write a class with these members and name it in conf/data."""
+
+    @property
+    def name(self) -> str:
+        """The choice of the `data` group."""
+        ...
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes' names, by label."""
+        ...
+
+    @property
+    def picture_size(self) -> int:
+        """Pixels of a picture's longer side, as read."""
+        ...
+
+    @property
+    def digits(self) -> bool:
+        """Whether the pictures are digits in MNIST's form."""
+        ...
+
+    def prepare(self) -> None:
+        """Fetch what is missing."""
+        ...
+
+    def open(self, part: str) -> Pictures:
+        """The pictures of "train" or "test"."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """The pictures of a split."""
+
+    pictures: Pictures
+    split: Split
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+
+def split_parts(
+    source: Source,
+    val_split: float,
+    test_split: float | None,
+    split_seed: int,
+    train_size: int | None = None,
+) -> dict[str, Part]:
+    """Divide a source into the parts "train", "val" and "test".
+
+    Args:
+        source: The data set.
+        val_split: Share of the training pictures that is held out: a fraction below 1, or a count.
+        test_split: Likewise for a test part; None takes the source's own test pictures.
+        split_seed: Which pictures are held out.
+        train_size: Keep only so many training pictures.
+
+    Raises:
+        InputError: nothing would be left to train on.
+    """
+    pictures = source.open("train")
+    total = len(pictures)
+    permutation = Permutation(total, (split_seed,))
+    num_test = 0 if test_split is None else _count(test_split, total)
+    num_val = _count(val_split, total)
+    num_train = total - num_val - num_test
+    if num_train < 1:
+        raise InputError(
+            f"data.val_split={val_split}, data.test_split={test_split}: "
+            f"leave nothing to train on of {total:,} pictures"
+        )
+    parts = {
+        "val": Part(pictures, Split(0, num_val, permutation)),
+        "train": Part(
+            pictures,
+            Split(num_val + num_test, min(num_train, train_size or num_train), permutation),
+        ),
+    }
+    if test_split is None:
+        test = source.open("test")
+        parts["test"] = Part(test, Split(0, len(test)))
+    else:
+        parts["test"] = Part(pictures, Split(num_val, num_test, permutation))
+    return parts
+
+
+class BatchDataset(Dataset[Batch]):
+    """Answers a request for a batch with the batch."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+
+    def __getitem__(self, request: BatchRequest) -> Batch:
+        images, labels = self.part.pictures.read(self.part.split(request.positions))
+        return {"images": images, "labels": labels, "seed": request.seed}
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+
+def batch_loader(
+    part: Part, sampler: BatchSampler, num_workers: int = 0, pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """A loader that yields the sampler's batches; with workers, each decodes whole batches."""
+    return DataLoader(
+        BatchDataset(part),
+        batch_size=None,
+        sampler=sampler,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+    )
+
+
+def _count(share: float, total: int) -> int:
+    return round(share * total) if share < 1 else int(share)

@@ -1,0 +1,125 @@
+"""The LightningDataModule: parts of a data set as batches, prepared on the device that trains."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader
+
+from mobilenet_lab.data.batches import Batch, Part, Source, batch_loader, split_parts
+from mobilenet_lab.data.order import BatchSampler
+from mobilenet_lab.data.preprocessing import Preprocessing
+
+
+class ImageDataModule(LightningDataModule):
+    """Reads labelled pictures batch by batch, and prepares whole batches after their transfer.
+
+    Args:
+        source: Opens the data set below a folder.
+        root: That folder.
+        augmentation: Changes training pictures, with a `generator` of randomness; see `data.augmentation`.
+        channels, image_size, resize, mean, std: See `data.preprocessing.Preprocessing`.
+        batch_size: Training pictures in a batch of one device.
+        eval_batch_size: Likewise for validation and test.
+        val_split, test_split, split_seed, train_size: See `data.batches.split_parts`.
+        num_workers: Processes that read ahead; 0 reads in the training process.
+        seed: Together with the epoch it determines order and augmentation.
+    """
+
+    def __init__(
+        self,
+        source: Callable[..., Source],
+        root: str,
+        augmentation: Callable[..., Tensor],
+        channels: int,
+        image_size: int,
+        resize: str,
+        mean: float | Sequence[float],
+        std: float | Sequence[float],
+        batch_size: int,
+        eval_batch_size: int,
+        val_split: float,
+        test_split: float | None,
+        split_seed: int,
+        train_size: int | None,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.source = source(root=root)
+        self.augmentation = augmentation
+        self.preprocessing = Preprocessing(image_size, channels, mean, std, resize)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self._split = partial(
+            split_parts,
+            val_split=val_split,
+            test_split=test_split,
+            split_seed=split_seed,
+            train_size=train_size,
+        )
+        self.parts: dict[str, Part] = {}
+
+    def prepare_data(self) -> None:
+        """Fetch the data set where it is missing."""
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the files and divide them into parts."""
+        if not self.parts:
+            self.parts = self._split(self.source)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the current epoch's order; after a resume, from where the epoch stopped."""
+        loader = self._loader("train", self.batch_size, shuffle=True)
+        if self.trainer is not None:
+            assert isinstance(loader.sampler, BatchSampler)
+            loader.sampler.set_epoch(self.trainer.current_epoch)
+            loader.sampler.start_at(self._batches_done(len(loader)))
+        return loader
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Each held-out picture once; no loader where none is held out."""
+        return self._loader("val", self.eval_batch_size) if len(self.parts["val"]) else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Each test picture once."""
+        return self._loader("test", self.eval_batch_size)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Turn bytes into what the network sees, on the device.
+
+        Returns:
+            Pictures, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,).
+        """
+        images = batch["images"]
+        augment = None
+        if self.trainer is not None and self.trainer.training:
+            generator = Generator(images.device)
+            generator.manual_seed(batch["seed"])
+            augment = partial(self.augmentation, generator=generator)
+        return self.preprocessing(images, augment), batch["labels"]
+
+    def _loader(self, name: str, batch_size: int, shuffle: bool = False) -> DataLoader[Batch]:
+        trainer = self.trainer
+        sampler = BatchSampler(
+            len(self.parts[name]),
+            batch_size,
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        pin_memory = torch.cuda.is_available()
+        return batch_loader(self.parts[name], sampler, self.num_workers, pin_memory)
+
+    def _batches_done(self, num_batches: int) -> int:
+        """Batches of the epoch that an interrupted run has seen already."""
+        assert self.trainer is not None
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        return done if done < num_batches else 0

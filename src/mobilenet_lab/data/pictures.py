@@ -1,0 +1,81 @@
+"""Decode one picture file: any size, any mode, any rotation, to grey or RGB bytes.
+
+Training on a folder and prediction use the same functions, so both see the same pixels.
+"""
+
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mobilenet_lab.errors import InputError
+
+MODES = {1: "L", 3: "RGB"}
+FITS = ("crop", "pad", "stretch")
+SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L")
+
+
+def open_picture(file: Path | IO[bytes], name: str | None = None) -> Image.Image:
+    """Decode a picture and turn it upright, as grey ("L") or colour ("RGB").
+
+    16-bit pixels are scaled to 8 bits. Transparent parts show white, or black where what is
+    visible is mostly bright.
+
+    Args:
+        file: A path, or an open file.
+        name: How messages call it; the path by default.
+
+    Raises:
+        InputError: it cannot be read, or is no picture.
+    """
+    try:
+        with Image.open(file) as picture:
+            picture.load()
+            upright = ImageOps.exif_transpose(picture)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow's decoders raise SyntaxError and ValueError, too, for damaged files.
+        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else error
+        raise InputError(f"{name or file}: {reason}") from error
+    if upright.mode in SIXTEEN_BIT_MODES:
+        values = np.asarray(upright).astype(np.int64)
+        return Image.fromarray((values // 257 if values.max() > 255 else values).astype(np.uint8))
+    if upright.mode == "F":
+        return Image.fromarray(np.asarray(upright).clip(0, 255).astype(np.uint8))
+    if upright.has_transparency_data:
+        return _on_background(upright.convert("RGBA"))
+    return upright.convert("L" if upright.mode in ("1", "L") else "RGB")
+
+
+def fit_picture(picture: Image.Image, size: int, channels: int, fit: str) -> np.ndarray:
+    """Bring a picture to a square of bytes.
+
+    Args:
+        picture: Of any size and mode.
+        size: Pixels of the square's side.
+        channels: 1 for grey (ITU-R 601 luma), 3 for RGB.
+        fit: "crop" fills the square and cuts off what is left, "pad" shows all of it on black,
+            "stretch" ignores the proportions.
+
+    Returns:
+        uint8, shape (channels, size, size).
+    """
+    picture = picture.convert(MODES[channels])
+    if picture.size != (size, size):
+        if fit == "crop":
+            picture = ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
+        elif fit == "pad":
+            picture = ImageOps.pad(picture, (size, size), Image.Resampling.BILINEAR)
+        elif fit == "stretch":
+            picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+        else:
+            raise InputError(f"fit={fit}: must be one of {', '.join(FITS)}")
+    return np.array(picture).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _on_background(picture: Image.Image) -> Image.Image:
+    grey, alpha = np.asarray(picture.convert("RGB").convert("L")), np.asarray(picture.getchannel("A"))
+    visible = grey[alpha > 127]
+    is_bright = visible.size and visible.mean() > 127 and alpha.min() < 128
+    background = Image.new("RGBA", picture.size, "black" if is_bright else "white")
+    return Image.alpha_composite(background, picture).convert("RGB")

@@ -1,0 +1,93 @@
+"""From bytes as read to what the network sees: one function for training, evaluation and prediction.
+
+It works on whole batches, on whatever device they are. Its arguments are plain values that a
+checkpoint keeps.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mobilenet_lab.errors import InputError
+
+PAD_AT_MOST = 1.25  # resize="auto" pads up to this ratio of sizes, and scales beyond
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to grey
+
+
+class Preprocessing:
+    """Scale to [0, 1], convert channels, fit the size, normalise.
+
+    Args:
+        image_size: Pixels of the square that the network sees.
+        channels: 1 or 3. Grey pictures are repeated for 3; colours become luma for 1.
+        mean: Of pixels in [0, 1]; one number, or one a channel.
+        std: Likewise.
+        resize: "pad" puts black around smaller pictures, "scale" interpolates, "auto" pads up to
+            1.25 times the picture's size and scales beyond.
+
+    Raises:
+        InputError: an argument is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        mean: float | Sequence[float],
+        std: float | Sequence[float],
+        resize: str = "auto",
+    ) -> None:
+        if resize not in ("auto", "pad", "scale"):
+            raise InputError(f"resize={resize}: must be auto, pad or scale")
+        if channels not in (1, 3):
+            raise InputError(f"channels={channels}: must be 1 or 3")
+        self.image_size = image_size
+        self.channels = channels
+        self.mean = mean
+        self.std = std
+        self.resize = resize
+
+    def __call__(self, images: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Prepare a batch.
+
+        Args:
+            images: uint8, shape (N, 1 or 3, H, W).
+            augment: Changes the pictures once they are floats in [0, 1] of the final size.
+
+        Returns:
+            float32, shape (N, channels, image_size, image_size), channels last in memory.
+        """
+        pixels = images.float().div_(255)
+        if images.shape[1] == 3 and self.channels == 1:
+            pixels = (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        pixels = self._fit(pixels)
+        if augment is not None:
+            pixels = augment(pixels)
+        pixels = (pixels - self._per_channel(self.mean, pixels)) / self._per_channel(self.std, pixels)
+        return pixels.expand(-1, self.channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+    def arguments(self) -> dict[str, object]:
+        """What builds the same preprocessing again, as plain values."""
+        return dict(vars(self))
+
+    def _fit(self, pixels: Tensor) -> Tensor:
+        height, width = pixels.shape[2:]
+        size = self.image_size
+        if (height, width) == (size, size):
+            return pixels
+        longer = max(height, width)
+        pads = self.resize == "pad" or (self.resize == "auto" and longer <= size <= PAD_AT_MOST * longer)
+        if not pads:
+            shrinks = size < longer
+            return F.interpolate(
+                pixels, (size, size), mode="bilinear", align_corners=False, antialias=shrinks
+            )
+        if longer > size:
+            raise InputError(f"data.image_size={size}: pictures of {longer} pixels cannot be padded to it")
+        top, left = (size - height) // 2, (size - width) // 2
+        return F.pad(pixels, (left, size - width - left, top, size - height - top))
+
+    def _per_channel(self, value: float | Sequence[float], pixels: Tensor) -> float | Tensor:
+        return value if isinstance(value, float | int) else pixels.new_tensor(value).view(1, -1, 1, 1)
