@@ -1,0 +1,76 @@
+"""Progress for whoever watches: a bar on a terminal, now and then a line in a log."""
+
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
+
+
+def progress_bar(refresh_rate: int, interval_s: float) -> ProgressBar:
+    """A bar where standard output is a terminal, else plain lines.
+
+    Args:
+        refresh_rate: Steps between updates of the bar.
+        interval_s: Seconds between lines.
+    """
+    if sys.stdout.isatty():
+        return TQDMProgressBar(refresh_rate=refresh_rate, leave=True)
+    return PlainProgress(interval_s)
+
+
+class PlainProgress(ProgressBar):
+    """Prints a line every few seconds, and one after every validation."""
+
+    def __init__(self, interval_s: float) -> None:
+        super().__init__()
+        self.interval_s = interval_s
+        self._enabled = True
+        self._line_at = self._began_at = 0.0
+        self._first_batch = 0
+
+    def disable(self) -> None:
+        """Stay silent, as on every rank but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Print again."""
+        self._enabled = True
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock; the metrics of the epoch before are complete only now."""
+        self._print_epoch(trainer, trainer.current_epoch)
+        self._line_at = self._began_at = time.perf_counter()
+        self._first_batch = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the last epoch's accuracies."""
+        self._print_epoch(trainer, trainer.current_epoch)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Print a line when the last one is old enough."""
+        now = time.perf_counter()
+        if not self._enabled or now - self._line_at < self.interval_s:
+            return
+        self._line_at = now
+        total, done = int(self.total_train_batches), batch_idx + 1
+        steps_per_s = max(1, done - self._first_batch) / (now - self._began_at)
+        print(
+            f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, step {done:,} of {total:,}: "
+            f"loss {float(outputs['loss']):.3f}, {steps_per_s:.1f} steps/s, "
+            f"{(total - done) / steps_per_s:.0f} s left in this epoch",
+            flush=True,
+        )
+
+    def _print_epoch(self, trainer: Trainer, epoch: int) -> None:
+        metrics = trainer.callback_metrics
+        parts = [
+            f"{stage} accuracy {float(metrics[key]):.4f}, loss {float(metrics[f'{stage}/loss']):.4f}"
+            for stage in ("train", "val")
+            if (key := f"{stage}/accuracy") in metrics
+        ]
+        if self._enabled and parts:
+            print(f"epoch {epoch} of {trainer.max_epochs}: {'; '.join(parts)}", flush=True)

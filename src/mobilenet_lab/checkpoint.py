@@ -1,0 +1,91 @@
+"""Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mobilenet_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OUTPUTS = Path("outputs")
+LATEST = OUTPUTS / "latest"
+REQUIRED_KEYS = ("state_dict", "hyper_parameters", "epoch", "global_step")
+
+
+def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path:
+    """The checkpoint file that a user means.
+
+    Args:
+        where: A checkpoint file, a run folder, or `latest`.
+        key: The setting's name, for messages.
+        prefer: Which file of a run folder: "best" to use, "last" to go on.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists those there are.
+    """
+    path = LATEST if where == "latest" else Path(where)
+    if path.is_file():
+        return path
+    other = "last" if prefer == "best" else "best"
+    for name in (prefer, other):
+        for candidate in (path / "checkpoints" / f"{name}.ckpt", path / f"{name}.ckpt"):
+            if candidate.is_file():
+                return candidate
+    raise FileNotFoundError(f"{key}={where}: no checkpoint there; {_runs_there_are()}")
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of this project.
+
+    Raises:
+        InputError: it is damaged, holds anything but plain values and tensors, or is another program's.
+    """
+    import torch
+
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise InputError(f"{path}: cannot be opened as a checkpoint: {reason}") from error
+    missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        raise InputError(f"{path}: not a checkpoint of this project, it lacks {', '.join(missing)}")
+    return checkpoint
+
+
+def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
+    """Build the checkpoint's network with its weights, ready to predict.
+
+    Raises:
+        InputError: the weights do not fit the network that the checkpoint describes.
+    """
+    from mobilenet_lab.models import build_network
+
+    hparams = dict(checkpoint["hyper_parameters"])
+    try:
+        name, classes = hparams.pop("network"), hparams.pop("classes")
+        preprocessing = hparams.pop("preprocessing")
+        for key in ("data", "label_smoothing"):
+            hparams.pop(key)
+        network = build_network(
+            name, in_channels=preprocessing["channels"], num_classes=len(classes), **hparams
+        )
+        prefix = "network."
+        weights = {
+            key.removeprefix(prefix): value
+            for key, value in checkpoint["state_dict"].items()
+            if key.startswith(prefix)
+        }
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise InputError(f"{path}: the weights do not fit the network it describes: {reason}") from error
+    return network.eval()
+
+
+def _runs_there_are() -> str:
+    found = sorted(OUTPUTS.glob("*/*/checkpoints"), key=lambda folder: folder.stat().st_mtime)
+    runs = [str(folder.parent) for folder in reversed(found)]
+    return f"the newest runs are {', '.join(runs[:3])}" if runs else "train one first: python train.py"

@@ -1,0 +1,134 @@
+"""The LightningModule: a network with its loss, its metrics and its optimizer."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mobilenet_lab.metrics import ClassificationSums
+from mobilenet_lab.models import build_network
+
+
+class ImageClassifier(LightningModule):
+    """Trains a network of `models.NETWORKS` to name what a picture shows.
+
+    Everything that a checkpoint needs to be used without this class is in `hparams`, as plain values.
+
+    Args:
+        network: Name of the network.
+        classes: Names of the classes, by label.
+        preprocessing: Arguments of `data.preprocessing.Preprocessing`, for whoever uses the checkpoint.
+        data: What the pictures are, likewise: the data set's name, their size as read, and so on.
+        label_smoothing: Share of the target that is spread over all classes (Szegedy et al. 2015,
+            arXiv:1512.00567), in training only.
+        optimizer: Makes the optimizer of parameter groups; None for a module that is not trained.
+        scheduler: Makes the schedule of an optimizer and `total_steps`; see `schedulers`.
+        network_arguments: The network's own.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        classes: Sequence[str],
+        preprocessing: dict[str, Any],
+        data: dict[str, Any],
+        label_smoothing: float = 0.0,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: Callable[..., dict[str, Any]] | None = None,
+        **network_arguments: Any,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["optimizer", "scheduler"])
+        self.network = build_network(
+            network,
+            in_channels=preprocessing["channels"],
+            num_classes=len(classes),
+            **network_arguments,
+        )
+        self.label_smoothing = label_smoothing
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+        self.train_sums = ClassificationSums(len(classes))
+        self.val_sums = ClassificationSums(len(classes))
+        self.test_sums = ClassificationSums(len(classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, shape (N, num_classes), of prepared pictures, shape (N, C, H, W)."""
+        return self.network(images)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The loss of one batch, with label smoothing."""
+        images, labels = batch
+        logits = self(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        self.train_sums.update(loss.detach(), logits.detach(), labels)
+        # Reading a value waits for the device, and Lightning's `log` costs 0.3 ms: not in every step.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
+            self._log_step(loss.detach(), accuracy)
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's sums."""
+        self.train_sums.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's exact loss and accuracy."""
+        self._log_epoch("train", self.train_sums)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Add a batch to the sums."""
+        self._evaluation_step(batch, self.val_sums)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log exact loss and accuracy."""
+        self._log_epoch("val", self.val_sums)
+        self.val_sums.reset()
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Add a batch to the sums."""
+        self._evaluation_step(batch, self.test_sums)
+
+    def on_test_epoch_start(self) -> None:
+        """Begin the sums; they stay readable after the test."""
+        self.test_sums.reset()
+
+    def on_test_epoch_end(self) -> None:
+        """Log exact loss and accuracy."""
+        self._log_epoch("test", self.test_sums)
+
+    def configure_optimizers(self) -> Any:
+        """Weight decay for weights of convolutions and linear layers only, then the schedule.
+
+        BatchNorm and biases are left out, since decay there only changes the effective learning rate
+        (Goyal et al. 2017, arXiv:1706.02677, section 5.3).
+        """
+        if self._optimizer is None or self._scheduler is None:
+            raise ValueError("this module was built without an optimizer and a scheduler")
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = self._optimizer(groups)
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, total_steps=total_steps)}
+
+    def _evaluation_step(self, batch: tuple[Tensor, Tensor], sums: ClassificationSums) -> None:
+        images, labels = batch
+        logits = self(images)
+        sums.update(F.cross_entropy(logits, labels), logits, labels)
+
+    def _log_epoch(self, stage: str, sums: ClassificationSums) -> None:
+        values = sums.compute()
+        self.log(f"{stage}/loss", values["loss"])
+        self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=True)
+
+    def _log_step(self, loss: Tensor, accuracy: Tensor) -> None:
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        values = {"step/loss": float(loss), "step/accuracy": float(accuracy), "step/learning_rate": rate}
+        for logger in self.loggers:
+            logger.log_metrics(values, step=self.global_step)

@@ -1,0 +1,170 @@
+"""What the scripts share: paths without quoting, errors as one line, sweeps as processes of their own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from mobilenet_lab.configuration import compose_choices, suggest
+from mobilenet_lab.errors import InputError
+
+PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
+QUOTES = ("'", '"')
+USER_ERRORS = (InputError, FileNotFoundError, PermissionError)
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[], None]) -> None:
+    """Start a script's Hydra main, with errors that a user can mend as one line.
+
+    Exits with 2 after such an error and with 130 after an interrupt.
+    """
+    sys.argv[1:] = quote_paths(sys.argv[1:])
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hands us the errors that Hydra would print itself
+    with one_line_errors():
+        main()
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Print a user's error as one line on standard error and exit; let our own bugs through."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _exit("interrupted", EXIT_INTERRUPTED)
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, USER_ERRORS):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        _exit(f"error: {cause}", EXIT_WRONG_INPUT)
+    except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
+        _exit(f"error: {_explain(error)}", EXIT_WRONG_INPUT)
+
+
+def run_as_sweep_job(script: Path) -> bool:
+    """In a sweep, run this job as a process of its own and wait for it.
+
+    Each job then starts from a clean process, and the ranks that it may start see its arguments alone.
+
+    Returns:
+        False outside a sweep, where the caller has to do the work.
+
+    Raises:
+        InputError: the job failed.
+    """
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return False
+    folder = Path(hydra.sweep.dir) / hydra.sweep.subdir
+    overrides = [override for override in hydra.overrides.task if not override.startswith("output_dir=")]
+    print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
+    command = [sys.executable, str(script), *overrides, *quote_paths([f"output_dir={folder}"])]
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise InputError(f"job {hydra.job.num} ended with exit code {code}")
+    from mobilenet_lab.sweep import write_table
+
+    print(f"table     {write_table(Path(hydra.sweep.dir))}", flush=True)
+    return True
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote the values of path keys, so that Hydra takes `=`, commas, spaces and brackets as they are.
+
+    Left alone: values already quoted, interpolations, and lists of a sweep. A value in square brackets is a
+    list whose members are quoted, unless a file has just that name.
+    """
+    is_sweep = any(argument in ("-m", "--multirun") for argument in arguments)
+    return [_quote_path(argument, is_sweep) for argument in arguments]
+
+
+def _quote_path(argument: str, is_sweep: bool) -> str:
+    key, equals, value = argument.partition("=")
+    if key.lstrip("+") not in PATH_KEYS or not equals or not value:
+        return argument
+    if value.startswith(QUOTES) or "${" in value or value == "null" or (is_sweep and "," in value):
+        return argument
+    if value[0] == "[" and value[-1] == "]" and not Path(value).exists():
+        members = [member.strip() for member in value[1:-1].split(",")]
+        quoted = [m if m.startswith(QUOTES) else _quote(m) for m in members if m]
+        return f"{key}=[{','.join(quoted)}]"
+    return f"{key}={_quote(value)}"
+
+
+def _quote(value: str) -> str:
+    # In Hydra's grammar a backslash is special only before a quote, or at the end.
+    escaped = re.sub(r"(\\*)(')", r"\1\1\\\2", value)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f"'{escaped}'"
+
+
+def _explain(error: BaseException) -> str:
+    """One line about what was wrong on the command line, with the nearest right word."""
+    message = str(error)
+    if isinstance(error, USER_ERRORS):
+        return message
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _explain_missing_choice(error)
+    cause = error.__cause__ if error.__cause__ is not None else error
+    key = re.search(r"full_key: (\S+)", f"{message}\n{cause}")
+    if key and ("not in struct" in message or "not in struct" in str(cause)):
+        return f"{key[1]}: no such key; {_suggest_key(key[1])}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read {error.override!r} as key=value; quote a value with odd characters: \"key='...'\""
+        )
+    group = re.search(r"Could not override '([^']+)'.*No match in the defaults list", message, re.DOTALL)
+    if group:
+        return f"{group[1]}: no such group or key; {_suggest_key(group[1])}"
+    return " ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def _explain_missing_choice(error: MissingConfigException) -> str:
+    import difflib
+
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    options = sorted(error.options or [])
+    near = difflib.get_close_matches(choice, options, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    if not options:
+        return " ".join(str(error).split())
+    return f"{group}={choice}: must be one of {', '.join(options)}{hint}"
+
+
+def _suggest_key(key: str) -> str:
+    """The nearest key of what the command line's groups compose to."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    script = Path(sys.argv[0]).resolve()
+    conf = script.parent / "conf"
+    GlobalHydra.instance().clear()
+    groups = {folder.name for folder in conf.iterdir() if folder.is_dir()}
+    chosen = (argument.partition("=") for argument in sys.argv[1:])
+    choices = {key.lstrip("+"): choice for key, _, choice in chosen if key.lstrip("+") in groups}
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            return suggest(key, compose_choices(script.stem, choices))
+    except HydraException:
+        return "see --help"
+
+
+def _exit(message: str, code: int) -> None:
+    print(message, file=sys.stderr, flush=True)
+    raise SystemExit(code)

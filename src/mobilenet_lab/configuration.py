@@ -1,0 +1,314 @@
+"""Check a composed configuration before anything heavy is imported.
+
+The known keys are those of the YAML files themselves: a configuration is compared with what its groups'
+choices compose to alone. Types follow the defaults there; `RULES` adds ranges, and choices of words.
+"""
+
+import difflib
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mobilenet_lab.errors import InputError
+
+# Groups whose files change other groups: their keys must be known already.
+OVERLAYS = ("experiment", "debug")
+# Groups of named objects: a new object may be added on the command line.
+OPEN_GROUPS = ("callbacks", "logger")
+MISSING = "???"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which values a key takes.
+
+    Args:
+        description: Completes "must be ...".
+        accepts: Whether a value that is not null is one of them.
+        optional: Whether null is, too.
+    """
+
+    description: str
+    accepts: Callable[[Any], bool]
+    optional: bool = False
+
+
+def whole(low: int, high: int | None = None, optional: bool = False) -> Rule:
+    """A whole number in a closed range."""
+    ends = f"from {low:,} to {high:,}" if high is not None else f"of at least {low:,}"
+    return Rule(
+        f"a whole number {ends}",
+        lambda value: _is_whole(value) and value >= low and (high is None or value <= high),
+        optional,
+    )
+
+
+def number(low: float, high: float = float("inf"), optional: bool = False, below: bool = False) -> Rule:
+    """A number in a closed range; with `below`, the upper end left out."""
+    ends = f"of at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+    return Rule(
+        f"a number {ends}{', less than that' if below else ''}",
+        lambda value: _is_number(value) and low <= value and (value < high if below else value <= high),
+        optional,
+    )
+
+
+def share(optional: bool = False) -> Rule:
+    """A fraction in [0, 1] or a count: how Lightning limits batches and how pictures are held out."""
+    return Rule(
+        "a fraction from 0 to 1 or a whole count",
+        lambda value: _is_number(value) and (0 <= value <= 1 or (value > 1 and value == int(value))),
+        optional,
+    )
+
+
+def one_of(*words: Any, optional: bool = False) -> Rule:
+    """One of some words."""
+    return Rule(f"one of {', '.join(map(str, words))}", lambda value: value in words, optional)
+
+
+def list_of(rule: Rule, length: int, what: str) -> Rule:
+    """A list of so many values."""
+    return Rule(
+        f"a list of {length} {what}",
+        lambda value: (
+            isinstance(value, Sequence)
+            and not isinstance(value, str)
+            and len(value) == length
+            and all(map(rule.accepts, value))
+        ),
+    )
+
+
+def either(*rules: Rule, optional: bool = False) -> Rule:
+    """Any of several rules."""
+    return Rule(
+        " or ".join(rule.description for rule in rules),
+        lambda value: any(rule.accepts(value) for rule in rules),
+        optional,
+    )
+
+
+positive = Rule("a number above 0", lambda value: _is_number(value) and value > 0)
+text = Rule("text", lambda value: isinstance(value, str))
+text_or_null = Rule("text", lambda value: isinstance(value, str), optional=True)
+numbers_list = Rule(
+    "a list of numbers",
+    lambda value: isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_number, value)),
+)
+
+RULES: dict[str, Rule] = {
+    "seed": whole(0, 2**32 - 1),
+    "output_dir": text,
+    "resume": text_or_null,
+    "ckpt": text,
+    "image": either(
+        Rule("a path", lambda value: isinstance(value, str) and bool(value)),
+        Rule("a list of paths", lambda value: isinstance(value, Sequence) and len(value) > 0),
+    ),
+    "preprocess": one_of("auto", "none"),
+    "accelerator": one_of("cpu", "gpu", "auto"),
+    "batch_size": whole(1),
+    "split": one_of("test", "val", "train"),
+    "model.filters": whole(1, 1024),
+    "model.stem_stride": whole(1, 8, optional=True),
+    "model.strides": list_of(whole(1, 8), 7, "whole numbers from 1 to 8"),
+    "model.round_to": whole(1, 1024),
+    "model.dropout": number(0, 1, below=True),
+    "model.norm_momentum": number(0, 1),
+    "model.label_smoothing": number(0, 1, below=True),
+    "data.root": Rule("a folder, data.root=...", lambda value: isinstance(value, str)),
+    "data.channels": one_of(1, 3),
+    "data.image_size": whole(8, 4096),
+    "data.resize": one_of("auto", "pad", "scale"),
+    "data.mean": either(number(0, 1), numbers_list),
+    "data.std": either(positive, numbers_list),
+    "data.batch_size": whole(2),
+    "data.eval_batch_size": whole(1),
+    "data.val_split": share(),
+    "data.test_split": share(optional=True),
+    "data.split_seed": whole(0, 2**32 - 1),
+    "data.train_size": whole(1, optional=True),
+    "data.num_workers": whole(0, 256),
+    "data.source.fit": one_of("crop", "pad", "stretch"),
+    "augmentation.pixels": whole(0),
+    "augmentation.degrees": number(0, 180),
+    "augmentation.translate": number(0, 1),
+    "augmentation.scale": list_of(positive, 2, "numbers above 0"),
+    "optimizer.lr": positive,
+    "optimizer.momentum": number(0, 1, below=True),
+    "optimizer.dampening": number(0, 1),
+    "optimizer.weight_decay": number(0),
+    "optimizer.betas": list_of(number(0, 1, below=True), 2, "numbers from 0 to 1, less than 1"),
+    "optimizer.eps": positive,
+    "optimizer.alpha": number(0, 1),
+    "scheduler.warmup_fraction": number(0, 1),
+    "scheduler.warmup_steps": whole(0),
+    "scheduler.start_factor": number(0, 1),
+    "scheduler.end_factor": number(0, 1),
+    "scheduler.factor": number(0, 1, below=True),
+    "scheduler.patience": whole(0),
+    "scheduler.min_lr": number(0),
+    "trainer.accelerator": one_of("cpu", "gpu", "cuda", "mps", "auto"),
+    "trainer.devices": either(whole(1), one_of("auto"), numbers_list),
+    "trainer.num_nodes": whole(1),
+    "trainer.precision": one_of(
+        "32-true", "32", 32, "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"
+    ),
+    "trainer.max_epochs": whole(1),
+    "trainer.max_steps": either(whole(1), one_of(-1)),
+    "trainer.max_time": text_or_null,
+    "trainer.limit_train_batches": share(),
+    "trainer.limit_val_batches": share(),
+    "trainer.limit_test_batches": share(),
+    "trainer.check_val_every_n_epoch": whole(1),
+    "trainer.val_check_interval": share(),
+    "trainer.num_sanity_val_steps": whole(-1),
+    "trainer.accumulate_grad_batches": whole(1),
+    "trainer.gradient_clip_val": number(0, optional=True),
+    "trainer.gradient_clip_algorithm": one_of("norm", "value"),
+    "trainer.profiler": one_of("simple", "advanced", "pytorch", optional=True),
+    "trainer.log_every_n_steps": whole(1),
+    "callbacks.checkpoint.every_n_train_steps": whole(1, optional=True),
+    "callbacks.progress.refresh_rate": whole(1),
+    "callbacks.progress.interval_s": number(0),
+}
+# The same key means different things to the scripts.
+FORMATS = {"predict": one_of("text", "json", "csv"), "evaluate": one_of("text", "json")}
+
+
+def check(cfg: DictConfig) -> None:
+    """Check the configuration that Hydra has composed for a script.
+
+    Raises:
+        InputError: a key is unknown or missing, or a value has the wrong type or is out of range; the message
+            names the key, what it may be, and the nearest key that there is.
+    """
+    hydra = HydraConfig.get()
+    rules = dict(RULES)
+    if hydra.job.config_name in FORMATS:
+        rules["format"] = FORMATS[hydra.job.config_name]
+    try:
+        values: Any = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(" ".join(str(error).split("\n")[:1])) from error
+    choices = {
+        group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")
+    }
+    known = None
+    if choices or hydra.job.config_name != "config":  # else a resolved one, checked when it was composed
+        known = compose_choices(str(hydra.job.config_name), choices)
+        _check_keys(values, known)
+    _check_values(values, known, rules)
+
+
+def compose_choices(config_name: str, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """What a script's groups compose to by themselves, overlays and single overrides left out."""
+    assert GlobalHydra.instance().is_initialized()
+    overrides = [
+        f"{group}={choice}"
+        for group, choice in choices.items()
+        if group not in OVERLAYS and choice is not None
+    ]
+    known: Any = OmegaConf.to_container(compose(config_name, overrides=overrides))
+    return known
+
+
+def suggest(key: str, known: Mapping[str, Any]) -> str:
+    """A sentence that names the key nearest to a wrong one, or the keys beside it."""
+    parent, _, name = key.rpartition(".")
+    by_name: dict[str, list[str]] = {}
+    for known_key in _keys(known):
+        by_name.setdefault(known_key.rpartition(".")[2], []).append(known_key)
+    siblings = [n for n, keys in by_name.items() if any(k.rpartition(".")[0] == parent for k in keys)]
+    if nearest := difflib.get_close_matches(name, siblings, n=1):
+        return f"did you mean {parent + '.' if parent else ''}{nearest[0]}?"
+    if name in by_name:
+        return f"did you mean {' or '.join(by_name[name])}?"
+    names = ", ".join(n for n in siblings if not n.endswith("_"))
+    return f"{parent or 'the configuration'} has {names}" if names else "see --help"
+
+
+def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    known_keys = set(_keys(known))
+    for key in _keys(values):
+        group, *rest = key.split(".")
+        added = f"{group}.{rest[0]}" if rest else ""
+        if key in known_keys or (group in OPEN_GROUPS and added and added not in known_keys):
+            continue
+        raise InputError(f"{key}: no such key; {suggest(key, known)}")
+    for group in OPEN_GROUPS:
+        for name, value in (values.get(group) or {}).items():
+            if not isinstance(value, Mapping) or "_target_" not in value:
+                raise InputError(f"{group}.{name}: needs a class, {group}.{name}._target_=...")
+    present = set(_keys(values))
+    for key in known_keys - present:
+        if key.split(".")[0] not in OPEN_GROUPS:
+            raise InputError(f"{key}: the key is missing; it has a default, so do not delete it")
+
+
+def _check_values(
+    values: Mapping[str, Any], known: Mapping[str, Any] | None, rules: Mapping[str, Rule]
+) -> None:
+    for key in _keys(values):
+        value = _value_of(values, key)
+        if isinstance(value, str) and value == MISSING:
+            raise InputError(f"{key}: a value is needed, {key}=...")
+        rule = rules.get(key) or _rule_of_default(_value_of(known or {}, key))
+        if rule is None or (value is None and rule.optional) or (value is not None and rule.accepts(value)):
+            continue
+        null = " or null" if rule.optional else ""
+        shown = "null" if value is None else value
+        near = difflib.get_close_matches(
+            str(value), rule.description.removeprefix("one of ").split(", "), n=1
+        )
+        hint = f"; did you mean {near[0]}?" if rule.description.startswith("one of ") and near else ""
+        raise InputError(f"{key}={shown}: must be {rule.description}{null}{hint}")
+
+
+def _rule_of_default(default: Any) -> Rule | None:
+    """The type that a key without a rule has, by its default."""
+    if isinstance(default, bool):
+        return Rule("true or false", lambda value: isinstance(value, bool))
+    if _is_whole(default):
+        return Rule("a whole number", _is_whole)
+    if _is_number(default):
+        return Rule("a number", _is_number)
+    if isinstance(default, str) and default != MISSING and "${" not in default:
+        return text
+    if isinstance(default, list):
+        return Rule("a list", lambda value: isinstance(value, list))
+    return None
+
+
+def _keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted names of all keys, groups' own included."""
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        yield key
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{key}.")
+
+
+def _value_of(values: Mapping[str, Any], key: str) -> Any:
+    value: Any = values
+    for name in key.split(".") if key else []:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

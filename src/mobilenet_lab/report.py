@@ -1,0 +1,66 @@
+"""What a run leaves for people: its result as JSON, curves and a confusion matrix as pictures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+DPI = 110
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file that is whole or not there."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    scratch.write_text(json.dumps(value, indent=2) + "\n")
+    scratch.replace(path)
+
+
+def draw_curves(path: Path, epochs: Sequence[dict[str, float]]) -> None:
+    """Loss and accuracy of training and validation over the epochs, side by side, as a PNG.
+
+    Args:
+        path: Where to.
+        epochs: As `callbacks.history.History` keeps them.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for stage in ("train", "val"):
+            rows = [row for row in epochs if f"{stage}/{quantity}" in row]
+            xs, ys = [row["epoch"] for row in rows], [row[f"{stage}/{quantity}"] for row in rows]
+            axes.plot(xs, ys, marker="o", label={"train": "training", "val": "validation"}[stage])
+        axes.set(title=quantity, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=DPI)
+
+
+def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> None:
+    """The confusion matrix as a PNG; the colour is the share of a class's pictures.
+
+    Args:
+        path: Where to.
+        confusion: Counts; rows are true classes, columns predictions.
+        classes: Names of rows and columns.
+    """
+    from matplotlib.figure import Figure
+
+    shares = [[count / max(1, sum(row)) for count in row] for row in confusion]
+    side = max(4.5, 0.55 * len(classes) + 1.2)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+    axes.set_yticks(ticks, classes)
+    axes.set(xlabel="predicted", ylabel="true", title="test pictures")
+    if len(classes) <= 20:
+        for row, (counts, row_shares) in enumerate(zip(confusion, shares, strict=True)):
+            for column, (count, share) in enumerate(zip(counts, row_shares, strict=True)):
+                if count:
+                    colour = "white" if share > 0.5 else "black"
+                    axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path, dpi=DPI)

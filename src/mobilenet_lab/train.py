@@ -1,0 +1,303 @@
+"""One training run: from a checked configuration to a run folder with weights and results."""
+
+import logging
+import os
+import shlex
+import shutil
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning_utilities.core.rank_zero import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+
+from mobilenet_lab.allocator import keep_pages
+from mobilenet_lab.callbacks.history import History
+from mobilenet_lab.checkpoint import LATEST, find_checkpoint, load_checkpoint
+from mobilenet_lab.classifier import ImageClassifier
+from mobilenet_lab.complexity import count_macs, count_parameters
+from mobilenet_lab.data.datamodule import ImageDataModule
+from mobilenet_lab.devices import check_accelerator
+from mobilenet_lab.report import draw_confusion, draw_curves, write_json
+
+log = logging.getLogger(__name__)
+
+SMALL_PICTURE = 40  # pixels; below, a stem of stride 1 keeps enough of the picture
+
+
+def train(cfg: DictConfig) -> dict[str, Any]:
+    """Run a configuration that `configuration.check` has accepted.
+
+    Returns:
+        What `result.json` holds; empty on every rank but the first.
+
+    Raises:
+        InputError: the machine lacks the accelerator asked for, or data or checkpoint cannot be used.
+        FileNotFoundError: data or checkpoint are missing.
+    """
+    keep_pages()
+    _silence()
+    check_accelerator(cfg.trainer.accelerator, cfg.trainer.devices)
+    seed_everything(cfg.seed, workers=True, verbose=False)
+    torch.set_float32_matmul_precision("high")
+    resume = None
+    if cfg.resume is not None:
+        resume = find_checkpoint(cfg.resume, "resume", prefer="last")
+        load_checkpoint(resume)
+
+    datamodule: ImageDataModule = instantiate(
+        cfg.data, augmentation=instantiate(cfg.augmentation), seed=cfg.seed, _convert_="all"
+    )
+    datamodule.prepare_data()
+    datamodule.setup()
+    if cfg.model.get("stem_stride", 0) is None:
+        cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
+    model = _build_model(cfg, datamodule)
+    folder = _make_run_folder(cfg)
+    history = History()
+    trainer = _build_trainer(cfg, history, has_validation=len(datamodule.parts["val"]) > 0)
+    size = {
+        "parameters": count_parameters(model.network),
+        "macs": count_macs(model.network, cfg.data.channels, cfg.data.image_size),
+    }
+    _print_summary(cfg, datamodule, trainer, size, folder)
+    _lay_out_tensorboard(trainer)
+    command = shlex.join(["python", *sys.argv])
+    if trainer.world_size > 1:
+        # Lightning starts the other ranks with our arguments: they shall get this very configuration.
+        sys.argv[1:] = [
+            f"--config-path={folder.resolve()}",
+            "--config-name=config",
+            "hydra/job_logging=stdout",
+        ]
+
+    began = time.perf_counter()
+    trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+    fit_seconds = time.perf_counter() - began
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best, best_score = _keep_best(trainer, folder)
+    if trainer.limit_test_batches:
+        if best:
+            # Not by `ckpt_path`, which would also put the callbacks back to where they were then.
+            model.load_state_dict(load_checkpoint(best)["state_dict"])
+        trainer.test(model, datamodule, verbose=False)
+    result = {
+        **_accuracies(trainer, history, best_score),
+        "epochs": trainer.current_epoch,
+        "images_per_second": round(history.images_per_second(trainer.world_size), 1),
+        "fit_seconds": round(fit_seconds, 1),
+        **size,
+        "checkpoint": str(best) if best else None,
+        "command": command,
+    }
+    if trainer.is_global_zero:
+        _finish(cfg, trainer, model, history, result, folder)
+        return result
+    return {}
+
+
+def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier:
+    source = datamodule.source
+    return instantiate(
+        cfg.model,
+        classes=source.classes,
+        preprocessing=datamodule.preprocessing.arguments(),
+        data={
+            "name": source.name,
+            "picture_size": source.picture_size,
+            "digits": source.digits,
+            "fit": cfg.data.source.get("fit", "pad"),
+        },
+        optimizer=instantiate(cfg.optimizer, _convert_="all"),
+        scheduler=instantiate(cfg.scheduler, _convert_="all"),
+        _convert_="all",
+    )
+
+
+def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> Trainer:
+    callbacks: list[Callback] = list(instantiate(cfg.callbacks, _convert_="all").values())
+    if not has_validation or cfg.trainer.limit_val_batches == 0:
+        callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
+    return instantiate(
+        cfg.trainer,
+        callbacks=[*callbacks, history],
+        logger=list(instantiate(cfg.logger, _convert_="all").values()),
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        default_root_dir=cfg.output_dir,
+        _convert_="all",
+    )
+
+
+def _make_run_folder(cfg: DictConfig) -> Path:
+    folder = Path(cfg.output_dir)
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        if (folder / "result.json").exists():
+            log.warning("%s holds an earlier run, whose files are replaced", folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+        _point_latest_at(folder)
+    return folder
+
+
+def _point_latest_at(folder: Path) -> None:
+    LATEST.parent.mkdir(exist_ok=True)
+    scratch = LATEST.with_name(f".latest-{os.getpid()}")
+    scratch.symlink_to(os.path.relpath(folder, LATEST.parent), target_is_directory=True)
+    scratch.replace(LATEST)
+
+
+@rank_zero_only
+def _print_summary(
+    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], folder: Path
+) -> None:
+    parts = datamodule.parts
+    side, batch = cfg.data.image_size, cfg.data.batch_size
+    ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
+    device = trainer.strategy.root_device
+    where = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    )
+    log.info(
+        "network  %s, filters %s, %s parameters, %.1f M multiply-accumulates a picture",
+        cfg.model.network,
+        cfg.model.get("filters", "-"),
+        f"{size['parameters']:,}",
+        size["macs"] / 1e6,
+    )
+    log.info(
+        "data     %s: %s pictures to train on, %s held out, %s to test; %dx%dx%d, batches of %d%s",
+        datamodule.source.name,
+        *(f"{len(parts[name]):,}" for name in ("train", "val", "test")),
+        side,
+        side,
+        cfg.data.channels,
+        batch,
+        ranks,
+    )
+    log.info("device   %s, %s, precision %s", device.type, where, trainer.precision)
+    log.info("run      %s", folder)
+
+
+def _lay_out_tensorboard(trainer: Trainer) -> None:
+    """Draw training and validation on one chart, on TensorBoard's page Custom Scalars."""
+    charts = {
+        quantity: ["Multiline", [f"train/{quantity}", f"val/{quantity}"]] for quantity in ("accuracy", "loss")
+    }
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+            logger.experiment.add_custom_scalars({"training and validation": charts})
+
+
+def _keep_best(trainer: Trainer, folder: Path) -> tuple[Path | None, float | None]:
+    """The checkpoint to test and to use, and its validation accuracy.
+
+    Without validation it is the last, which then also becomes best.ckpt.
+    """
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
+            assert callback.best_model_score is not None
+            return Path(callback.best_model_path), float(callback.best_model_score)
+    last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
+    if not last.is_file():
+        return None, None
+    if trainer.is_global_zero:
+        shutil.copyfile(last, best)
+    trainer.strategy.barrier()
+    return best, None
+
+
+def _accuracies(trainer: Trainer, history: History, best_score: float | None) -> dict[str, float | None]:
+    last = history.epochs[-1] if history.epochs else {}
+    return {
+        "train/accuracy": _rounded(last.get("train/accuracy")),
+        "val/accuracy": _rounded(last.get("val/accuracy") if best_score is None else best_score),
+        "test/accuracy": _rounded(trainer.callback_metrics.get("test/accuracy")),
+    }
+
+
+def _rounded(accuracy: Any) -> float | None:
+    """Without the noise behind single precision's seventh digit."""
+    return None if accuracy is None else round(float(accuracy), 6)
+
+
+def _finish(
+    cfg: DictConfig,
+    trainer: Trainer,
+    model: ImageClassifier,
+    history: History,
+    result: dict[str, Any],
+    folder: Path,
+) -> None:
+    write_json(folder / "result.json", result)
+    if history.epochs:
+        draw_curves(folder / "curves.png", history.epochs)
+    if result["test/accuracy"] is not None:
+        draw_confusion(folder / "confusion.png", model.test_sums.confusion.tolist(), model.hparams["classes"])
+    _log_hyperparameters(cfg, trainer, result)
+    # Lightning's loggers leave an empty one; config.yaml says all.
+    (folder / "hparams.yaml").unlink(missing_ok=True)
+    names = {"train/accuracy": "training", "val/accuracy": "validation", "test/accuracy": "test"}
+    accuracies = ", ".join(
+        f"{name} {result[key]:.4f}" for key, name in names.items() if result[key] is not None
+    )
+    log.info("")
+    log.info(
+        "accuracy  %s; %.0f s, %.0f pictures/s",
+        accuracies,
+        result["fit_seconds"],
+        result["images_per_second"],
+    )
+    log.info("run       %s", folder)
+    if result["checkpoint"]:
+        log.info("predict   python predict.py %s image=img.png", shlex.quote(f"ckpt={folder}"))
+
+
+def _log_hyperparameters(cfg: DictConfig, trainer: Trainer, result: dict[str, Any]) -> None:
+    """The same flat keys in every run, or TensorBoard's HParams page would show one run's columns only."""
+    values = {
+        "network": cfg.model.network,
+        "filters": cfg.model.get("filters", 0),
+        "data": cfg.data.source["_target_"].rpartition(".")[2],
+        "image_size": cfg.data.image_size,
+        "channels": cfg.data.channels,
+        "batch_size": cfg.data.batch_size,
+        "augmentation": cfg.augmentation["_target_"].rpartition(".")[2],
+        "optimizer": cfg.optimizer["_target_"].rpartition(".")[2],
+        "learning_rate": cfg.optimizer.lr,
+        "weight_decay": cfg.optimizer.weight_decay,
+        "scheduler": cfg.scheduler["_target_"].rpartition(".")[2],
+        "epochs": cfg.trainer.max_epochs,
+        "precision": str(cfg.trainer.precision),
+        "seed": cfg.seed,
+        "macs": result["macs"],
+    }
+    metrics = {key: result[key] for key in ("val/accuracy", "test/accuracy") if result[key] is not None}
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(values, metrics, step=trainer.global_step)
+            logger.save()
+
+
+def _silence() -> None:
+    """Leave out what Lightning prints about itself, and warnings that do not apply here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # reading by batch index needs none
+        ".*smaller than the logging interval.*",
+        ".*Experiment logs directory .* exists and is not empty.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*You defined a `validation_step` but have no `val_dataloader`.*",
+        ".*Total length of `list` across ranks is zero.*",
+        ".*GPU available but not used.*",
+        ".*isinstance\\(treespec, LeafSpec\\).*",  # inside Lightning, about PyTorch's internals
+    ):
+        warnings.filterwarnings("ignore", message)
