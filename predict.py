@@ -1,0 +1,26 @@
+"""Name what pictures show: python predict.py ckpt=... image=...; --help lists all settings."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
+
+import hydra
+from omegaconf import DictConfig
+
+from mobilenet_lab import command_line
+from mobilenet_lab.configuration import check
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="predict")
+def main(cfg: DictConfig) -> None:
+    """Check the configuration, then predict."""
+    with command_line.one_line_errors():
+        check(cfg)
+        from mobilenet_lab.predict import predict
+
+        sys.exit(predict(cfg))
+
+
+if __name__ == "__main__":
+    command_line.run(main)

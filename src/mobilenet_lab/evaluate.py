@@ -1,0 +1,136 @@
+"""Measure a checkpoint on a part of a data set; imports no Lightning, as it needs none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from mobilenet_lab.allocator import keep_pages
+from mobilenet_lab.checkpoint import find_checkpoint, load_checkpoint, network_from
+from mobilenet_lab.data.batches import Part, Source, batch_loader, split_parts
+from mobilenet_lab.data.order import BatchSampler
+from mobilenet_lab.data.preprocessing import Preprocessing
+from mobilenet_lab.devices import pick_device
+from mobilenet_lab.errors import InputError
+
+
+def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
+    """Run evaluate.py's configuration and print accuracy, each class's, and the confusion matrix.
+
+    Args:
+        cfg: A checked configuration.
+        conf: The folder of configurations, for the data set that the checkpoint names.
+
+    Returns:
+        What `format=json` prints.
+
+    Raises:
+        InputError: checkpoint and data do not fit each other.
+        FileNotFoundError: checkpoint or data are missing.
+    """
+    keep_pages()
+    path = find_checkpoint(cfg.ckpt)
+    checkpoint = load_checkpoint(path)
+    hparams = checkpoint["hyper_parameters"]
+    data = cfg.data if cfg.get("data") else _data_of(hparams["data"]["name"], conf)
+    source: Source = instantiate(data.source, root=data.root)()
+    source.prepare()
+    classes = list(hparams["classes"])
+    if len(source.classes) != len(classes):
+        raise InputError(
+            f"{path} names {len(classes)} classes, but the data set has {len(source.classes)}: "
+            "choose the data that it was trained on"
+        )
+    parts = split_parts(source, data.val_split, data.test_split, data.split_seed, data.train_size)
+    if not len(parts[cfg.split]):
+        raise InputError(f"split={cfg.split}: the data set has no such pictures")
+    device = pick_device(cfg.accelerator)
+    confusion = measure(
+        network_from(checkpoint, path).to(device),
+        Preprocessing(**hparams["preprocessing"]),
+        parts[cfg.split],
+        device,
+        data.eval_batch_size,
+        data.num_workers,
+    )
+    result = summarise(confusion, classes)
+    result = {"checkpoint": str(path), "data": source.name, "split": cfg.split, **result}
+    print(json.dumps(result) if cfg.format == "json" else as_text(result))
+    return result
+
+
+@torch.inference_mode()
+def measure(
+    network: nn.Module,
+    preprocessing: Preprocessing,
+    part: Part,
+    device: torch.device,
+    batch_size: int,
+    num_workers: int = 0,
+) -> Tensor:
+    """The confusion matrix of a network over a part: rows are labels, columns predictions.
+
+    Returns:
+        Counts, int64, shape (number of classes, number of classes), on the CPU.
+    """
+    confusion: Tensor | None = None
+    sampler = BatchSampler(len(part), batch_size, shuffle=False)
+    for batch in batch_loader(part, sampler, num_workers):
+        logits = network(preprocessing(batch["images"].to(device)))
+        num_classes = logits.shape[1]
+        if confusion is None:
+            confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+        cells = batch["labels"].to(device) * num_classes + logits.argmax(dim=1)
+        confusion.scatter_add_(0, cells, torch.ones_like(cells))
+    assert confusion is not None
+    return confusion.view(num_classes, num_classes).cpu()
+
+
+def summarise(confusion: Tensor, classes: list[str]) -> dict[str, Any]:
+    """Accuracy as fractions, overall and of each class, and the confusion matrix as lists."""
+    counts = confusion.sum(dim=1)
+    correct = confusion.diagonal()
+    return {
+        "pictures": int(counts.sum()),
+        "accuracy": float(correct.sum() / counts.sum()),
+        "class_accuracy": {
+            name: float(correct[i] / counts[i]) if counts[i] else None for i, name in enumerate(classes)
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """The result as lines for people."""
+    names = list(result["class_accuracy"])
+    width = max(6, *(len(name) + 2 for name in names), len(f"{result['pictures']:,}"))
+    label_width = max(map(len, names)) + 2
+    lines = [
+        f"{result['checkpoint']} on {result['data']}, {result['split']}: "
+        f"accuracy {result['accuracy']:.4f} of {result['pictures']:,} pictures",
+        "",
+        "class accuracies",
+    ]
+    for name, accuracy in result["class_accuracy"].items():
+        lines.append(f"{name:>{label_width}}  {'no pictures' if accuracy is None else f'{accuracy:.4f}'}")
+    lines += ["", "confusion matrix: a row for each true class, a column for each predicted one"]
+    lines.append(" " * label_width + "".join(f"{name:>{width}}" for name in names))
+    for name, row in zip(names, result["confusion"], strict=True):
+        lines.append(f"{name:>{label_width}}" + "".join(f"{count:>{width}}" for count in row))
+    return "\n".join(lines)
+
+
+def _data_of(name: str, conf: Path) -> DictConfig:
+    """The configuration of the data set that a checkpoint names, one of our own files."""
+    choices = sorted(file.stem for file in (conf / "data").glob("*.yaml"))
+    if name not in choices:
+        raise InputError(f"the checkpoint was trained on {name!r}: choose data={'|'.join(choices)}")
+    data: DictConfig = compose("evaluate", overrides=[f"data={name}"]).data
+    if data.root is None:
+        raise InputError(f"the checkpoint was trained on {name}: say where, data={name} data.root=...")
+    return data

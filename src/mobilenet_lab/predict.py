@@ -1,0 +1,205 @@
+"""Name what pictures show, from a checkpoint alone: neither Lightning nor the training code is imported."""
+
+import csv
+import glob
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, ListConfig
+from PIL import Image
+from torch import Tensor
+
+from mobilenet_lab.checkpoint import find_checkpoint, load_checkpoint, network_from
+from mobilenet_lab.data.digits import prepare_digit
+from mobilenet_lab.data.image_folder import EXTENSIONS
+from mobilenet_lab.data.pictures import fit_picture, open_picture
+from mobilenet_lab.data.preprocessing import Preprocessing
+from mobilenet_lab.devices import pick_device
+from mobilenet_lab.errors import InputError
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a picture shows.
+
+    Attributes:
+        class_name: The likeliest class.
+        probabilities: Of every class, in the order of labels; they add up to 1.
+    """
+
+    class_name: str
+    probabilities: dict[str, float]
+
+    @property
+    def confidence(self) -> float:
+        """The likeliest class's probability."""
+        return self.probabilities[self.class_name]
+
+
+class Predictor:
+    """A trained network with the preprocessing that it was trained with.
+
+    Args:
+        checkpoint: A checkpoint file, a run folder, or "latest".
+        preprocess: "auto" brings photographed and drawn digits to MNIST's form, for networks that were
+            trained on such; "none" only fits the size.
+        accelerator: "cpu", "gpu", or "auto" for a GPU where there is one.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint.
+        InputError: it cannot be used, or there is no GPU.
+    """
+
+    def __init__(self, checkpoint: str | Path, preprocess: str = "auto", accelerator: str = "cpu") -> None:
+        path = find_checkpoint(str(checkpoint))
+        contents = load_checkpoint(path)
+        hparams = contents["hyper_parameters"]
+        self.device = pick_device(accelerator)
+        self.network = network_from(contents, path).to(self.device)
+        self.classes: list[str] = list(hparams["classes"])
+        self.preprocessing = Preprocessing(**hparams["preprocessing"])
+        self._data = hparams["data"]
+        self._prepares_digits = preprocess == "auto" and self._data["digits"]
+
+    def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:
+        """Classify pictures of any size, mode "L" or "RGB", as one batch.
+
+        `data.pictures.open_picture` makes such of any file.
+        """
+        if not images:
+            return []
+        pixels = np.stack([self.prepare(image) for image in images])
+        probabilities = self.probabilities(torch.from_numpy(pixels)).tolist()
+        return [
+            Prediction(self.classes[int(np.argmax(row))], dict(zip(self.classes, row, strict=True)))
+            for row in probabilities
+        ]
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """Bring a picture to the form in which the data set's pictures are read.
+
+        Returns:
+            uint8, shape (channels, side, side).
+        """
+        size = self._data["picture_size"]
+        if self._prepares_digits:
+            image = Image.fromarray(prepare_digit(image))
+        channels = 1 if image.mode == "L" else self.preprocessing.channels
+        return fit_picture(image, size, channels, self._data["fit"])
+
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Probabilities of a batch as read.
+
+        Args:
+            images: uint8, shape (N, 1 or 3, H, W).
+
+        Returns:
+            float32, shape (N, number of classes), on the CPU.
+        """
+        logits = self.network(self.preprocessing(images.to(self.device)))
+        return logits.float().softmax(dim=1).cpu()
+
+
+def predict(cfg: DictConfig) -> int:
+    """Run predict.py's configuration: print a prediction for each picture.
+
+    Pictures that cannot be read are listed on standard error; the others are answered all the same.
+
+    Returns:
+        The exit status: 1 where a picture could not be read, else 0.
+    """
+    patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
+    names, failures = list_images([str(pattern) for pattern in patterns])
+    predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator)
+    predictions = _predict_all(predictor, names, cfg.batch_size, failures)
+    WRITERS[cfg.format](predictions, predictor.classes, sys.stdout)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def list_images(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The files that names, folders and globs mean, in the order given; a folder's are sorted.
+
+    Returns:
+        The files, and a message for each pattern that means none.
+    """
+    names: list[str] = []
+    failures: list[str] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if pattern == STANDARD_INPUT or path.is_file():
+            found = [pattern]
+        elif path.is_dir():
+            found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        else:
+            found = sorted(p for p in glob.glob(pattern, recursive=True) if Path(p).is_file())
+        if not found:
+            failures.append(f"image={pattern}: {'no pictures in it' if path.is_dir() else 'no such file'}")
+        names += found
+    return names, failures
+
+
+def write_text(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
+    """One line a picture, for people."""
+    for name, prediction in predictions:
+        out.write(f"{name}: {prediction.class_name} ({prediction.confidence:.1%})\n")
+
+
+def write_json(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
+    """One list of objects with image, class, confidence and probabilities."""
+    out.write("[")
+    for i, (name, prediction) in enumerate(predictions):
+        entry = {
+            "image": name,
+            "class": prediction.class_name,
+            "confidence": prediction.confidence,
+            "probabilities": prediction.probabilities,
+        }
+        out.write(f"{',' if i else ''}\n  {json.dumps(entry)}")
+    out.write("\n]\n")
+
+
+def write_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
+    """One row a picture: image, class, confidence, then every class's probability."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["image", "class", "confidence", *classes])
+    for name, prediction in predictions:
+        writer.writerow(
+            [name, prediction.class_name, prediction.confidence, *prediction.probabilities.values()]
+        )
+
+
+WRITERS = {"text": write_text, "json": write_json, "csv": write_csv}
+
+
+def _predict_all(
+    predictor: Predictor, names: Sequence[str], batch_size: int, failures: list[str]
+) -> Iterator[tuple[str, Prediction]]:
+    pending = iter(names)
+    while chunk := list(islice(pending, batch_size)):
+        read: list[tuple[str, Image.Image]] = []
+        for name in chunk:
+            try:
+                read.append((name, _open(name)))
+            except InputError as error:
+                failures.append(str(error))
+        predictions = predictor([image for _, image in read])
+        yield from zip([name for name, _ in read], predictions, strict=True)
+
+
+def _open(name: str) -> Image.Image:
+    if name == STANDARD_INPUT:
+        return open_picture(io.BytesIO(sys.stdin.buffer.read()), name="standard input")
+    return open_picture(Path(name))
