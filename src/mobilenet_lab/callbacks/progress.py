@@ -28,7 +28,7 @@ class PlainProgress(ProgressBar):
         self.interval_s = interval_s
         self._enabled = True
         self._line_at = self._began_at = 0.0
-        self._first_batch = 0
+        self._first_batch: int | None = None
 
     def disable(self) -> None:
         """Stay silent, as on every rank but the first."""
@@ -42,7 +42,14 @@ class PlainProgress(ProgressBar):
         """Start the clock; the metrics of the epoch before are complete only now."""
         self._print_epoch(trainer, trainer.current_epoch)
         self._line_at = self._began_at = time.perf_counter()
-        self._first_batch = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        self._first_batch = None
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note where the epoch begins, which after a resume is not its first batch."""
+        if self._first_batch is None:
+            self._first_batch = batch_idx
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the last epoch's accuracies."""
@@ -57,7 +64,7 @@ class PlainProgress(ProgressBar):
             return
         self._line_at = now
         total, done = int(self.total_train_batches), batch_idx + 1
-        steps_per_s = max(1, done - self._first_batch) / (now - self._began_at)
+        steps_per_s = (done - (self._first_batch or 0)) / (now - self._began_at)
         print(
             f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, step {done:,} of {total:,}: "
             f"loss {float(outputs['loss']):.3f}, {steps_per_s:.1f} steps/s, "

@@ -1,0 +1,98 @@
+"""Fixtures: tiny data sets in the real file formats, scripts as processes, one short run to look at."""
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def idx_bytes(values: np.ndarray) -> bytes:
+    """An IDX file, written from the format's description and not with the project's code."""
+    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def digit_pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ten kinds of 28 x 28 pictures that a network can tell apart: a bright bar in one of ten places."""
+    random = np.random.default_rng(seed)
+    labels = (np.arange(count) % 10).astype(np.uint8)
+    images = random.integers(0, 30, (count, 28, 28), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        row, column = divmod(int(label), 5)
+        image[4 + 11 * row : 13 + 11 * row, 3 + 5 * column : 6 + 5 * column] = 250
+    return images, labels
+
+
+def write_idx_files(folder: Path, packed: bool = False) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for prefix, count, seed in [("train", NUM_TINY_TRAIN, 1), ("t10k", NUM_TINY_TEST, 2)]:
+        images, labels = digit_pictures(count, seed)
+        for name, values in [("images-idx3", images), ("labels-idx1", labels)]:
+            path = folder / f"{prefix}-{name}-ubyte{'.gz' if packed else ''}"
+            path.write_bytes(gzip.compress(idx_bytes(values)) if packed else idx_bytes(values))
+
+
+@pytest.fixture(scope="session")
+def tiny_idx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny data set in MNIST's four files."""
+    folder = tmp_path_factory.mktemp("idx")
+    write_idx_files(folder)
+    return folder
+
+
+def run_script(script: str, *arguments: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a root script as a user would, and wait."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=not isinstance(options.get("input"), bytes),
+        timeout=300,
+        env=os.environ | {"PYTHONWARNINGS": "default"},
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Runs a root script in an empty folder."""
+
+    def run(name: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        return run_script(name, *arguments, cwd=tmp_path, **options)
+
+    return run
+
+
+TINY_RUN = (
+    "data=idx",
+    "data.source.digits=true",
+    "data.val_split=20",
+    "data.batch_size=16",
+    "model.filters=1",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=2",
+    "trainer.log_every_n_steps=2",
+    "callbacks.progress.interval_s=0",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
+    """The folder of a finished run of train.py on the tiny data set; its output lies in stdout.txt."""
+    cwd = tmp_path_factory.mktemp("run")
+    done = run_script("train.py", *TINY_RUN, f"data.root={tiny_idx}", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    (cwd / "stdout.txt").write_text(done.stdout)
+    (cwd / "stderr.txt").write_text(done.stderr)
+    return (cwd / "outputs/latest").resolve()

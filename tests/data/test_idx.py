@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mobilenet_lab.data.idx import open_idx, open_pair
+from mobilenet_lab.errors import InputError
+
+# Two pictures of 2 x 3 pixels and their labels, written out by hand.
+IMAGES = bytes.fromhex("00000803 00000002 00000002 00000003 000102030405 fafbfcfdfeff")
+LABELS = bytes.fromhex("00000801 00000002 0709")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.write_bytes(IMAGES)
+    labels.write_bytes(LABELS)
+    return images, labels
+
+
+def test_reads_what_was_written_by_hand(pair: tuple[Path, Path]) -> None:
+    pictures = open_pair(*pair, num_classes=10)
+    images, labels = pictures.read(np.array([1, 0, 1]))
+    assert images.dtype == torch.uint8
+    assert images.tolist() == [
+        [[[250, 251, 252], [253, 254, 255]]],
+        [[[0, 1, 2], [3, 4, 5]]],
+        [[[250, 251, 252], [253, 254, 255]]],
+    ]
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == [9, 7, 9]
+
+
+def test_pictures_stay_in_the_file_until_they_are_read(pair: tuple[Path, Path]) -> None:
+    images = open_idx(pair[0], 3)
+    assert isinstance(images.base, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        images[0, 0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: b"", "not an IDX file"),
+        (lambda b: b[:10], "not an IDX file"),
+        (lambda b: b"\x01" + b[1:], "not an IDX file"),
+        (lambda b: b[:2] + b"\x0d" + b[3:], "not an IDX file"),
+        (lambda b: b[:3] + b"\x01" + b[4:], "not an IDX file"),
+        (lambda b: b[:-1], "promises 2 x 2 x 3"),
+        (lambda b: b + b"\x00", "promises 2 x 2 x 3"),
+        (lambda b: b[:4] + b"\xff\xff\xff\xff" * 3, "promises 4294967295"),
+        (lambda b: b[:4] + bytes(12), "promises 0"),
+    ],
+)
+def test_damaged_files_are_named(pair: tuple[Path, Path], damage, message: str) -> None:  # type: ignore[no-untyped-def]
+    pair[0].write_bytes(damage(IMAGES))
+    with pytest.raises(InputError, match=message) as error:
+        open_pair(*pair)
+    assert str(pair[0]) in str(error.value)
+
+
+def test_counts_must_agree(pair: tuple[Path, Path]) -> None:
+    pair[1].write_bytes(bytes.fromhex("00000801 00000003 010203"))
+    with pytest.raises(InputError, match=r"2 pictures .* 3 labels"):
+        open_pair(*pair)
+
+
+def test_labels_must_be_in_range(pair: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="label 9 at position 1; there are 9 classes"):
+        open_pair(*pair, num_classes=9)

@@ -1,0 +1,27 @@
+"""Digits as a dark pen writes them on white paper, drawn with matplotlib's fonts."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+FONTS = Path(mpl.get_data_path()) / "fonts/ttf"
+
+
+def draw_digit(
+    digit: int,
+    font: str,
+    size: tuple[int, int] = (300, 400),
+    height: int = 150,
+    place: tuple[int, int] = (30, 200),
+    ink: int = 40,
+    paper: int = 230,
+) -> Image.Image:
+    """A digit off the centre of a larger grey picture, with noise and light that falls from one side."""
+    picture = Image.new("L", size, paper)
+    face = ImageFont.truetype(str(FONTS / font), height)
+    ImageDraw.Draw(picture).text(place, str(digit), fill=ink, font=face)
+    pixels = np.asarray(picture).astype(float)
+    pixels += np.random.default_rng(digit).normal(0, 6, pixels.shape) + np.linspace(0, -30, size[0])
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

@@ -1,0 +1,175 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mobilenet_lab import MobileNetV2
+from mobilenet_lab.models.mobilenet_v2 import InvertedResidual, round_channels
+
+# The paper's Table 2 as printed: t, c, n, s
+PAPER = [
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+]
+
+
+def parameters_by_hand(filters: int, in_channels: int, num_classes: int) -> int:
+    """Weights of each convolution, two numbers a BatchNorm channel, and the last layer."""
+
+    def conv_bn(inputs: int, outputs: int, kernel: int, groups: int = 1) -> int:
+        return inputs // groups * outputs * kernel * kernel + 2 * outputs
+
+    channels = 32 * filters // 8
+    total = conv_bn(in_channels, channels, 3)
+    for t, c, n, _ in PAPER:
+        for _ in range(n):
+            outputs, hidden = c * filters // 8, channels * t
+            total += conv_bn(channels, hidden, 1) if t > 1 else 0
+            total += conv_bn(hidden, hidden, 3, groups=hidden) + conv_bn(hidden, outputs, 1)
+            channels = outputs
+    return total + conv_bn(channels, 1280, 1) + 1280 * num_classes + num_classes
+
+
+def num_parameters(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("filters", [2, 4, 8, 16])
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_parameter_count_is_that_of_the_papers_table(filters: int, in_channels: int) -> None:
+    network = MobileNetV2(filters, in_channels, 10)
+    assert num_parameters(network) == parameters_by_hand(filters, in_channels, 10)
+
+
+@pytest.mark.parametrize(("num_classes", "expected"), [(10, 2_236_682), (1000, 3_504_872)])
+def test_parameter_count_is_the_published_one(num_classes: int, expected: int) -> None:
+    assert num_parameters(MobileNetV2(8, 3, num_classes)) == expected
+
+
+@pytest.mark.parametrize("filters", [1, 3, 5, 7])
+def test_every_width_changes_the_network_and_runs(filters: int) -> None:
+    network = MobileNetV2(filters)
+    assert network.features[0][0].out_channels == 4 * filters
+    assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def functional_forward(weights: dict[str, Tensor], images: Tensor) -> Tensor:
+    """The network written out by torchvision's parameter names, in evaluation mode."""
+
+    def bn(x: Tensor, name: str) -> Tensor:
+        w = {k: weights[f"{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")}
+        return F.batch_norm(x, w["running_mean"], w["running_var"], w["weight"], w["bias"])
+
+    def conv_bn_relu(x: Tensor, name: str, stride: int, groups: int = 1) -> Tensor:
+        kernel = weights[f"{name}.0.weight"]
+        x = F.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2, 1, groups)
+        return bn(x, f"{name}.1").clamp(0, 6)
+
+    x = conv_bn_relu(images, "features.0", 2)
+    index = 1
+    for t, _, n, s in PAPER:
+        for i in range(n):
+            name, stride = f"features.{index}.conv", s if i == 0 else 1
+            y = x if t == 1 else conv_bn_relu(x, f"{name}.0", 1)
+            depthwise = 0 if t == 1 else 1
+            y = conv_bn_relu(y, f"{name}.{depthwise}", stride, y.shape[1])
+            y = bn(F.conv2d(y, weights[f"{name}.{depthwise + 1}.weight"]), f"{name}.{depthwise + 2}")
+            x = x + y if y.shape == x.shape else y
+            index += 1
+    x = conv_bn_relu(x, "features.18", 1).mean((2, 3))
+    return F.linear(x, weights["classifier.1.weight"], weights["classifier.1.bias"])
+
+
+def test_names_and_logits_are_torchvisions() -> None:
+    torch.manual_seed(0)
+    network = MobileNetV2(8, 3, 10)
+    for name, buffer in network.named_buffers():
+        if "running" in name:
+            buffer.copy_(torch.rand_like(buffer) + 0.5)
+    images = torch.randn(2, 3, 64, 64)
+    expected = functional_forward(network.state_dict(), images)
+    torch.testing.assert_close(network.eval()(images), expected, rtol=1e-4, atol=1e-5)
+    assert len(network.state_dict()) == 314  # as torchvision's mobilenet_v2
+
+
+def test_features_are_the_maps_at_every_stride() -> None:
+    network = MobileNetV2(8, 3)
+    maps = network.features(torch.zeros(1, 3, 96, 64))
+    assert network.features.strides == [2, 4, 8, 16, 32]
+    assert network.features.channels == [16, 24, 32, 96, 1280]
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (16, 48, 32),
+        (24, 24, 16),
+        (32, 12, 8),
+        (96, 6, 4),
+        (1280, 3, 2),
+    ]
+
+
+def test_strides_are_arguments() -> None:
+    network = MobileNetV2(2, stem_stride=1, strides=(1, 1, 2, 1, 1, 2, 1))
+    assert network.features.strides == [1, 2, 4]
+    assert [m.shape[-1] for m in network.features(torch.zeros(1, 1, 28, 28))] == [28, 14, 7]
+
+
+def test_zero_init_residual_makes_shortcut_blocks_the_identity() -> None:
+    network = MobileNetV2(2, zero_init_residual=True).eval()
+    blocks = [m for m in network.modules() if isinstance(m, InvertedResidual) and m.has_shortcut]
+    assert len(blocks) == 10
+    for block in blocks:
+        x = torch.randn(2, block.conv[-1].num_features, 5, 5)
+        torch.testing.assert_close(block(x), x)
+
+
+@pytest.mark.parametrize("filters", [2, 3, 4, 6, 8, 11])
+def test_round_to_follows_the_reference_rule(filters: int) -> None:
+    def reference(value: float) -> int:  # tensorflow/models, slim/nets/mobilenet: _make_divisible
+        new = max(8, int(value + 4) // 8 * 8)
+        return new + 8 if new < 0.9 * value else new
+
+    network = MobileNetV2(filters, round_to=8)
+    ratio = filters / 8
+    assert network.features[0][0].out_channels == reference(32 * ratio)
+    assert network.features[17].conv[-1].num_features == reference(320 * ratio)
+    assert network.features[18][0].out_channels == reference(1280 * max(1.0, ratio))
+
+
+def test_round_channels_keeps_whole_numbers_at_one() -> None:
+    assert [round_channels(n, 1) for n in (1, 7, 320)] == [1, 7, 320]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"filters": 0}, {"in_channels": 0}, {"num_classes": 0}, {"strides": (1, 2)}, {"stem_stride": 0}],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        MobileNetV2(**arguments)  # type: ignore[arg-type]
+
+
+def test_loss_falls_on_one_repeated_batch() -> None:
+    torch.manual_seed(0)
+    network = MobileNetV2(2, stem_stride=1, dropout=0.0)
+    images, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
+    optimizer = torch.optim.SGD(network.parameters(), 0.05, 0.9)
+    losses = []
+    for _ in range(50):
+        loss = F.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_channels_last_gives_the_same_logits() -> None:
+    torch.manual_seed(0)
+    network, images = MobileNetV2(4).eval(), torch.randn(2, 1, 28, 28)
+    expected = network(images)
+    actual = network.to(memory_format=torch.channels_last)(images)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,54 @@
+import math
+
+import pytest
+import torch
+from torch.optim import SGD
+
+from mobilenet_lab import schedulers
+from mobilenet_lab.schedulers import Schedule
+
+
+def optimizer() -> SGD:
+    return SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+
+
+def rates(schedule: Schedule, steps: int) -> list[float]:
+    assert schedule["interval"] == "step"
+    scheduler, values = schedule["scheduler"], []
+    for _ in range(steps):
+        values.append(scheduler.optimizer.param_groups[0]["lr"])
+        scheduler.optimizer.step()
+        scheduler.step()
+    return values
+
+
+def test_constant() -> None:
+    assert rates(schedulers.constant(optimizer(), 10), 10) == [0.1] * 10
+
+
+def test_one_cycle_goes_up_and_down() -> None:
+    values = rates(schedulers.one_cycle(optimizer(), 100, 0.3, 0.04, 0.0), 101)
+    assert values[0] == pytest.approx(0.004)
+    assert values[15] == pytest.approx((0.004 + 0.1) / 2)
+    assert values[30] == pytest.approx(0.1)
+    assert values[65] == pytest.approx(0.05)
+    assert values[100] == pytest.approx(0.0, abs=1e-12)
+    assert values[:31] == sorted(values[:31])
+    assert values[30:] == sorted(values[30:], reverse=True)
+
+
+def test_cosine_warms_up_in_steps() -> None:
+    values = rates(schedulers.cosine(optimizer(), 110, 10, 0.1), 111)
+    assert values[:10] == pytest.approx([0.1 * (i + 1) / 11 for i in range(10)])
+    assert values[10] == pytest.approx(0.1)
+    assert values[35] == pytest.approx(0.01 + 0.09 * (1 + math.cos(math.pi / 4)) / 2)
+    assert values[110] == pytest.approx(0.01)
+
+
+def test_plateau_lowers_when_loss_does_not_fall() -> None:
+    schedule = schedulers.plateau(optimizer(), 100, factor=0.1, patience=1, min_lr=0.0)
+    assert (schedule["interval"], schedule["monitor"]) == ("epoch", "val/loss")
+    scheduler = schedule["scheduler"]
+    for loss in (1.0, 1.0, 1.0):
+        scheduler.step(loss)
+    assert scheduler.optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
