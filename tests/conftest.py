@@ -50,7 +50,9 @@ def tiny_idx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_script(script: str, *arguments: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
+def run_script(
+    script: str, *arguments: str, cwd: Path, **options: object
+) -> subprocess.CompletedProcess[str]:
     """Run a root script as a user would, and wait."""
     return subprocess.run(
         [sys.executable, str(ROOT / script), *arguments],
@@ -58,7 +60,7 @@ def run_script(script: str, *arguments: str, cwd: Path, **options: object) -> su
         capture_output=True,
         text=not isinstance(options.get("input"), bytes),
         timeout=300,
-        env=os.environ | {"PYTHONWARNINGS": "default"},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
         check=False,
         **options,  # type: ignore[call-overload]
     )

@@ -52,6 +52,7 @@ class ImageClassifier(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self.train_sums = ClassificationSums(len(classes))
+        self.train_sums.persistent(True)  # an epoch that is gone on with keeps its sums
         self.val_sums = ClassificationSums(len(classes))
         self.test_sums = ClassificationSums(len(classes))
 

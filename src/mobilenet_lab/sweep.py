@@ -35,7 +35,7 @@ def write_table(folder: Path) -> Path:
     varied = [
         key
         for key in keys
-        if not key.endswith("_")
+        if not key.endswith(("_partial_", "_convert_"))
         and len({str(setting.get(key)) for setting in settings}) > 1
         and key != "output_dir"
         if not any(str(job) in str(setting.get(key)) for job, setting in zip(jobs, settings, strict=True))

@@ -290,10 +290,13 @@ def _silence() -> None:
     """Leave out what Lightning prints about itself, and warnings that do not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
     for message in (
         ".*does not have many workers.*",  # reading by batch index needs none
         ".*smaller than the logging interval.*",
         ".*Experiment logs directory .* exists and is not empty.*",
+        ".*dataloader is not resumable.*",  # the datamodule starts the order where the run stopped
+        ".*The dirpath has changed from .*",  # a resumed run has a folder of its own
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*You defined a `validation_step` but have no `val_dataloader`.*",
         ".*Total length of `list` across ranks is zero.*",

@@ -73,7 +73,9 @@ def test_training_batches_are_augmented_and_others_are_not(datamodule: ImageData
     assert torch.equal(labels, batch["labels"])
 
 
-@pytest.mark.parametrize(("val_split", "train_size", "expected"), [(0, None, 120), (20, 50, 50), (0.5, None, 60)])
+@pytest.mark.parametrize(
+    ("val_split", "train_size", "expected"), [(0, None, 120), (20, 50, 50), (0.5, None, 60)]
+)
 def test_split_by_count_or_fraction(
     tiny_idx: Path, val_split: float, train_size: int | None, expected: int
 ) -> None:

@@ -59,7 +59,7 @@ def test_train_and_test_folders(folder: Path, tmp_path_factory: pytest.TempPathF
 
 
 def test_one_folder_has_no_test_pictures_apart(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="data.test_split"):
+    with pytest.raises(FileNotFoundError, match=r"data\.test_split"):
         image_folder(str(folder), size=8, channels=1).open("test")
 
 
@@ -75,7 +75,7 @@ def test_missing_folder_and_single_class(tmp_path: Path) -> None:
         image_folder(str(tmp_path / "no"), size=8, channels=1).open("train")
     (tmp_path / "one").mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "one/x.png")
-    with pytest.raises(InputError, match="at least two folders .* it has one"):
+    with pytest.raises(InputError, match=r"at least two folders .* it has one"):
         image_folder(str(tmp_path), size=8, channels=1).open("train")
 
 

@@ -90,11 +90,13 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
 def test_starts_at_any_batch(first: int) -> None:
     sampler = BatchSampler(500, 50)
     whole = list(sampler)
-    sampler.start_at(first)
+    sampler.start_at(0, first)
     rest = list(sampler)
     assert [r.seed for r in rest] == [r.seed for r in whole[first:]]
     assert all(np.array_equal(a.positions, b.positions) for a, b in zip(rest, whole[first:], strict=True))
-    assert len(list(sampler)) == len(whole)  # the next epoch is a whole one again
+    assert len(list(sampler)) == len(rest)  # a second reading of the epoch begins there, too
+    sampler.set_epoch(1)
+    assert len(list(sampler)) == len(whole)
 
 
 def test_augmentation_seeds_differ_between_batches_epochs_and_ranks() -> None:

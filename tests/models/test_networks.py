@@ -13,7 +13,7 @@ def test_builds_by_name_with_channels_last() -> None:
 
 
 def test_unknown_network_lists_the_known() -> None:
-    with pytest.raises(InputError, match="nosuch.*mobilenet_v2"):
+    with pytest.raises(InputError, match=r"nosuch.*mobilenet_v2"):
         build_network("nosuch")
 
 

@@ -64,6 +64,7 @@ class ImageDataModule(LightningDataModule):
             train_size=train_size,
         )
         self.parts: dict[str, Part] = {}
+        self._resumed = (0, 0)  # epoch and batch to begin with
 
     def prepare_data(self) -> None:
         """Fetch the data set where it is missing."""
@@ -77,10 +78,10 @@ class ImageDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the current epoch's order; after a resume, from where the epoch stopped."""
         loader = self._loader("train", self.batch_size, shuffle=True)
-        if self.trainer is not None:
-            assert isinstance(loader.sampler, BatchSampler)
-            loader.sampler.set_epoch(self.trainer.current_epoch)
-            loader.sampler.start_at(self._batches_done(len(loader)))
+        assert isinstance(loader.sampler, BatchSampler)
+        epoch, batch = self._resumed
+        loader.sampler.set_epoch(epoch)  # Lightning does so, too, but later than workers read ahead
+        loader.sampler.start_at(epoch, batch)
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
@@ -90,6 +91,17 @@ class ImageDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         """Each test picture once."""
         return self._loader("test", self.eval_batch_size)
+
+    def state_dict(self) -> dict[str, int]:
+        """The position in the order of training: the epoch, and the batches of it that are done."""
+        assert self.trainer is not None
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        batch = 0 if progress.is_last_batch else progress.current.processed  # type: ignore[attr-defined]
+        return {"epoch": self.trainer.current_epoch, "batch": batch}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let training go on from a position."""
+        self._resumed = (state_dict["epoch"], state_dict["batch"])
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Turn bytes into what the network sees, on the device.
@@ -117,9 +129,3 @@ class ImageDataModule(LightningDataModule):
         )
         pin_memory = torch.cuda.is_available()
         return batch_loader(self.parts[name], sampler, self.num_workers, pin_memory)
-
-    def _batches_done(self, num_batches: int) -> int:
-        """Batches of the epoch that an interrupted run has seen already."""
-        assert self.trainer is not None
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
-        return done if done < num_batches else 0

@@ -124,15 +124,15 @@ class BatchSampler(Sampler[BatchRequest]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
-        self.first_batch = 0
+        self._resumed = (0, 0)  # epoch and batch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each."""
         self.epoch = epoch
 
-    def start_at(self, batch: int) -> None:
-        """Let the next epoch that is read begin at this batch, as after an interruption."""
-        self.first_batch = batch
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Let an epoch begin at a later batch, where it was interrupted; other epochs stay whole."""
+        self._resumed = (epoch, batch)
 
     def __len__(self) -> int:
         """Batches of one rank in a whole epoch."""
@@ -143,13 +143,13 @@ class BatchSampler(Sampler[BatchRequest]):
         return max(1, whole + (left >= 2 * self.world_size))
 
     def __iter__(self) -> Iterator[BatchRequest]:
-        first, self.first_batch = self.first_batch, 0
-        return self._training_batches(first) if self.shuffle else self._evaluation_batches()
+        return self._training_batches() if self.shuffle else self._evaluation_batches()
 
-    def _training_batches(self, first: int) -> Iterator[BatchRequest]:
+    def _training_batches(self) -> Iterator[BatchRequest]:
         order = Permutation(self.num_pictures, (self.seed, self.epoch))
         seeds = np.random.SeedSequence((self.seed, self.epoch, self.rank))
         epoch_seed = int(seeds.generate_state(1, np.uint32)[0]) << 31
+        first = self._resumed[1] if self.epoch == self._resumed[0] else 0
         global_size, num_batches = self.batch_size * self.world_size, len(self)
 
         def start_of(batch: int) -> int:

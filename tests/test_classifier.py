@@ -1,0 +1,63 @@
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from mobilenet_lab.classifier import ImageClassifier
+from mobilenet_lab.schedulers import constant
+
+PREPROCESSING = {"image_size": 28, "channels": 1, "mean": 0.5, "std": 0.5, "resize": "auto"}
+DATA = {"name": "idx", "picture_size": 28, "digits": False, "fit": "pad"}
+
+
+def classifier(**arguments: object) -> ImageClassifier:
+    settings = {"network": "mobilenet_v2", "classes": ["a", "b", "c"], "preprocessing": PREPROCESSING}
+    return ImageClassifier(**(settings | {"data": DATA, "filters": 1} | arguments))  # type: ignore[arg-type]
+
+
+def test_builds_the_network_for_channels_and_classes() -> None:
+    module = classifier(preprocessing=PREPROCESSING | {"channels": 3})
+    assert module(torch.zeros(2, 3, 28, 28)).shape == (2, 3)
+
+
+def test_hyperparameters_are_plain_values_that_build_it_again(tmp_path: Path) -> None:
+    module = classifier(optimizer=partial(torch.optim.SGD, lr=0.1), scheduler=constant)
+    path = tmp_path / "x.ckpt"
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(path, weights_only=True)
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["hyper_parameters"]["filters"] == 1
+    again = ImageClassifier.load_from_checkpoint(path, weights_only=True)
+    images = torch.randn(2, 1, 28, 28)
+    assert torch.equal(module.eval()(images), again.eval()(images))
+
+
+def test_only_weights_of_layers_decay() -> None:
+    module = classifier(optimizer=partial(torch.optim.SGD, lr=0.1, weight_decay=0.5), scheduler=constant)
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=5)
+    decayed, free = module.configure_optimizers()["optimizer"].param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert all(p.ndim == 1 for p in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(list(module.network.parameters()))
+
+
+def test_training_without_an_optimizer_is_refused() -> None:
+    with pytest.raises(ValueError, match="optimizer"):
+        classifier().configure_optimizers()
+
+
+def test_label_smoothing_is_for_training_alone() -> None:
+    torch.manual_seed(0)
+    module = classifier(label_smoothing=0.2).eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, labels = torch.randn(6, 1, 28, 28), torch.tensor([0, 1, 2, 0, 1, 2])
+    log_probabilities = module(images).log_softmax(1)
+    plain = -log_probabilities[range(6), labels].mean()
+    smoothed = 0.8 * plain - 0.2 * log_probabilities.mean()
+    torch.testing.assert_close(module.training_step((images, labels), 0), smoothed)
+    module.validation_step((images, labels), 0)
+    torch.testing.assert_close(module.val_sums.compute()["loss"], plain.detach())

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from mobilenet_lab.command_line import quote_paths
+
+ODD_NAMES = [
+    "plain.png",
+    "img (1).png",
+    "a=b,c.png",
+    "it's.png",
+    'say "hi".png',
+    "back\\slash",
+    "ends with \\",
+    "quote \\' inside",
+    "{x}: [y]",
+    "-dash",
+    "~home",
+    "ümlaut ★",
+    "$HOME",
+    "100%",
+    "a b\tc",
+]
+
+
+def parsed(argument: str) -> object:
+    return OverridesParser.create().parse_override(argument).value()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("key", ["ckpt", "image", "resume", "output_dir", "data.root"])
+def test_paths_arrive_as_they_were_typed(key: str, name: str) -> None:
+    (argument,) = quote_paths([f"{key}={name}"])
+    assert str(parsed(argument)) == name
+
+
+def test_lists_stay_lists_of_odd_names() -> None:
+    (argument,) = quote_paths(["image=[img (1).png, a=b.png]"])
+    assert [str(name) for name in parsed(argument)] == ["img (1).png", "a=b.png"]  # type: ignore[attr-defined]
+
+
+def test_a_file_in_brackets_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("[1].png").touch()
+    Path("[1]").touch()
+    assert [str(parsed(a)) for a in quote_paths(["image=[1].png", "image=[1]"])] == ["[1].png", "[1]"]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "resume=null",
+        "image='a b.png'",
+        "output_dir=outputs/${seed}",
+        "model.filters=4",
+        "ckpt",
+        "ckpt=",
+        "-m",
+    ],
+)
+def test_other_arguments_stay_as_they_are(argument: str) -> None:
+    assert quote_paths([argument]) == [argument]
+
+
+def test_sweeps_over_paths_stay_sweeps() -> None:
+    assert quote_paths(["-m", "resume=a,b"]) == ["-m", "resume=a,b"]

@@ -1,0 +1,218 @@
+import inspect
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, Script
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class, get_method
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mobilenet_lab.configuration import check
+from mobilenet_lab.errors import InputError
+
+CONF = ROOT / "conf"
+CHOICES = {
+    folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+    for folder in sorted(CONF.iterdir())
+    if folder.is_dir()
+}
+TRAINED_GROUPS = [group for group in CHOICES if group not in ("experiment", "debug")]
+NEEDS_A_FOLDER = ("idx", "image_folder")
+
+
+def composed(*overrides: str, script: str = "train") -> DictConfig:
+    """What a script would get, with Hydra's own part set, as under `hydra.main`."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(script, overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        check(cfg)
+    return cfg
+
+
+def choose(group: str, choice: str) -> list[str]:
+    root = ["data.root=somewhere"] if choice in NEEDS_A_FOLDER else []
+    return [f"{group}={choice}", *root]
+
+
+def test_groups_are_all_there() -> None:
+    assert set(CHOICES) == {
+        "augmentation",
+        "callbacks",
+        "data",
+        "debug",
+        "experiment",
+        "logger",
+        "model",
+        "optimizer",
+        "scheduler",
+        "trainer",
+    }
+    assert all(CHOICES.values())
+
+
+@pytest.mark.parametrize(("group", "choice"), [(g, c) for g in CHOICES for c in CHOICES[g]])
+def test_every_choice_composes_and_passes_the_check(group: str, choice: str) -> None:
+    cfg = composed(*choose(group, choice))
+    assert OmegaConf.to_container(cfg, resolve=True)
+
+
+def covering_combinations() -> list[dict[str, str]]:
+    """Choices for all groups at once, until every two choices of two groups have met."""
+    open_pairs = {
+        ((one, a), (other, b))
+        for one, other in itertools.combinations(CHOICES, 2)
+        for a, b in itertools.product(CHOICES[one], CHOICES[other])
+    }
+    assert len(open_pairs) > 300
+    combinations, random = [], np.random.default_rng(0)
+    while open_pairs:
+        candidates = [{g: str(random.choice(c)) for g, c in CHOICES.items()} for _ in range(30)]
+        # Begin from a pair that is still open, so that each round covers something.
+        pair = sorted(open_pairs)[0]
+        best = max(
+            ({**candidate, **dict(pair)} for candidate in candidates),
+            key=lambda c: len(open_pairs & set(itertools.combinations(c.items(), 2))),
+        )
+        open_pairs -= set(itertools.combinations(best.items(), 2))
+        combinations.append(best)
+    return combinations
+
+
+def test_every_two_choices_compose_together() -> None:
+    for combination in covering_combinations():
+        root = ["data.root=somewhere"] if combination["data"] in NEEDS_A_FOLDER else []
+        composed(*(f"{group}={choice}" for group, choice in combination.items()), *root)
+
+
+def targets(node: Any) -> list[dict[str, Any]]:
+    if isinstance(node, list):
+        return [target for child in node for target in targets(child)]
+    if not isinstance(node, dict):
+        return []
+    own = [node] if "_target_" in node else []
+    return own + [target for child in node.values() for target in targets(child)]
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"),
+    [(g, c) for g in TRAINED_GROUPS for c in CHOICES[g] if c not in ("wandb", "mlflow")],
+)
+def test_every_target_takes_its_arguments(group: str, choice: str) -> None:
+    cfg: Any = OmegaConf.to_container(composed(*choose(group, choice)), resolve=True)
+    found = targets(cfg[group])
+    assert found or choice == "none"
+    for node in found:
+        path = node["_target_"]
+        target = get_class(path) if path.rpartition(".")[2][0].isupper() else get_method(path)
+        arguments = {key: value for key, value in node.items() if not key.startswith("_")}
+        inspect.signature(target).bind_partial(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+model.filtrs=4", r"model\.filtrs: no such key; did you mean model\.filters\?"),
+        ("+filters=4", r"filters: no such key; did you mean model\.filters\?"),
+        ("+trainer.max_epoch=4", r"did you mean trainer\.max_epochs\?"),
+        ("+model.colour=red", r"model\.colour: no such key; model has network, filters"),
+        ("~model.filters", r"model\.filters: the key is missing"),
+        ("model.filters=0", r"model\.filters=0: must be a whole number from 1 to 1,024"),
+        ("model.filters=4.5", r"model\.filters=4\.5: must be a whole number"),
+        ("model.filters=many", r"model\.filters=many: must be a whole number"),
+        ("model.filters=true", r"model\.filters=True: must be a whole number"),
+        ("model.filters=null", r"model\.filters=null: must be a whole number"),
+        ("model.strides=[1,2]", r"model\.strides=\[1, 2\]: must be a list of 7"),
+        ("model.zero_init_residual=3", "must be true or false"),
+        ("model.dropout=1.0", "must be a number from 0 to 1, less than that"),
+        ("data.channels=2", "must be one of 1, 3"),
+        ("data.image_size=0", "must be a whole number from 8 to 4,096"),
+        ("data.batch_size=1", "of at least 2"),
+        ("data.val_split=-1", "must be a fraction from 0 to 1 or a whole count"),
+        ("data.val_split=2.5", "must be a fraction from 0 to 1 or a whole count"),
+        ("data.resize=padd", r"did you mean pad\?"),
+        ("data=image_folder", r"data\.root=null: must be a folder"),
+        ("optimizer.lr=0", "must be a number above 0"),
+        ("optimizer.lr=fast", "must be a number above 0"),
+        ("trainer.accelerator=gpuu", r"must be one of cpu, gpu, .* did you mean gpu\?"),
+        ("trainer.devices=0", "of at least 1 or one of auto or a list"),
+        ("trainer.max_epochs=0", "of at least 1"),
+        ("trainer.precision=bf17-mixed", r"did you mean bf16-mixed\?"),
+        ("seed=-1", "from 0 to 4,294,967,295"),
+        ("+callbacks.mine.patience=3", r"callbacks\.mine: needs a class"),
+    ],
+)
+def test_wrong_settings_are_named_with_the_mend(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        composed(override)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.stem_stride=2",
+        "data.val_split=0",
+        "data.mean=[0.4,0.5,0.6]",
+        "trainer.devices=[0,1]",
+        "trainer.limit_train_batches=10",
+        "callbacks.checkpoint.every_n_train_steps=50",
+        "~callbacks.best",
+        "+callbacks.stop._target_=lightning.pytorch.callbacks.EarlyStopping",
+        "trainer.max_time=00:00:05:00",
+    ],
+)
+def test_right_settings_pass(override: str) -> None:
+    composed(override)
+
+
+def test_unknown_key_in_an_experiment_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/typo.yaml").write_text("# @package _global_\nmodel:\n  filtrs: 4\n")
+    with pytest.raises(InputError, match=r"model\.filtrs: no such key"):
+        composed(f"hydra.searchpath=[file://{tmp_path}]", "experiment=typo")
+
+
+@pytest.mark.parametrize("script_name", ["predict", "evaluate"])
+def test_format_depends_on_the_script(script_name: str) -> None:
+    image = ["image=x.png"] if script_name == "predict" else []
+    composed("format=json", *image, script=script_name)
+    with pytest.raises(InputError, match="must be one of text, json"):
+        composed("format=xml", *image, script=script_name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model.filtrs=4"], "model.filtrs: no such key; did you mean model.filters?"),
+        (["+model.filtrs=4"], "model.filtrs: no such key; did you mean model.filters?"),
+        (["optimizer=adamww"], "optimizer=adamww: must be one of adam, adamw, rmsprop, sgd"),
+        (["modle=mobilenetv2"], "modle: no such key; did you mean model?"),
+        (["model.filters=(1"], "cannot read 'model.filters=(1' as key=value"),
+        (["model.filters=0"], "model.filters=0: must be a whole number"),
+    ],
+)
+def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], message: str) -> None:
+    began = time.perf_counter()
+    done = script("train.py", *arguments)
+    seconds = time.perf_counter() - began
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+@pytest.mark.parametrize("name", ["train.py", "predict.py", "evaluate.py"])
+def test_help_and_configuration_are_quick(script: Script, name: str, arguments: list[str]) -> None:
+    began = time.perf_counter()
+    done = script(name, *arguments)
+    assert time.perf_counter() - began < 2
+    assert done.returncode == 0, done.stderr
+    assert "accelerator" in done.stdout

@@ -1,0 +1,250 @@
+import csv
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import NUM_TINY_TEST, TINY_RUN, Script, digit_pictures
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"}
+
+
+def result_of(run: Path) -> dict[str, object]:
+    return json.loads((run / "result.json").read_text())  # type: ignore[no-any-return]
+
+
+def weights_of(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]  # type: ignore[no-any-return]
+
+
+def assert_equal_bits(one: Path, other: Path) -> None:
+    a, b = weights_of(one), weights_of(other)
+    assert a.keys() == b.keys()
+    assert [key for key in a if not torch.equal(a[key], b[key])] == []
+
+
+def test_run_folder_is_complete(tiny_run: Path) -> None:
+    names = {path.name for path in tiny_run.iterdir() if not path.name.startswith("events.")}
+    assert names == {
+        "checkpoints",
+        "config.yaml",
+        "confusion.png",
+        "curves.png",
+        "metrics.csv",
+        "result.json",
+    }
+    assert {path.name for path in (tiny_run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for picture in ("confusion.png", "curves.png"):
+        with Image.open(tiny_run / picture) as opened:
+            assert min(opened.size) > 300
+
+
+def test_latest_is_a_relative_link(tiny_run: Path) -> None:
+    latest = tiny_run.parents[1] / "latest"
+    assert latest.is_symlink()
+    assert not latest.readlink().is_absolute()
+    assert latest.resolve() == tiny_run
+
+
+def test_result_has_what_others_read(tiny_run: Path) -> None:
+    result = result_of(tiny_run)
+    for key in ("train/accuracy", "val/accuracy", "test/accuracy"):
+        assert 0 <= result[key] <= 1  # type: ignore[operator]
+    # Of 40 pictures, the share that is right is a whole number of fortieths.
+    assert (result["test/accuracy"] * NUM_TINY_TEST) % 1 == pytest.approx(0, abs=1e-4)  # type: ignore[operator]
+    assert result["epochs"] == 2
+    assert result["images_per_second"] > 0  # type: ignore[operator]
+    assert result["fit_seconds"] > 0  # type: ignore[operator]
+    assert result["parameters"] > 50_000  # type: ignore[operator]
+    assert result["macs"] > 100_000  # type: ignore[operator]
+    assert Path(str(result["checkpoint"])).name == "best.ckpt"
+    assert "train.py data=idx" in str(result["command"])
+
+
+def test_config_is_resolved(tiny_run: Path) -> None:
+    config = yaml.safe_load((tiny_run / "config.yaml").read_text())
+    assert config["model"]["filters"] == 1
+    assert config["model"]["stem_stride"] == 1
+    assert "${" not in (tiny_run / "config.yaml").read_text()
+
+
+def test_checkpoints_hold_plain_values_alone(tiny_run: Path) -> None:
+    for name in ("best.ckpt", "last.ckpt"):
+        checkpoint = torch.load(tiny_run / "checkpoints" / name, weights_only=True)
+        assert {"state_dict", "hyper_parameters", "epoch", "global_step"} <= set(checkpoint)
+        json.dumps(checkpoint["hyper_parameters"])
+
+
+def test_metrics_are_logged_to_csv_and_tensorboard(tiny_run: Path) -> None:
+    with (tiny_run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    logged = {key for row in rows for key, value in row.items() if value}
+    assert logged >= METRICS | {"step/learning_rate", "step/loss", "step/accuracy"}
+    events = EventAccumulator(str(tiny_run)).Reload()
+    assert set(events.Tags()["scalars"]) >= METRICS | {"step/learning_rate"}
+    assert len(events.Scalars("val/accuracy")) >= 2
+    assert "custom_scalars__config__" in events.Tags()["tensors"]
+
+
+def test_output_is_for_people(tiny_run: Path) -> None:
+    stdout = (tiny_run.parents[2] / "stdout.txt").read_text()
+    lines = stdout.splitlines()
+    assert lines[0].startswith("network  mobilenet_v2, filters 1,")
+    assert "100 pictures to train on, 20 held out, 40 to test; 28x28x1, batches of 16" in lines[1]
+    assert any(line.startswith("epoch 2 of 2, step") for line in lines)
+    assert any(line.startswith("epoch 2 of 2: train accuracy") for line in lines)
+    assert lines[-3].startswith("accuracy  training ")
+    assert lines[-2].startswith("run       outputs/")
+    assert lines[-1].startswith("predict   python predict.py ckpt=outputs/")
+    assert "litmodels" not in stdout
+    assert (tiny_run.parents[2] / "stderr.txt").read_text() == ""
+
+
+def test_equal_seeds_give_equal_bits_and_others_do_not(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+) -> None:
+    for seed in (0, 1):
+        done = script(
+            "train.py", *TINY_RUN, f"data.root={tiny_idx}", f"seed={seed}", f"output_dir=run {seed}"
+        )
+        assert done.returncode == 0, done.stderr
+    reference = tiny_run / "checkpoints/last.ckpt"
+    assert_equal_bits(tmp_path / "run 0/checkpoints/last.ckpt", reference)
+    with pytest.raises(AssertionError):
+        assert_equal_bits(tmp_path / "run 1/checkpoints/last.ckpt", reference)
+
+
+def test_resume_in_the_middle_of_an_epoch_ends_with_the_same_bits(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, f"data.root={tiny_idx}")
+    # 100 pictures in batches of 16: 7 steps an epoch, so step 10 is in the middle of the second.
+    done = script(
+        "train.py",
+        *settings,
+        "output_dir=half",
+        "callbacks.checkpoint.every_n_train_steps=5",
+        "+callbacks.stop._target_=stop_after.StopAfter",
+        "+callbacks.stop.steps=12",
+    )
+    assert done.returncode == -signal.SIGKILL
+    checkpoint = torch.load(tmp_path / "half/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 10
+    done = script("train.py", *settings, "output_dir=whole", "resume=half")
+    assert done.returncode == 0, done.stderr
+    assert_equal_bits(tmp_path / "whole/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
+
+
+def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        f"data.root={tiny_idx}",
+        "trainer=ddp_cpu",
+        "trainer.devices=2",
+        "data.batch_size=8",
+        "output_dir=two ranks",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("network  mobilenet_v2") == 1
+    result = result_of(tmp_path / "two ranks")
+    # Every test picture once: no rank's share is padded or cut.
+    with (tmp_path / "two ranks/metrics.csv").open() as file:
+        assert any(row["test/accuracy"] for row in csv.DictReader(file))
+    assert (result["test/accuracy"] * NUM_TINY_TEST) % 1 == pytest.approx(0, abs=1e-4)  # type: ignore[operator]
+    assert not list(tmp_path.glob("*.log"))
+
+
+def test_without_validation_best_is_the_last(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "data.val_split=0", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    checkpoints = tmp_path / "run/checkpoints"
+    assert_equal_bits(checkpoints / "best.ckpt", checkpoints / "last.ckpt")
+    assert result_of(tmp_path / "run")["val/accuracy"] is None
+
+
+def test_sweep_is_a_folder_of_runs_with_one_table(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    done = script(
+        "train.py",
+        "-m",
+        *TINY_RUN[:-1],
+        f"data.root={tiny_idx}",
+        "trainer.max_epochs=1",
+        "model.filters=1,2",
+        "optimizer=sgd,adamw",
+    )
+    assert done.returncode == 0, done.stderr
+    (table,) = tmp_path.glob("outputs/multirun/*/*/results.csv")
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["job"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["model.filters"] for row in rows] == ["1", "1", "2", "2"]
+    assert [row["optimizer._target_"] for row in rows] == ["torch.optim.SGD", "torch.optim.AdamW"] * 2
+    assert len({row["parameters"] for row in rows}) == 2
+    for row in rows:
+        assert float(row["test/accuracy"]) == result_of(table.parent / row["job"])["test/accuracy"]
+
+
+def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    images, labels = digit_pictures(60, seed=3)
+    for i, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        folder = tmp_path / f"pictures (all)/{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).resize((56, 56)).save(folder / f"{i}.{'png' if i % 2 else 'jpg'}")
+    done = script(
+        "train.py",
+        "data=image_folder",
+        "data.root=pictures (all)",
+        "data.batch_size=16",
+        "model.filters=1",
+        "trainer.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "output_dir=run",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "48 pictures to train on, 6 held out, 6 to test; 56x56x3" in done.stdout
+    assert result_of(tmp_path / "run")["test/accuracy"] is not None
+
+
+@pytest.mark.parametrize("debug", ["limit", "overfit", "profiler"])
+def test_debug_choices_run(script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
+    done = script("train.py", f"debug={debug}", "data=idx", f"data.root={tiny_idx}", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    if debug == "overfit":
+        assert result_of(tmp_path / "run")["train/accuracy"] == 1
+    if debug == "profiler":
+        assert "run_training_epoch" in done.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_gpu_where_there_is_none_is_one_line(script: Script, tiny_idx: Path) -> None:
+    done = script("train.py", "data=idx", f"data.root={tiny_idx}", "trainer.accelerator=gpu")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: trainer.accelerator=gpu: PyTorch ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_run(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "trainer=gpu", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    assert result_of(tmp_path / "run")["test/accuracy"] is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data=idx", "data.root=nowhere"], "nowhere/train-images-idx3-ubyte: no such file"),
+        (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no such folder"),
+        (["resume=nowhere"], "resume=nowhere: no checkpoint there; train one first"),
+    ],
+)
+def test_missing_inputs_are_one_line(script: Script, arguments: list[str], message: str) -> None:
+    done = script("train.py", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
