@@ -93,13 +93,14 @@ def measure(
 
 def summarise(confusion: Tensor, classes: list[str]) -> dict[str, Any]:
     """Accuracy as fractions, overall and of each class, and the confusion matrix as lists."""
-    counts = confusion.sum(dim=1)
-    correct = confusion.diagonal()
+    counts: list[int] = confusion.sum(dim=1).tolist()
+    correct: list[int] = confusion.diagonal().tolist()
     return {
-        "pictures": int(counts.sum()),
-        "accuracy": float(correct.sum() / counts.sum()),
+        "pictures": sum(counts),
+        "accuracy": sum(correct) / sum(counts),
         "class_accuracy": {
-            name: float(correct[i] / counts[i]) if counts[i] else None for i, name in enumerate(classes)
+            name: right / count if count else None
+            for name, right, count in zip(classes, correct, counts, strict=True)
         },
         "confusion": confusion.tolist(),
     }

@@ -1,0 +1,48 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import NUM_TINY_TEST, Script
+
+from mobilenet_lab.evaluate import as_text, summarise
+
+
+def test_agrees_with_the_test_of_the_run(script: Script, tiny_run: Path, tiny_idx: Path) -> None:
+    done = script("evaluate.py", f"ckpt={tiny_run}", "data=idx", f"data.root={tiny_idx}", "format=json")
+    assert (done.returncode, done.stderr) == (0, "")
+    measured = json.loads(done.stdout)
+    result = json.loads((tiny_run / "result.json").read_text())
+    assert measured["accuracy"] == pytest.approx(result["test/accuracy"], abs=1e-4)
+    assert measured["pictures"] == sum(map(sum, measured["confusion"])) == NUM_TINY_TEST
+
+
+@pytest.mark.parametrize(("split", "count"), [("val", 20), ("train", 100), ("test", 40)])
+def test_text_and_splits(script: Script, tiny_run: Path, tiny_idx: Path, split: str, count: int) -> None:
+    done = script(
+        "evaluate.py",
+        f"ckpt={tiny_run}",
+        "data=idx",
+        f"data.root={tiny_idx}",
+        "data.val_split=20",
+        f"split={split}",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"on idx, {split}: accuracy 0." in done.stdout
+    assert f"of {count} pictures" in done.stdout
+    assert "confusion matrix" in done.stdout
+
+
+def test_data_that_a_checkpoint_names_needs_its_folder(script: Script, tiny_run: Path) -> None:
+    done = script("evaluate.py", f"ckpt={tiny_run}")
+    assert done.returncode == 2
+    assert done.stderr == "error: the checkpoint was trained on idx: say where, data=idx data.root=...\n"
+
+
+def test_summary_by_hand() -> None:
+    result = summarise(torch.tensor([[8, 2, 0], [1, 4, 0], [0, 0, 0]]), ["cat", "dog", "eel"])
+    assert result["accuracy"] == 12 / 15
+    assert result["class_accuracy"] == {"cat": 0.8, "dog": 0.8, "eel": None}
+    text = as_text({"checkpoint": "x", "data": "pets", "split": "test", **result})
+    assert "no pictures" in text
+    assert text.splitlines()[-3].split() == ["cat", "8", "2", "0"]
