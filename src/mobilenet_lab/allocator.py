@@ -1,7 +1,7 @@
 """Keep glibc from returning a step's memory to the kernel, only to fetch it again in the next step.
 
 By default every large tensor is mapped and unmapped anew, and the kernel clears each page: with the settings
-below a training step of MobileNetV2 on the CPU takes a third less time (docs/performance.md).
+below a training step of MobileNetV2 at 32 x 32, batch 128, took a quarter less time on two cores.
 """
 
 import ctypes

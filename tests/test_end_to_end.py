@@ -1,0 +1,134 @@
+"""The whole path on MNIST itself, fetched by the project's own code on first use."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, Script, run_script
+from handwriting import draw_digit
+from PIL import Image
+
+from mobilenet_lab.data.mnist import MNIST_SHA256, mnist
+
+pytestmark = pytest.mark.slow
+
+DATA = ROOT / "data"
+FONTS = (
+    "DejaVuSans.ttf",
+    "DejaVuSans-Oblique.ttf",
+    "DejaVuSerif-Italic.ttf",
+    "DejaVuSansMono.ttf",
+    "STIXGeneral.ttf",
+    "STIXGeneralItalic.ttf",
+    "cmr10.ttf",
+    "cmss10.ttf",
+    "cmtt10.ttf",
+    "DejaVuSans-Bold.ttf",
+)
+
+
+@pytest.fixture(scope="session")
+def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run on the real 60,000 pictures: a third of the default's steps, at half its width."""
+    cwd = tmp_path_factory.mktemp("mnist")
+    done = run_script(
+        "train.py",
+        f"data.root={DATA}",
+        "model.filters=2",
+        "trainer.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "output_dir=run",
+        cwd=cwd,
+    )
+    assert done.returncode == 0, done.stderr
+    return cwd / "run"
+
+
+def test_mnist_is_there_and_is_mnist(mnist_run: Path) -> None:
+    assert {path.name for path in (DATA / "mnist").iterdir()} == set(MNIST_SHA256)
+    train, test = (mnist(str(DATA)).open(part) for part in ("train", "test"))
+    assert (len(train), len(test)) == (60_000, 10_000)
+    assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    # Mean and deviation of the training pixels, the usual constants.
+    assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+    assert train.images.std() / 255 == pytest.approx(0.3081, abs=5e-5)
+
+
+def test_short_run_learns(mnist_run: Path) -> None:
+    result = json.loads((mnist_run / "result.json").read_text())
+    assert result["test/accuracy"] > 0.97
+    assert result["val/accuracy"] > 0.97
+    assert result["train/accuracy"] > 0.80
+
+
+def test_evaluation_agrees_with_training(script: Script, mnist_run: Path) -> None:
+    done = script("evaluate.py", f"ckpt={mnist_run}", "data=mnist", f"data.root={DATA}", "format=json")
+    result = json.loads((mnist_run / "result.json").read_text())
+    assert json.loads(done.stdout)["accuracy"] == pytest.approx(result["test/accuracy"], abs=1e-4)
+
+
+def test_names_held_out_pictures_saved_as_png(script: Script, mnist_run: Path, tmp_path: Path) -> None:
+    test = mnist(str(DATA)).open("test")
+    for i in range(30):
+        Image.fromarray(test.images[i]).save(tmp_path / f"{i:02d}_{test.labels[i]}.png")
+    done = script("predict.py", f"ckpt={mnist_run}", f"image={tmp_path}/*.png", "format=json")
+    entries = json.loads(done.stdout)
+    right = sum(entry["class"] == Path(entry["image"]).stem[-1] for entry in entries)
+    assert right >= 29
+
+
+def test_names_digits_written_with_a_dark_pen_on_white_paper(
+    script: Script, mnist_run: Path, tmp_path: Path
+) -> None:
+    for digit, font in enumerate(FONTS):
+        draw_digit(digit, font).save(tmp_path / f"{digit}.png")
+    done = script("predict.py", f"ckpt={mnist_run}", f"image={tmp_path}/*.png", "format=json")
+    entries = json.loads(done.stdout)
+    assert sum(entry["class"] == Path(entry["image"]).stem for entry in entries) >= 8
+
+
+MEASURE = """
+import re, runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    status = open("/proc/self/status").read()
+    print("anonymous", re.search(r"RssAnon:\\s+(\\d+)", status)[1])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_data_set_a_hundred_times_the_size_takes_no_more_memory(tmp_path: Path) -> None:
+    """Six million pictures in a sparse file; memory of the file's own pages is not counted."""
+    large = tmp_path / "large"
+    large.mkdir()
+    for prefix, count in [("train", 6_000_000), ("t10k", 10_000)]:
+        for name, shape in [("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))]:
+            header = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
+            path = large / f"{prefix}-{name}-ubyte"
+            path.write_bytes(header)
+            os.truncate(path, len(header) + int(np.prod(shape)))
+        with (large / f"{prefix}-labels-idx1-ubyte").open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([9]))
+    assert (large / "train-images-idx3-ubyte").stat().st_size > 4_700_000_000
+    anonymous = {}
+    for name, root in [("mnist", DATA / "mnist"), ("large", large)]:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", MEASURE, str(ROOT / "train.py"), "data=idx", f"data.root={root}"),
+                *("model.filters=2", "trainer.max_epochs=1", "trainer.limit_train_batches=50"),
+                *("trainer.limit_val_batches=5", "trainer.limit_test_batches=5", "trainer.accelerator=cpu"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        anonymous[name] = int(done.stdout.split("anonymous")[1])  # kB
+    assert anonymous["large"] - anonymous["mnist"] < 50_000

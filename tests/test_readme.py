@@ -1,0 +1,187 @@
+"""Every command of the README and of CONTRIBUTING.md, run as printed, in a copy of the repository."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT, digit_pictures
+from PIL import Image
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the README's commands use .venv"
+    ),
+]
+
+
+def blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(document: str) -> list[str]:
+    return [line for block in blocks(document, "sh") for line in block.splitlines() if line]
+
+
+# What is left out or added so that a command takes seconds; none changes what is run.
+SHORTENED = {
+    "make train": 'make train ARGS="debug=limit"',
+    "make test": 'make test ARGS="--collect-only -q"',
+    "make test ARGS=\"-m 'not slow'\"": "make test ARGS=\"--collect-only -q -m 'not slow'\"",
+}
+
+
+def shortened(command: str) -> str:
+    if command in SHORTENED:
+        return SHORTENED[command]
+    if command.startswith("make train ARGS="):
+        return command[:-1] + ' debug=limit"'
+    if command.startswith("python train.py") and "--help" not in command:
+        return f"{command} debug=limit"
+    return command
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tracked files, with the environment and the data that `make setup` and a first run leave."""
+    folder = tmp_path_factory.mktemp("readme")
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in tracked:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    (ROOT / "data").mkdir(exist_ok=True)
+    (folder / "data").symlink_to(ROOT / "data")
+    for name in ("img.png", "photo (1).jpg", "photos/a.png", "photos/b.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(digit_pictures(1, seed=len(name))[0][0]).save(folder / name)
+    for i, (pixels, label) in enumerate(zip(*digit_pictures(200, seed=9), strict=True)):
+        (folder / f"pictures/{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"pictures/{label}/{i}.png")
+    run(folder, "python train.py debug=limit")  # what later commands look at, each may be run alone
+    return folder
+
+
+def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    path = f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env=os.environ | {"PATH": path},
+        check=False,
+    )
+
+
+ORDINARY = [
+    command
+    for document in ("README.md", "CONTRIBUTING.md")
+    for command in commands(document)
+    if command != "make tensorboard"
+]
+
+
+def test_documents_have_commands() -> None:
+    assert len(ORDINARY) >= 20
+    assert "make tensorboard" in commands("README.md")
+
+
+@pytest.mark.parametrize("command", list(dict.fromkeys(ORDINARY)))
+def test_command_runs(workplace: Path, command: str) -> None:
+    if "fashion_mnist" in command and not has_fashion_mnist():
+        pytest.skip("Fashion-MNIST is not on this machine, and not every machine reaches its mirrors")
+    done = run(workplace, shortened(command))
+    if "accelerator=gpu" in command and not torch.cuda.is_available():
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: trainer.accelerator=gpu: PyTorch")
+        return
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.stdout
+    if "train" in command.split(".")[0] and "--help" not in command:
+        assert "python predict.py ckpt=outputs/" in done.stdout
+
+
+def has_fashion_mnist() -> bool:
+    places = (ROOT / "data/fashion_mnist", Path("/usr/share/datasets/fashion-mnist"))
+    return any(list(place.glob("train-images-idx3-ubyte*")) for place in places)
+
+
+@pytest.mark.parametrize("code", blocks("README.md", "python"))
+def test_python_runs(workplace: Path, code: str) -> None:
+    (workplace / "snippet.py").write_text(code)
+    done = run(workplace, "python snippet.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_tensorboard_serves_the_runs(workplace: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        ["make", "tensorboard", f"ARGS=--port {port} --host 127.0.0.1"],
+        cwd=workplace,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}/data/plugin/scalars/tags"
+    try:
+        for _ in range(120):
+            time.sleep(0.5)
+            try:
+                with urllib.request.urlopen(address, timeout=5) as answer:
+                    tags = answer.read().decode()
+            except OSError:
+                continue
+            if "val/accuracy" in tags:
+                break
+        assert "train/accuracy" in tags
+        assert "val/accuracy" in tags
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def test_settings_table_lists_every_choice() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
+    defaults = yaml.safe_load((ROOT / "conf/train.yaml").read_text())["defaults"]
+    first = {
+        group: choice for entry in defaults if isinstance(entry, dict) for group, choice in entry.items()
+    }
+    for folder in (ROOT / "conf").iterdir():
+        if folder.is_dir():
+            listed = re.findall(r"`(\w+)`", rows[folder.name])
+            assert set(listed) == {file.stem for file in folder.glob("*.yaml")}, folder.name
+            assert first[folder.name] in (listed[0], None)
+
+
+def test_make_help_lists_every_target(workplace: Path) -> None:
+    listed = run(workplace, "make help").stdout
+    for target in ["setup", "train", "predict", "evaluate", "tensorboard", "test", "lint", "bench", "clean"]:
+        assert f"make {target} " in listed
+    assert "reinstall" not in listed
+
+
+def test_second_make_installs_nothing(workplace: Path) -> None:
+    done = run(workplace, "make -n setup")
+    assert "pip install" not in done.stdout
