@@ -25,7 +25,8 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
     Raises:
         FileNotFoundError: there is none; the message lists those there are.
     """
-    path = LATEST if where == "latest" else Path(where)
+    # Resolved, since the link may point elsewhere by the time the file is read.
+    path = LATEST.resolve() if where == "latest" else Path(where).resolve()
     if path.is_file():
         return path
     other = "last" if prefer == "best" else "best"

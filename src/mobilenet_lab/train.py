@@ -2,11 +2,14 @@
 
 import logging
 import os
+import re
 import shlex
 import shutil
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from mobilenet_lab.report import draw_confusion, draw_curves, write_json
 
 log = logging.getLogger(__name__)
 
+TIMED_FOLDER = re.compile(r".*\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")  # the default output_dir
 SMALL_PICTURE = 40  # pixels; below, a stem of stride 1 keeps enough of the picture
 
 
@@ -47,18 +51,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     check_accelerator(cfg.trainer.accelerator, cfg.trainer.devices)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    resume = None
-    if cfg.resume is not None:
-        resume = find_checkpoint(cfg.resume, "resume", prefer="last")
-        load_checkpoint(resume)
-
-    datamodule: ImageDataModule = instantiate(
-        cfg.data, augmentation=instantiate(cfg.augmentation), seed=cfg.seed, _convert_="all"
-    )
-    datamodule.prepare_data()
-    datamodule.setup()
-    if cfg.model.get("stem_stride", 0) is None:
-        cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
+    resume = _find_resume(cfg.resume)
+    datamodule = _open_data(cfg)
     model = _build_model(cfg, datamodule)
     folder = _make_run_folder(cfg)
     history = History()
@@ -71,24 +65,22 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     _lay_out_tensorboard(trainer)
     command = shlex.join(["python", *sys.argv])
     if trainer.world_size > 1:
-        # Lightning starts the other ranks with our arguments: they shall get this very configuration.
-        sys.argv[1:] = [
-            f"--config-path={folder.resolve()}",
-            "--config-name=config",
-            "hydra/job_logging=stdout",
-        ]
+        _hand_configuration_to_ranks(folder)
 
     began = time.perf_counter()
-    trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+    with _as_latest(folder):
+        trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
     fit_seconds = time.perf_counter() - began
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     best, best_score = _keep_best(trainer, folder)
     if trainer.limit_test_batches:
         if best:
             # Not by `ckpt_path`, which would also put the callbacks back to where they were then.
             model.load_state_dict(load_checkpoint(best)["state_dict"])
         trainer.test(model, datamodule, verbose=False)
+    if not trainer.is_global_zero:
+        return {}
     result = {
         **_accuracies(trainer, history, best_score),
         "epochs": trainer.current_epoch,
@@ -98,10 +90,27 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         "checkpoint": str(best) if best else None,
         "command": command,
     }
-    if trainer.is_global_zero:
-        _finish(cfg, trainer, model, history, result, folder)
-        return result
-    return {}
+    _finish(cfg, trainer, model, history, result, folder)
+    return result
+
+
+def _find_resume(resume: str | None) -> Path | None:
+    if resume is None:
+        return None
+    path = find_checkpoint(resume, "resume", prefer="last")
+    load_checkpoint(path)  # says in one line what Lightning would say in a trace
+    return path
+
+
+def _open_data(cfg: DictConfig) -> ImageDataModule:
+    datamodule: ImageDataModule = instantiate(
+        cfg.data, augmentation=instantiate(cfg.augmentation), seed=cfg.seed, _convert_="all"
+    )
+    datamodule.prepare_data()
+    datamodule.setup()
+    if cfg.model.get("stem_stride", 0) is None:
+        cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
+    return datamodule
 
 
 def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier:
@@ -137,21 +146,48 @@ def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> T
 
 
 def _make_run_folder(cfg: DictConfig) -> Path:
+    """Make the folder on the first rank; of two runs of one second the later takes a number."""
     folder = Path(cfg.output_dir)
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        if (folder / "result.json").exists():
-            log.warning("%s holds an earlier run, whose files are replaced", folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-        _point_latest_at(folder)
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return folder
+    number = 1
+    while folder.exists() and TIMED_FOLDER.fullmatch(cfg.output_dir):
+        number += 1
+        folder = Path(f"{cfg.output_dir}-{number}")
+    if (folder / "result.json").exists():
+        log.warning("%s holds an earlier run, whose files are replaced", folder)
+    cfg.output_dir = str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     return folder
 
 
-def _point_latest_at(folder: Path) -> None:
+@contextmanager
+def _as_latest(folder: Path) -> Iterator[None]:
+    """Let outputs/latest point at the run; one that fails before its first checkpoint gives it back."""
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        yield
+        return
+    before = LATEST.readlink() if LATEST.is_symlink() else None
     LATEST.parent.mkdir(exist_ok=True)
+    _point_latest_at(Path(os.path.relpath(folder, LATEST.parent)))
+    try:
+        yield
+    except BaseException:
+        if before is not None and not list(folder.glob("checkpoints/*.ckpt")):
+            _point_latest_at(before)
+        raise
+
+
+def _point_latest_at(target: Path) -> None:
     scratch = LATEST.with_name(f".latest-{os.getpid()}")
-    scratch.symlink_to(os.path.relpath(folder, LATEST.parent), target_is_directory=True)
+    scratch.symlink_to(target, target_is_directory=True)
     scratch.replace(LATEST)
+
+
+def _hand_configuration_to_ranks(folder: Path) -> None:
+    """Lightning starts the other ranks with our arguments: they shall get this very configuration."""
+    sys.argv[1:] = [f"--config-path={folder.resolve()}", "--config-name=config", "hydra/job_logging=stdout"]
 
 
 @rank_zero_only
