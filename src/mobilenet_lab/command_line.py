@@ -48,10 +48,14 @@ def one_line_errors() -> Iterator[None]:
         _exit("interrupted", EXIT_INTERRUPTED)
     except InstantiationException as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, USER_ERRORS):
+        while cause is not None and not isinstance(cause, (*USER_ERRORS, ModuleNotFoundError)):
             cause = cause.__cause__
         if cause is None:
             raise
+        if isinstance(cause, ModuleNotFoundError):
+            key = str(error).rpartition("full_key: ")[2]
+            extra = f'pip install -e ".[{key.rpartition(".")[2]}]"' if key else "see pyproject.toml"
+            _exit(f"error: {key}: a package is missing, {extra}", EXIT_WRONG_INPUT)
         _exit(f"error: {cause}", EXIT_WRONG_INPUT)
     except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         _exit(f"error: {_explain(error)}", EXIT_WRONG_INPUT)

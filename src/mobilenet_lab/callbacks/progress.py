@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
+from torch import Tensor
 
 
 def progress_bar(refresh_rate: int, interval_s: float) -> ProgressBar:
@@ -16,8 +17,32 @@ def progress_bar(refresh_rate: int, interval_s: float) -> ProgressBar:
         interval_s: Seconds between lines.
     """
     if sys.stdout.isatty():
-        return TQDMProgressBar(refresh_rate=refresh_rate, leave=True)
+        return TerminalProgress(refresh_rate=refresh_rate, leave=True)
     return PlainProgress(interval_s)
+
+
+class TerminalProgress(TQDMProgressBar):
+    """Lightning's bar, with the loss, which is read only when the bar is drawn, and epochs from one."""
+
+    _loss: Tensor | None = None
+
+    def on_train_epoch_start(self, trainer: Trainer, *arguments: Any) -> None:
+        """Begin the epoch's bar."""
+        super().on_train_epoch_start(trainer, *arguments)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the loss for when the bar is drawn."""
+        self._loss = outputs["loss"]
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics if self._loss is None else {"loss": f"{float(self._loss):.3f}", **metrics}
 
 
 class PlainProgress(ProgressBar):
