@@ -16,11 +16,12 @@ from mobilenet_lab.configuration import check
 def main(cfg: DictConfig) -> None:
     """Check the configuration, then train."""
     with command_line.one_line_errors():
+        if command_line.run_as_sweep_job(Path(__file__)):
+            return
         check(cfg)
-        if not command_line.run_as_sweep_job(Path(__file__)):
-            from mobilenet_lab.train import train
+        from mobilenet_lab.train import train
 
-            train(cfg)
+        train(cfg)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ def test_hyperparameters_are_plain_values_that_build_it_again(tmp_path: Path) ->
     path = tmp_path / "x.ckpt"
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     trainer.strategy.connect(module)
+    module.trainer = trainer
     trainer.save_checkpoint(path, weights_only=True)
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["hyper_parameters"]["filters"] == 1

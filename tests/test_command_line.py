@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from mobilenet_lab.command_line import quote_paths
 
@@ -20,8 +21,15 @@ ODD_NAMES = [
     "ümlaut ★",
     "$HOME",
     "100%",
+    "'lead.png",
+    "${x}.png",
     "a b\tc",
 ]
+
+
+def resolved(argument: str) -> str:
+    """The value as a configuration gives it, interpolations and escapes resolved."""
+    return str(OmegaConf.create({"value": str(parsed(argument))}).value)
 
 
 def parsed(argument: str) -> object:
@@ -29,10 +37,17 @@ def parsed(argument: str) -> object:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-@pytest.mark.parametrize("key", ["ckpt", "image", "resume", "output_dir", "data.root"])
+@pytest.mark.parametrize("key", ["ckpt", "image", "resume"])
 def test_paths_arrive_as_they_were_typed(key: str, name: str) -> None:
     (argument,) = quote_paths([f"{key}={name}"])
-    assert str(parsed(argument)) == name
+    assert resolved(argument) == name
+
+
+@pytest.mark.parametrize("name", [name for name in ODD_NAMES if "${" not in name])
+@pytest.mark.parametrize("key", ["output_dir", "data.root"])
+def test_folders_arrive_as_they_were_typed(key: str, name: str) -> None:
+    (argument,) = quote_paths([f"{key}={name}"])
+    assert resolved(argument) == name
 
 
 def test_lists_stay_lists_of_odd_names() -> None:

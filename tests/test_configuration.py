@@ -134,17 +134,27 @@ def test_every_target_takes_its_arguments(group: str, choice: str) -> None:
         ("data.channels=2", "must be one of 1, 3"),
         ("data.image_size=0", "must be a whole number from 8 to 4,096"),
         ("data.batch_size=1", "of at least 2"),
-        ("data.val_split=-1", "must be a fraction from 0 to 1 or a whole count"),
-        ("data.val_split=2.5", "must be a fraction from 0 to 1 or a whole count"),
+        ("data.val_split=-1", "must be a fraction below 1 or a whole count"),
+        ("data.val_split=2.5", "must be a fraction below 1 or a whole count"),
         ("data.resize=padd", r"did you mean pad\?"),
         ("data=image_folder", r"data\.root=null: must be a folder"),
         ("optimizer.lr=0", "must be a number above 0"),
         ("optimizer.lr=fast", "must be a number above 0"),
         ("trainer.accelerator=gpuu", r"must be one of cpu, gpu, .* did you mean gpu\?"),
-        ("trainer.devices=0", "of at least 1 or one of auto or a list"),
+        ("trainer.devices=0", "of at least 1 or one of auto, -1 or a list"),
         ("trainer.max_epochs=0", "of at least 1"),
         ("trainer.precision=bf17-mixed", r"did you mean bf16-mixed\?"),
         ("seed=-1", "from 0 to 4,294,967,295"),
+        ("trainer.limit_train_batches=inf", "must be a fraction from 0 to 1 or a whole count"),
+        ("trainer.max_time=soon", "must be a time as DD:HH:MM:SS"),
+        ("trainer.strategy=dpp", r"did you mean ddp\?"),
+        ("trainer.val_check_interval=0", "must be a whole number of at least 1 or a fraction up to 1"),
+        ("trainer.max_epochs=-1", "needs an end"),
+        ("data.mean=[]", "a list with a number for each channel"),
+        ("data.mean=[0.1,0.2,0.3]", "needs 1 or data.channels=1 numbers"),
+        ("data.std=[0]", "a list with a number above 0"),
+        ("data.val_split=1.0", "must be a fraction below 1 or a whole count"),
+        ("callbacks.best.monitor=val/acc", r"did you mean val/accuracy\?"),
         ("+callbacks.mine.patience=3", r"callbacks\.mine: needs a class"),
     ],
 )
@@ -158,7 +168,10 @@ def test_wrong_settings_are_named_with_the_mend(override: str, message: str) -> 
     [
         "model.stem_stride=2",
         "data.val_split=0",
-        "data.mean=[0.4,0.5,0.6]",
+        "data.mean=[0.4]",
+        "callbacks.best=null",
+        "trainer.deterministic=warn",
+        "trainer.devices=-1",
         "trainer.devices=[0,1]",
         "trainer.limit_train_batches=10",
         "callbacks.checkpoint.every_n_train_steps=50",
@@ -195,6 +208,7 @@ def test_format_depends_on_the_script(script_name: str) -> None:
         (["modle=mobilenetv2"], "modle: no such key; did you mean model?"),
         (["model.filters=(1"], "cannot read 'model.filters=(1' as key=value"),
         (["model.filters=0"], "model.filters=0: must be a whole number"),
+        (["optimizer=null"], "a group cannot be null"),
     ],
 )
 def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], message: str) -> None:
@@ -206,6 +220,12 @@ def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], mes
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert seconds < 2
+
+
+def test_a_sweep_refuses_a_folder_for_all(script: Script) -> None:
+    done = script("train.py", "-m", "seed=1,2", "output_dir=x")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: output_dir: a sweep numbers its runs' folders")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])

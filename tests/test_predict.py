@@ -12,6 +12,7 @@ from conftest import NUM_TINY_TEST, ROOT, Script, digit_pictures
 from PIL import Image
 
 from mobilenet_lab import Predictor
+from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.errors import InputError
 from mobilenet_lab.predict import list_images
 
@@ -144,6 +145,7 @@ def test_untrusted_checkpoints_are_refused(
     with pytest.raises(InputError) as error:
         Predictor(path)
     assert "\n" not in str(error.value)
+    assert "weights_only" not in str(error.value)
     assert not Path("payload-ran").exists()
 
 
@@ -151,6 +153,21 @@ def test_list_images_keeps_the_order_asked_for(pictures: Path) -> None:
     names, failures = list_images([str(pictures / "05_5.png"), str(pictures / "0[0-2]_*.png"), "none.png"])
     assert [Path(name).stem for name in names] == ["05_5", "00_0", "01_1", "02_2"]
     assert failures == ["image=none.png: no such file"]
+
+
+def test_grey_and_colour_pictures_together(tmp_path: Path) -> None:
+    module = ImageClassifier(
+        "mobilenet_v2",
+        classes=["a", "b"],
+        preprocessing={"image_size": 32, "channels": 3, "mean": 0.5, "std": 0.5, "resize": "auto"},
+        data={"name": "image_folder", "picture_size": 32, "digits": False, "fit": "crop"},
+        filters=1,
+    )
+    contents = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
+    torch.save(contents | {"epoch": 0, "global_step": 0}, tmp_path / "x.ckpt")
+    pictures = [Image.new("L", (9, 9), 100), Image.new("RGB", (9, 9), (100, 100, 100))]
+    grey, colour = Predictor(tmp_path / "x.ckpt")(pictures)
+    assert grey.probabilities == pytest.approx(colour.probabilities, abs=1e-6)
 
 
 def test_colour_pictures_of_any_size(tiny_run: Path) -> None:

@@ -53,7 +53,7 @@ def shortened(command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tracked files, with the environment and the data that `make setup` and a first run leave."""
     folder = tmp_path_factory.mktemp("readme")
     tracked = subprocess.run(
@@ -107,10 +107,10 @@ def test_documents_have_commands() -> None:
 
 
 @pytest.mark.parametrize("command", list(dict.fromkeys(ORDINARY)))
-def test_command_runs(workplace: Path, command: str) -> None:
+def test_command_runs(workspace: Path, command: str) -> None:
     if "fashion_mnist" in command and not has_fashion_mnist():
         pytest.skip("Fashion-MNIST is not on this machine, and not every machine reaches its mirrors")
-    done = run(workplace, shortened(command))
+    done = run(workspace, shortened(command))
     if "accelerator=gpu" in command and not torch.cuda.is_available():
         assert done.returncode == 2
         assert done.stderr.startswith("error: trainer.accelerator=gpu: PyTorch")
@@ -127,19 +127,19 @@ def has_fashion_mnist() -> bool:
 
 
 @pytest.mark.parametrize("code", blocks("README.md", "python"))
-def test_python_runs(workplace: Path, code: str) -> None:
-    (workplace / "snippet.py").write_text(code)
-    done = run(workplace, "python snippet.py")
+def test_python_runs(workspace: Path, code: str) -> None:
+    (workspace / "snippet.py").write_text(code)
+    done = run(workspace, "python snippet.py")
     assert done.returncode == 0, done.stderr
 
 
-def test_tensorboard_serves_the_runs(workplace: Path) -> None:
+def test_tensorboard_serves_the_runs(workspace: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
         ["make", "tensorboard", f"ARGS=--port {port} --host 127.0.0.1"],
-        cwd=workplace,
+        cwd=workspace,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -175,13 +175,13 @@ def test_settings_table_lists_every_choice() -> None:
             assert first[folder.name] in (listed[0], None)
 
 
-def test_make_help_lists_every_target(workplace: Path) -> None:
-    listed = run(workplace, "make help").stdout
+def test_make_help_lists_every_target(workspace: Path) -> None:
+    listed = run(workspace, "make help").stdout
     for target in ["setup", "train", "predict", "evaluate", "tensorboard", "test", "lint", "bench", "clean"]:
         assert f"make {target} " in listed
     assert "reinstall" not in listed
 
 
-def test_second_make_installs_nothing(workplace: Path) -> None:
-    done = run(workplace, "make -n setup")
+def test_second_make_installs_nothing(workspace: Path) -> None:
+    done = run(workspace, "make -n setup")
     assert "pip install" not in done.stdout

@@ -104,6 +104,7 @@ def test_output_is_for_people(tiny_run: Path) -> None:
     assert (tiny_run.parents[2] / "stderr.txt").read_text() == ""
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bits_and_others_do_not(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
@@ -136,7 +137,12 @@ def test_resume_in_the_middle_of_an_epoch_ends_with_the_same_bits(
     assert checkpoint["global_step"] == 10
     done = script("train.py", *settings, "output_dir=whole", "resume=half")
     assert done.returncode == 0, done.stderr
-    assert_equal_bits(tmp_path / "whole/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
+    for name in ("last.ckpt", "best.ckpt"):
+        assert_equal_bits(tmp_path / "whole/checkpoints" / name, tiny_run / "checkpoints" / name)
+    resumed, whole = result_of(tmp_path / "whole"), result_of(tiny_run)
+    for key in ("train/accuracy", "val/accuracy", "test/accuracy", "epochs"):
+        assert resumed[key] == whole[key]
+    assert resumed["images_per_second"] < 50 * whole["images_per_second"]  # type: ignore[operator]
 
 
 def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
@@ -149,16 +155,127 @@ def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path
         "data.batch_size=8",
         "output_dir=two ranks",
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("network  mobilenet_v2") == 1
-    result = result_of(tmp_path / "two ranks")
-    # Every test picture once: no rank's share is padded or cut.
-    with (tmp_path / "two ranks/metrics.csv").open() as file:
-        assert any(row["test/accuracy"] for row in csv.DictReader(file))
-    assert (result["test/accuracy"] * NUM_TINY_TEST) % 1 == pytest.approx(0, abs=1e-4)  # type: ignore[operator]
     assert not list(tmp_path.glob("*.log"))
+    # One process counts every test picture once; two have to come to the same.
+    ckpt = "ckpt=two ranks/checkpoints/best.ckpt"
+    alone = script("evaluate.py", ckpt, "data=idx", f"data.root={tiny_idx}", "format=json")
+    accuracy = json.loads(alone.stdout)["accuracy"]
+    assert result_of(tmp_path / "two ranks")["test/accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    # The training sums are saved for all ranks together, and those of the last epoch are complete.
+    last = torch.load(tmp_path / "two ranks/checkpoints/last.ckpt", weights_only=True)
+    assert last["train_sums"]["confusion"].sum() == 100
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([], "the checkpoint has 2 epochs already; go on with trainer.max_epochs=3 or more"),
+        (["trainer.max_epochs=3", "model.filters=2"], "the checkpoint has filters 1, this run 2"),
+        (["trainer.max_epochs=3", "optimizer=adamw"], "the checkpoint's optimizer is SGD, this run's AdamW"),
+    ],
+)
+def test_resume_that_cannot_go_on_is_one_line(
+    script: Script, tiny_run: Path, tiny_idx: Path, settings: list[str], message: str
+) -> None:
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", f"resume={tiny_run}", *settings)
+    assert done.returncode == 2
+    assert done.stderr == f"error: resume={tiny_run}: {message}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stop", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_signals_end_a_run_with_a_word(
+    script: Script, tmp_path: Path, tiny_idx: Path, stop: signal.Signals, code: int, word: str
+) -> None:
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        f"data.root={tiny_idx}",
+        "output_dir=run",
+        "+callbacks.stop._target_=stop_after.StopAfter",
+        "+callbacks.stop.steps=9",
+        f"+callbacks.stop.signal_number={int(stop)}",
+    )
+    assert done.returncode == code
+    hint = "go on from its last checkpoint with python train.py resume=run"
+    assert done.stderr == f"{word}: {hint}\n"
+
+
+@pytest.mark.slow
+def test_latest_stays_with_the_run_that_has_weights(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    settings = (*TINY_RUN[:-2], f"data.root={tiny_idx}", "trainer.limit_train_batches=2")
+    assert script("train.py", *settings, "output_dir=run").returncode == 0
+    assert script("train.py", *settings, "output_dir=other", "callbacks=progress").returncode == 0
+    assert (tmp_path / "outputs/latest").resolve() == tmp_path / "run"
+
+
+def test_groups_may_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    settings = [s for s in TINY_RUN if not s.startswith("callbacks")]
+    done = script("train.py", *settings, f"data.root={tiny_idx}", "output_dir=run", "~callbacks", "~logger")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.yaml",
+        "confusion.png",
+        "curves.png",
+        "result.json",
+    }
+
+
+@pytest.mark.slow
+def test_best_by_loss_still_reports_accuracy(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    best = ("callbacks.best.monitor=val/loss", "callbacks.best.mode=min")
+    done = script("train.py", *TINY_RUN, *best, f"data.root={tiny_idx}", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    # Of 20 held-out pictures, the share that is right is a whole number of twentieths.
+    share = result_of(tmp_path / "run")["val/accuracy"] * 20  # type: ignore[operator]
+    assert share == pytest.approx(round(share), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_epochs_without_validation_repeat_no_figures(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        f"data.root={tiny_idx}",
+        "trainer.max_epochs=3",
+        "trainer.check_val_every_n_epoch=2",
+        "output_dir=run",
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if " of 3: train accuracy" in line]
+    assert ["val accuracy" in line for line in lines] == [False, True, False]
+    history = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["callbacks"]["History"]
+    assert ["val/loss" in row for row in history["epochs"]] == [False, True, False]
+
+
+@pytest.mark.slow
+def test_failed_jobs_do_not_keep_a_sweep_from_the_others(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    done = script("train.py", "-m", *TINY_RUN, f"data.root={tiny_idx}", "model.round_to=5000,1")
+    assert done.returncode == 2
+    assert "of the sweep, these jobs failed: 0 (exit code 2)" in done.stderr
+    assert len(list(tmp_path.glob("outputs/multirun/*/*/1/result.json"))) == 1
+
+
+def test_damaged_picture_in_a_folder_is_one_line(script: Script, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(10):
+            Image.new("L", (8, 8), 9 * i).save(tmp_path / "pictures" / name / f"{i}.png")
+    (tmp_path / "pictures/a/3.png").write_bytes(b"nothing")
+    done = script(
+        "train.py", "data=image_folder", "data.root=pictures", "data.val_split=0", "model.filters=1"
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: pictures/a/3.png: not a picture\n"
+
+
+@pytest.mark.slow
 def test_without_validation_best_is_the_last(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "data.val_split=0", "output_dir=run")
     assert done.returncode == 0, done.stderr
@@ -167,6 +284,7 @@ def test_without_validation_best_is_the_last(script: Script, tmp_path: Path, tin
     assert result_of(tmp_path / "run")["val/accuracy"] is None
 
 
+@pytest.mark.slow
 def test_sweep_is_a_folder_of_runs_with_one_table(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",
@@ -210,6 +328,7 @@ def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tin
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", ["limit", "overfit", "profiler"])
 def test_debug_choices_run(script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
     done = script("train.py", f"debug={debug}", "data=idx", f"data.root={tiny_idx}", "output_dir=run")

@@ -48,8 +48,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0][:200]
-        raise InputError(f"{path}: cannot be opened as a checkpoint: {reason}") from error
+        # PyTorch's own words would advise to switch the protection off.
+        raise InputError(
+            f"{path}: no checkpoint, a damaged one, or one that holds more than plain values and tensors"
+        ) from error
     missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise InputError(f"{path}: not a checkpoint of this project, it lacks {', '.join(missing)}")

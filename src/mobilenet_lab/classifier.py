@@ -51,8 +51,8 @@ class ImageClassifier(LightningModule):
         self.label_smoothing = label_smoothing
         self._optimizer = optimizer
         self._scheduler = scheduler
+        self._logged_step = -1
         self.train_sums = ClassificationSums(len(classes))
-        self.train_sums.persistent(True)  # an epoch that is gone on with keeps its sums
         self.val_sums = ClassificationSums(len(classes))
         self.test_sums = ClassificationSums(len(classes))
 
@@ -67,7 +67,9 @@ class ImageClassifier(LightningModule):
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self.train_sums.update(loss.detach(), logits.detach(), labels)
         # Reading a value waits for the device, and Lightning's `log` costs 0.3 ms: not in every step.
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        step = self.global_step
+        if (step + 1) % self.trainer.log_every_n_steps == 0 and step != self._logged_step:  # type: ignore[attr-defined]
+            self._logged_step = step  # with accumulation, a step has several batches
             accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
             self._log_step(loss.detach(), accuracy)
         return loss
@@ -99,7 +101,7 @@ class ImageClassifier(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log exact loss and accuracy."""
-        self._log_epoch("test", self.test_sums)
+        self.test_confusion = self._log_epoch("test", self.test_sums)["confusion"]
 
     def configure_optimizers(self) -> Any:
         """Weight decay for weights of convolutions and linear layers only, then the schedule.
@@ -118,15 +120,35 @@ class ImageClassifier(LightningModule):
         total_steps = int(self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, total_steps=total_steps)}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the sums of a training epoch that may be gone on with, those of all ranks together."""
+        self.train_sums.sync(should_sync=self.trainer.world_size > 1)
+        checkpoint["train_sums"] = {
+            "confusion": self.train_sums.confusion.clone(),
+            "loss_sum": self.train_sums.loss_sum.clone(),
+        }
+        if self.train_sums._is_synced:
+            self.train_sums.unsync()
+        if self.trainer.optimizers:
+            checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the sums, on the first rank, so that they count once."""
+        if self.global_rank == 0:
+            self.train_sums.confusion = checkpoint["train_sums"]["confusion"].to(self.device)
+            self.train_sums.loss_sum = checkpoint["train_sums"]["loss_sum"].to(self.device)
+
     def _evaluation_step(self, batch: tuple[Tensor, Tensor], sums: ClassificationSums) -> None:
         images, labels = batch
         logits = self(images)
         sums.update(F.cross_entropy(logits, labels), logits, labels)
 
-    def _log_epoch(self, stage: str, sums: ClassificationSums) -> None:
+    def _log_epoch(self, stage: str, sums: ClassificationSums) -> dict[str, Tensor]:
         values = sums.compute()
-        self.log(f"{stage}/loss", values["loss"])
-        self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=True)
+        # The sums are of all ranks already; `sync_dist` takes a mean of equal values.
+        self.log(f"{stage}/loss", values["loss"], sync_dist=True)
+        self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=True, sync_dist=True)
+        return values
 
     def _log_step(self, loss: Tensor, accuracy: Tensor) -> None:
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]

@@ -19,11 +19,19 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilenet_lab.configuration import compose_choices, suggest
-from mobilenet_lab.errors import InputError
+from mobilenet_lab.errors import InputError, Stopped
 
 PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
 QUOTES = ("'", '"')
-USER_ERRORS = (InputError, FileNotFoundError, PermissionError)
+USER_ERRORS = (
+    InputError,
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+FAILED_JOBS: list[str] = []
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -37,6 +45,8 @@ def run(main: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands us the errors that Hydra would print itself
     with one_line_errors():
         main()
+        if FAILED_JOBS:
+            raise InputError(f"of the sweep, these jobs failed: {', '.join(FAILED_JOBS)}")
 
 
 @contextmanager
@@ -46,19 +56,34 @@ def one_line_errors() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _exit("interrupted", EXIT_INTERRUPTED)
+    except Stopped as stopped:
+        _exit(str(stopped), stopped.exit_code)
+    except BrokenPipeError:  # whoever read our output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except InstantiationException as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, (*USER_ERRORS, ModuleNotFoundError)):
             cause = cause.__cause__
+        key = str(error).rpartition("full_key: ")[2]
+        if cause is None and "Error locating target" in str(error):
+            _exit(f"error: {key}: {str(error).split(',')[0]}", EXIT_WRONG_INPUT)
         if cause is None:
             raise
+        if isinstance(cause, ModuleNotFoundError) and "Error locating target" in str(error):
+            _exit(f"error: {key}: {cause}", EXIT_WRONG_INPUT)
         if isinstance(cause, ModuleNotFoundError):
-            key = str(error).rpartition("full_key: ")[2]
             extra = f'pip install -e ".[{key.rpartition(".")[2]}]"' if key else "see pyproject.toml"
             _exit(f"error: {key}: a package is missing, {extra}", EXIT_WRONG_INPUT)
         _exit(f"error: {cause}", EXIT_WRONG_INPUT)
     except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         _exit(f"error: {_explain(error)}", EXIT_WRONG_INPUT)
+    except ValueError as error:
+        if "Config group override" not in str(error):  # how Hydra refuses optimizer=null
+            raise
+        _exit(
+            "error: a group cannot be null or a number; choose one of its files, see --help", EXIT_WRONG_INPUT
+        )
 
 
 def run_as_sweep_job(script: Path) -> bool:
@@ -69,19 +94,23 @@ def run_as_sweep_job(script: Path) -> bool:
     Returns:
         False outside a sweep, where the caller has to do the work.
 
+    A job that fails does not keep the others from running; `run` reports it at the end.
+
     Raises:
-        InputError: the job failed.
+        InputError: `output_dir` is set, which the sweep does itself.
     """
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return False
     folder = Path(hydra.sweep.dir) / hydra.sweep.subdir
-    overrides = [override for override in hydra.overrides.task if not override.startswith("output_dir=")]
+    overrides = list(hydra.overrides.task)
+    if any(override.startswith("output_dir=") for override in overrides):
+        raise InputError("output_dir: a sweep numbers its runs' folders; choose hydra.sweep.dir=... instead")
     print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
     command = [sys.executable, str(script), *overrides, *quote_paths([f"output_dir={folder}"])]
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        raise InputError(f"job {hydra.job.num} ended with exit code {code}")
+    if code := subprocess.run(command, check=False).returncode:
+        FAILED_JOBS.append(f"{hydra.job.num} (exit code {code})")
+        return True
     from mobilenet_lab.sweep import write_table
 
     print(f"table     {write_table(Path(hydra.sweep.dir))}", flush=True)
@@ -102,7 +131,10 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if key.lstrip("+") not in PATH_KEYS or not equals or not value:
         return argument
-    if value.startswith(QUOTES) or "${" in value or value == "null" or (is_sweep and "," in value):
+    is_quoted = len(value) > 1 and value[0] in QUOTES and value[-1] == value[0]
+    if is_quoted or value == "null" or (is_sweep and "," in value):
+        return argument
+    if "${" in value and key in ("output_dir", "data.root"):
         return argument
     if value[0] == "[" and value[-1] == "]" and not Path(value).exists():
         members = [member.strip() for member in value[1:-1].split(",")]
@@ -114,15 +146,18 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
 def _quote(value: str) -> str:
     # In Hydra's grammar a backslash is special only before a quote, or at the end.
     escaped = re.sub(r"(\\*)(')", r"\1\1\\\2", value)
-    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", "\\${")
     return f"'{escaped}'"
 
 
 def _explain(error: BaseException) -> str:
     """One line about what was wrong on the command line, with the nearest right word."""
     message = str(error)
-    if isinstance(error, USER_ERRORS):
-        return message
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return f"{error.filename}: {error.strerror}" if error.filename else message
+    if isinstance(error, InputError):
+        # From a worker process it comes with that process's whole trace before it.
+        return message.splitlines()[-1].removeprefix("mobilenet_lab.errors.InputError: ")
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing_choice(error)
     cause = error.__cause__ if error.__cause__ is not None else error

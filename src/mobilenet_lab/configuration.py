@@ -6,6 +6,7 @@ choices compose to alone. Types follow the defaults there; `RULES` adds ranges, 
 
 import difflib
 import numbers
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,10 +62,19 @@ def number(low: float, high: float = float("inf"), optional: bool = False, below
 
 
 def share(optional: bool = False) -> Rule:
-    """A fraction in [0, 1] or a count: how Lightning limits batches and how pictures are held out."""
+    """A fraction in [0, 1] or a count of batches."""
     return Rule(
         "a fraction from 0 to 1 or a whole count",
-        lambda value: _is_number(value) and (0 <= value <= 1 or (value > 1 and value == int(value))),
+        lambda value: (_is_whole(value) and value >= 0) or (_is_number(value) and 0 <= value <= 1),
+        optional,
+    )
+
+
+def held_out(optional: bool = False) -> Rule:
+    """A fraction below 1 or a count of pictures."""
+    return Rule(
+        "a fraction below 1 or a whole count",
+        lambda value: (_is_whole(value) and value >= 0) or (_is_number(value) and 0 <= value < 1),
         optional,
     )
 
@@ -99,9 +109,22 @@ def either(*rules: Rule, optional: bool = False) -> Rule:
 positive = Rule("a number above 0", lambda value: _is_number(value) and value > 0)
 text = Rule("text", lambda value: isinstance(value, str))
 text_or_null = Rule("text", lambda value: isinstance(value, str), optional=True)
-numbers_list = Rule(
-    "a list of numbers",
-    lambda value: isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_number, value)),
+per_channel = Rule(
+    "a list with a number for each channel",
+    lambda value: isinstance(value, list) and len(value) in (1, 3) and all(map(_is_number, value)),
+)
+positive_per_channel = Rule(
+    "a list with a number above 0 for each channel",
+    lambda value: per_channel.accepts(value) and min(value) > 0,
+)
+devices_list = Rule(
+    "a list of the devices' numbers",
+    lambda value: isinstance(value, list) and len(value) > 0 and all(map(whole(0).accepts, value)),
+)
+duration = Rule(
+    "a time as DD:HH:MM:SS",
+    lambda value: isinstance(value, str) and re.fullmatch(r"\d\d:\d\d:\d\d:\d\d", value) is not None,
+    optional=True,
 )
 
 RULES: dict[str, Rule] = {
@@ -128,12 +151,12 @@ RULES: dict[str, Rule] = {
     "data.channels": one_of(1, 3),
     "data.image_size": whole(8, 4096),
     "data.resize": one_of("auto", "pad", "scale"),
-    "data.mean": either(number(0, 1), numbers_list),
-    "data.std": either(positive, numbers_list),
+    "data.mean": either(number(0, 1), per_channel),
+    "data.std": either(positive, positive_per_channel),
     "data.batch_size": whole(2),
     "data.eval_batch_size": whole(1),
-    "data.val_split": share(),
-    "data.test_split": share(optional=True),
+    "data.val_split": held_out(),
+    "data.test_split": held_out(optional=True),
     "data.split_seed": whole(0, 2**32 - 1),
     "data.train_size": whole(1, optional=True),
     "data.num_workers": whole(0, 256),
@@ -157,25 +180,29 @@ RULES: dict[str, Rule] = {
     "scheduler.patience": whole(0),
     "scheduler.min_lr": number(0),
     "trainer.accelerator": one_of("cpu", "gpu", "cuda", "mps", "auto"),
-    "trainer.devices": either(whole(1), one_of("auto"), numbers_list),
+    "trainer.devices": either(whole(1), one_of("auto", -1), devices_list),
+    "trainer.strategy": one_of("auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters_true", "fsdp"),
+    "trainer.deterministic": one_of(True, False, "warn"),
     "trainer.num_nodes": whole(1),
-    "trainer.precision": one_of(
-        "32-true", "32", 32, "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"
-    ),
-    "trainer.max_epochs": whole(1),
+    "trainer.precision": one_of("32-true", "32", 32, "bf16-mixed", "16-mixed"),
+    "trainer.max_epochs": either(whole(1), one_of(-1)),
     "trainer.max_steps": either(whole(1), one_of(-1)),
-    "trainer.max_time": text_or_null,
+    "trainer.max_time": duration,
     "trainer.limit_train_batches": share(),
     "trainer.limit_val_batches": share(),
     "trainer.limit_test_batches": share(),
-    "trainer.check_val_every_n_epoch": whole(1),
-    "trainer.val_check_interval": share(),
+    "trainer.check_val_every_n_epoch": whole(1, optional=True),
+    "trainer.val_check_interval": either(
+        whole(1), Rule("a fraction up to 1", lambda value: _is_number(value) and 0 < value <= 1)
+    ),
     "trainer.num_sanity_val_steps": whole(-1),
     "trainer.accumulate_grad_batches": whole(1),
     "trainer.gradient_clip_val": number(0, optional=True),
     "trainer.gradient_clip_algorithm": one_of("norm", "value"),
     "trainer.profiler": one_of("simple", "advanced", "pytorch", optional=True),
     "trainer.log_every_n_steps": whole(1),
+    "callbacks.best.monitor": one_of("val/accuracy", "val/loss"),
+    "callbacks.best.mode": one_of("max", "min"),
     "callbacks.checkpoint.every_n_train_steps": whole(1, optional=True),
     "callbacks.progress.refresh_rate": whole(1),
     "callbacks.progress.interval_s": number(0),
@@ -207,6 +234,7 @@ def check(cfg: DictConfig) -> None:
         known = compose_choices(str(hydra.job.config_name), choices)
         _check_keys(values, known)
     _check_values(values, known, rules)
+    _check_combinations(values)
 
 
 def compose_choices(config_name: str, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,7 +274,7 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         raise InputError(f"{key}: no such key; {suggest(key, known)}")
     for group in OPEN_GROUPS:
         for name, value in (values.get(group) or {}).items():
-            if not isinstance(value, Mapping) or "_target_" not in value:
+            if value is not None and not (isinstance(value, Mapping) and "_target_" in value):
                 raise InputError(f"{group}.{name}: needs a class, {group}.{name}._target_=...")
     present = set(_keys(values))
     for key in known_keys - present:
@@ -271,6 +299,17 @@ def _check_values(
         )
         hint = f"; did you mean {near[0]}?" if rule.description.startswith("one of ") and near else ""
         raise InputError(f"{key}={shown}: must be {rule.description}{null}{hint}")
+
+
+def _check_combinations(values: Mapping[str, Any]) -> None:
+    data = values.get("data") or {}
+    for key in ("mean", "std"):
+        value = data.get(key)
+        if isinstance(value, list) and len(value) not in (1, data["channels"]):
+            raise InputError(f"data.{key}={value}: needs 1 or data.channels={data['channels']} numbers")
+    trainer = values.get("trainer") or {}
+    if trainer and trainer["max_epochs"] == -1 and trainer["max_steps"] == -1 and trainer["max_time"] is None:
+        raise InputError("trainer.max_epochs=-1: needs an end, trainer.max_steps or trainer.max_time")
 
 
 def _rule_of_default(default: Any) -> Rule | None:

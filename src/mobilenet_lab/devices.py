@@ -23,6 +23,8 @@ def check_accelerator(accelerator: str, devices: int | str | Sequence[int]) -> N
     }
     available["gpu"] = available["cuda"] or available["mps"]
     if accelerator not in available:
+        if accelerator == "cpu" and not isinstance(devices, int | str):
+            raise InputError(f"trainer.devices={devices}: on the CPU, a number of processes")
         return
     count = available[accelerator]
     if count == 0:

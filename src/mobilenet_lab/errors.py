@@ -6,3 +6,16 @@ class InputError(ValueError):
 
     The message is one line that names the culprit and the mend; the scripts print it alone.
     """
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error
+    """A signal ended the run before its time.
+
+    Args:
+        message: One line for the user.
+        exit_code: 130 after SIGINT, 143 after SIGTERM.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,6 +1,7 @@
 """Measure a checkpoint on a part of a data set; imports no Lightning, as it needs none."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from mobilenet_lab.data.order import BatchSampler
 from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.devices import pick_device
 from mobilenet_lab.errors import InputError
+
+log = logging.getLogger(__name__)
+
+SPLIT_KEYS = ("val_split", "test_split", "split_seed", "train_size")
 
 
 def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
@@ -37,8 +42,13 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
     path = find_checkpoint(cfg.ckpt)
     checkpoint = load_checkpoint(path)
     hparams = checkpoint["hyper_parameters"]
-    data = cfg.data if cfg.get("data") else _data_of(hparams["data"]["name"], conf)
-    source: Source = instantiate(data.source, root=data.root)()
+    trained_on, preprocessing = hparams["data"], hparams["preprocessing"]
+    data = cfg.data if cfg.get("data") else _data_of(trained_on, conf)
+    # A folder's pictures are decoded as in training, whatever the configuration says.
+    as_trained = {"size": trained_on["picture_size"], "channels": preprocessing["channels"]}
+    as_trained["fit"] = trained_on["fit"]
+    decoding = {key: value for key, value in as_trained.items() if key in data.source}
+    source: Source = instantiate(data.source, root=data.root)(**decoding)
     source.prepare()
     classes = list(hparams["classes"])
     if len(source.classes) != len(classes):
@@ -46,13 +56,17 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
             f"{path} names {len(classes)} classes, but the data set has {len(source.classes)}: "
             "choose the data that it was trained on"
         )
+    if source.classes != classes:
+        log.warning("The classes have other names than in training: %s", ", ".join(source.classes))
+    if cfg.split != "test" and source.name == trained_on["name"]:
+        _warn_of_other_split(data, trained_on)
     parts = split_parts(source, data.val_split, data.test_split, data.split_seed, data.train_size)
     if not len(parts[cfg.split]):
         raise InputError(f"split={cfg.split}: the data set has no such pictures")
     device = pick_device(cfg.accelerator)
     confusion = measure(
         network_from(checkpoint, path).to(device),
-        Preprocessing(**hparams["preprocessing"]),
+        Preprocessing(**preprocessing),
         parts[cfg.split],
         device,
         data.eval_batch_size,
@@ -126,12 +140,22 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _data_of(name: str, conf: Path) -> DictConfig:
-    """The configuration of the data set that a checkpoint names, one of our own files."""
+def _warn_of_other_split(data: DictConfig, trained_on: dict[str, Any]) -> None:
+    other = {key: trained_on[key] for key in SPLIT_KEYS if trained_on[key] != data[key]}
+    if other:
+        settings = " ".join(f"data.{key}={value}" for key, value in other.items())
+        log.warning("These are not the parts of the training run: that had %s", settings)
+
+
+def _data_of(trained_on: dict[str, Any], conf: Path) -> DictConfig:
+    """The configuration of the data set that a checkpoint names, one of our own files, divided as there."""
+    name = trained_on["name"]
     choices = sorted(file.stem for file in (conf / "data").glob("*.yaml"))
     if name not in choices:
         raise InputError(f"the checkpoint was trained on {name!r}: choose data={'|'.join(choices)}")
     data: DictConfig = compose("evaluate", overrides=[f"data={name}"]).data
     if data.root is None:
         raise InputError(f"the checkpoint was trained on {name}: say where, data={name} data.root=...")
+    for key in SPLIT_KEYS:
+        data[key] = trained_on[key]
     return data

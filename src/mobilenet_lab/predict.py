@@ -26,6 +26,7 @@ from mobilenet_lab.devices import pick_device
 from mobilenet_lab.errors import InputError
 
 STANDARD_INPUT = "-"
+MAX_NAME = 255  # what file systems take; asking for a longer one is an error to Python
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ class Predictor:
         size = self._data["picture_size"]
         if self._prepares_digits:
             image = Image.fromarray(prepare_digit(image))
-        channels = 1 if image.mode == "L" else self.preprocessing.channels
-        return fit_picture(image, size, channels, self._data["fit"])
+        return fit_picture(image, size, self.preprocessing.channels, self._data["fit"])
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -139,6 +139,9 @@ def list_images(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
     failures: list[str] = []
     for pattern in patterns:
         path = Path(pattern)
+        if len(path.name) > MAX_NAME:
+            failures.append(f"image={pattern[:60]}...: no such file")
+            continue
         if pattern == STANDARD_INPUT or path.is_file():
             found = [pattern]
         elif path.is_dir():

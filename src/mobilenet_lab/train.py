@@ -16,18 +16,19 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.allocator import keep_pages
+from mobilenet_lab.callbacks.checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import History
 from mobilenet_lab.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.devices import check_accelerator
+from mobilenet_lab.errors import InputError, Stopped
 from mobilenet_lab.report import draw_confusion, draw_curves, write_json
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     check_accelerator(cfg.trainer.accelerator, cfg.trainer.devices)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    resume = _find_resume(cfg.resume)
+    resume = None if cfg.resume is None else find_checkpoint(cfg.resume, "resume", prefer="last")
     datamodule = _open_data(cfg)
     model = _build_model(cfg, datamodule)
+    if resume is not None:
+        _check_resume(cfg, load_checkpoint(resume), dict(model.hparams))
     folder = _make_run_folder(cfg)
     history = History()
     trainer = _build_trainer(cfg, history, has_validation=len(datamodule.parts["val"]) > 0)
@@ -69,11 +72,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
     began = time.perf_counter()
     with _as_latest(folder):
-        trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        _fit(trainer, model, datamodule, resume, folder)
     fit_seconds = time.perf_counter() - began
-    best, best_score = _keep_best(trainer, folder)
+    best, val_accuracy = _keep_best(trainer, folder, history)
     if trainer.limit_test_batches:
         if best:
             # Not by `ckpt_path`, which would also put the callbacks back to where they were then.
@@ -82,7 +83,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     if not trainer.is_global_zero:
         return {}
     result = {
-        **_accuracies(trainer, history, best_score),
+        "train/accuracy": _rounded(history.epochs[-1].get("train/accuracy") if history.epochs else None),
+        "val/accuracy": _rounded(val_accuracy),
+        "test/accuracy": _rounded(trainer.callback_metrics.get("test/accuracy")),
         "epochs": trainer.current_epoch,
         "images_per_second": round(history.images_per_second(trainer.world_size), 1),
         "fit_seconds": round(fit_seconds, 1),
@@ -94,12 +97,55 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     return result
 
 
-def _find_resume(resume: str | None) -> Path | None:
-    if resume is None:
-        return None
-    path = find_checkpoint(resume, "resume", prefer="last")
-    load_checkpoint(path)  # says in one line what Lightning would say in a trace
-    return path
+def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str, Any]) -> None:
+    """Refuse in one line what cannot go on, and say which setting does not take effect."""
+    theirs = checkpoint["hyper_parameters"]
+    for key in sorted(set(theirs) | set(hparams)):
+        # What the pictures are divided into may change between epochs; the rest makes the network.
+        if key not in ("data", "label_smoothing") and theirs.get(key) != hparams.get(key):
+            raise InputError(
+                f"resume={cfg.resume}: the checkpoint has {key} {theirs.get(key)}, "
+                f"this run {hparams.get(key)}"
+            )
+    optimizer = cfg.optimizer["_target_"].rpartition(".")[2]
+    if checkpoint.get("optimizer") != optimizer:
+        raise InputError(
+            f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
+            f"this run's {optimizer}"
+        )
+    position = checkpoint["ImageDataModule"]
+    done = position["epoch"] + (position["batch"] == 0)
+    if 0 < cfg.trainer.max_epochs <= done:
+        raise InputError(
+            f"resume={cfg.resume}: the checkpoint has {done} epochs already; "
+            f"go on with trainer.max_epochs={done + 1} or more"
+        )
+    group = checkpoint["optimizer_states"][0]["param_groups"][0]
+    rate = group.get("initial_lr", group["lr"])
+    if rate != cfg.optimizer.lr:
+        log.warning("optimizer.lr=%s is not used: the checkpoint goes on with %s", cfg.optimizer.lr, rate)
+
+
+def _fit(
+    trainer: Trainer,
+    model: ImageClassifier,
+    datamodule: ImageDataModule,
+    resume: Path | None,
+    folder: Path,
+) -> None:
+    """Train; a signal that ends it says how to go on."""
+    try:
+        trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # Lightning's way to leave after a signal
+        if not trainer.interrupted:
+            raise
+        name, code = ("terminated", 143) if trainer.received_sigterm else ("interrupted", 130)
+        has_checkpoint = (folder / "checkpoints" / "last.ckpt").is_file()
+        how = shlex.join(["python", "train.py", f"resume={folder}"])
+        hint = (
+            f"go on from its last checkpoint with {how}" if has_checkpoint else "there is no checkpoint yet"
+        )
+        raise Stopped(f"{name}: {hint}", code) from None
 
 
 def _open_data(cfg: DictConfig) -> ImageDataModule:
@@ -108,6 +154,9 @@ def _open_data(cfg: DictConfig) -> ImageDataModule:
     )
     datamodule.prepare_data()
     datamodule.setup()
+    validates = len(datamodule.parts["val"]) > 0 and cfg.trainer.limit_val_batches > 0
+    if cfg.scheduler["_target_"].endswith(".plateau") and not validates:
+        raise InputError("scheduler=plateau: needs validation pictures, data.val_split above 0")
     if cfg.model.get("stem_stride", 0) is None:
         cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
     return datamodule
@@ -124,6 +173,7 @@ def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifie
             "picture_size": source.picture_size,
             "digits": source.digits,
             "fit": cfg.data.source.get("fit", "pad"),
+            **{key: cfg.data[key] for key in ("val_split", "test_split", "split_seed", "train_size")},
         },
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
@@ -132,17 +182,22 @@ def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifie
 
 
 def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> Trainer:
-    callbacks: list[Callback] = list(instantiate(cfg.callbacks, _convert_="all").values())
+    callbacks: list[Callback] = _members(cfg, "callbacks")
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
     return instantiate(
         cfg.trainer,
-        callbacks=[*callbacks, history],
-        logger=list(instantiate(cfg.logger, _convert_="all").values()),
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        callbacks=[history, *callbacks],
+        logger=_members(cfg, "logger"),
         default_root_dir=cfg.output_dir,
         _convert_="all",
     )
+
+
+def _members(cfg: DictConfig, group: str) -> list[Any]:
+    """The objects of a group of named ones; a group or member may be deleted or null."""
+    members = instantiate(cfg.get(group) or {}, _convert_="all")
+    return [member for member in members.values() if member is not None]
 
 
 def _make_run_folder(cfg: DictConfig) -> Path:
@@ -164,8 +219,11 @@ def _make_run_folder(cfg: DictConfig) -> Path:
 
 @contextmanager
 def _as_latest(folder: Path) -> Iterator[None]:
-    """Let outputs/latest point at the run; one that fails before its first checkpoint gives it back."""
-    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+    """Let outputs/latest point at the run; one that ends without a checkpoint gives it back."""
+    is_folder = LATEST.exists() and not LATEST.is_symlink()
+    if is_folder:
+        log.warning("%s is no link, and is left as it is", LATEST)
+    if is_folder or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         yield
         return
     before = LATEST.readlink() if LATEST.is_symlink() else None
@@ -173,10 +231,9 @@ def _as_latest(folder: Path) -> Iterator[None]:
     _point_latest_at(Path(os.path.relpath(folder, LATEST.parent)))
     try:
         yield
-    except BaseException:
+    finally:
         if before is not None and not list(folder.glob("checkpoints/*.ckpt")):
             _point_latest_at(before)
-        raise
 
 
 def _point_latest_at(target: Path) -> None:
@@ -232,31 +289,29 @@ def _lay_out_tensorboard(trainer: Trainer) -> None:
             logger.experiment.add_custom_scalars({"training and validation": charts})
 
 
-def _keep_best(trainer: Trainer, folder: Path) -> tuple[Path | None, float | None]:
+def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path | None, float | None]:
     """The checkpoint to test and to use, and its validation accuracy.
 
     Without validation it is the last, which then also becomes best.ckpt.
     """
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
-            assert callback.best_model_score is not None
-            return Path(callback.best_model_path), float(callback.best_model_score)
     last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
+    validated = [
+        callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)
+    ]
+    if validated and validated[0].best_model_path:
+        epoch = load_checkpoint(best)["epoch"] + 1
+        rows = [row for row in history.epochs if row["epoch"] == epoch]
+        score = validated[0].best_model_score
+        if validated[0].monitor == "val/accuracy" and score is not None:
+            return best, float(score)
+        return best, rows[0].get("val/accuracy") if rows else None
+    val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
     if not last.is_file():
-        return None, None
+        return None, val_accuracy
     if trainer.is_global_zero:
         shutil.copyfile(last, best)
     trainer.strategy.barrier()
-    return best, None
-
-
-def _accuracies(trainer: Trainer, history: History, best_score: float | None) -> dict[str, float | None]:
-    last = history.epochs[-1] if history.epochs else {}
-    return {
-        "train/accuracy": _rounded(last.get("train/accuracy")),
-        "val/accuracy": _rounded(last.get("val/accuracy") if best_score is None else best_score),
-        "test/accuracy": _rounded(trainer.callback_metrics.get("test/accuracy")),
-    }
+    return best, val_accuracy
 
 
 def _rounded(accuracy: Any) -> float | None:
@@ -276,7 +331,7 @@ def _finish(
     if history.epochs:
         draw_curves(folder / "curves.png", history.epochs)
     if result["test/accuracy"] is not None:
-        draw_confusion(folder / "confusion.png", model.test_sums.confusion.tolist(), model.hparams["classes"])
+        draw_confusion(folder / "confusion.png", model.test_confusion.tolist(), model.hparams["classes"])
     _log_hyperparameters(cfg, trainer, result)
     # Lightning's loggers leave an empty one; config.yaml says all.
     (folder / "hparams.yaml").unlink(missing_ok=True)

@@ -43,6 +43,14 @@ def test_thin_strokes_stay_bright(font: str) -> None:
     assert (prepared > 150).sum() > 30
 
 
+def test_a_speck_does_not_move_the_digit() -> None:
+    clean = Image.new("L", (120, 120), 235)
+    clean.paste(30, (55, 30, 63, 90))
+    speck = clean.copy()
+    speck.paste(20, (2, 2, 4, 4))
+    assert np.array_equal(prepare_digit(clean), prepare_digit(speck))
+
+
 def test_pictures_in_mnists_form_stay_as_they_are() -> None:
     pixels = np.zeros((28, 28), np.uint8)
     pixels[5:23, 12:15] = 254

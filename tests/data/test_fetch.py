@@ -62,6 +62,12 @@ def test_whole_files_are_not_fetched_again(tmp_path: Path, mirror: str) -> None:
     fetch(tmp_path / "data", SHA256, [NO_SERVER])
 
 
+def test_packed_file_serves_where_the_plain_one_is_damaged(served: Path) -> None:
+    (served / "pictures").write_bytes(b"junk")
+    fetch(served, SHA256, [NO_SERVER])
+    assert (served / "pictures").read_bytes() == CONTENTS["pictures"]
+
+
 @pytest.mark.parametrize("half", [b"", CONTENTS["pictures"][:100], b"something else"])
 def test_half_files_are_replaced(tmp_path: Path, mirror: str, half: bytes) -> None:
     (tmp_path / "data").mkdir()

@@ -55,7 +55,31 @@ def test_train_and_test_folders(folder: Path, tmp_path_factory: pytest.TempPathF
     (root / "train").symlink_to(folder)
     (root / "test").symlink_to(folder)
     source = image_folder(str(root), size=8, channels=1)
-    assert len(source.open("test")) == 18
+    parts = split_parts(source, val_split=0.5, test_split=0.1, split_seed=0)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 9, "val": 9, "test": 18}
+    (root / "val").symlink_to(folder)
+    parts = split_parts(source, val_split=0.5, test_split=0.1, split_seed=0)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 18, "val": 18, "test": 18}
+
+
+def test_classes_unknown_in_training_are_named(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("parts")
+    (root / "train").symlink_to(folder)
+    (root / "test/fox").mkdir(parents=True)
+    Image.new("L", (4, 4)).save(root / "test/fox/x.png")
+    with pytest.raises(InputError, match="test: fox: not among the training classes"):
+        image_folder(str(root), size=8, channels=1).open("test")
+
+
+def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
+    (folder / "cat/._1.jpg").write_bytes(b"resource fork")
+    (folder / ".ipynb_checkpoints").mkdir()
+    Image.new("L", (4, 4)).save(folder / ".ipynb_checkpoints/x.png")
+    source = image_folder(str(folder), size=8, channels=1)
+    assert source.classes == ["cat", "dog", "eel"]
+    assert len(source.open("train")) == 18
 
 
 def test_one_folder_has_no_test_pictures_apart(folder: Path) -> None:

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import torch
+from torch import Generator
 
 from mobilenet_lab.data.order import BatchSampler, Permutation, Split
 
@@ -100,13 +102,15 @@ def test_starts_at_any_batch(first: int) -> None:
 
 
 def test_augmentation_seeds_differ_between_batches_epochs_and_ranks() -> None:
-    seeds = []
+    draws = []
     for rank in range(2):
-        sampler = BatchSampler(500, 50, rank=rank, world_size=2)
-        for epoch in range(3):
-            sampler.set_epoch(epoch)
-            seeds += [request.seed for request in sampler]
-    assert len(set(seeds)) == len(seeds)
+        for seed in range(3):
+            sampler = BatchSampler(500, 50, seed, rank=rank, world_size=2)
+            for epoch in range(10):
+                sampler.set_epoch(epoch)
+                draws += [torch.rand(1, generator=Generator().manual_seed(r.seed)).item() for r in sampler]
+    assert len(draws) == 2 * 3 * 10 * 5
+    assert len(set(draws)) == len(draws)
 
 
 def test_split_parts_are_disjoint() -> None:

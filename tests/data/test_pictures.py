@@ -53,6 +53,18 @@ def test_sixteen_bits_are_scaled_to_eight() -> None:
     assert np.asarray(opened).tolist() == [[0, 1, 128, 255]]
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 70_000]], np.int32), [[0, 255]]),
+        (np.array([[0.0, 0.5, 1.0]], np.float32), [[0, 127, 255]]),
+        (np.array([[0.0, 51.0, 255.0]], np.float32), [[0, 51, 255]]),
+    ],
+)
+def test_deep_pixels_neither_wrap_nor_vanish(values: np.ndarray, expected: list[list[int]]) -> None:
+    assert np.asarray(reopened(Image.fromarray(values), "TIFF")).tolist() == expected
+
+
 def test_palette_with_transparency_shows_white_behind_dark_ink() -> None:
     picture = Image.new("P", (2, 1), 0)
     picture.putpalette([0, 0, 0, 255, 0, 0])

@@ -3,16 +3,21 @@
 import time
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 
-COLUMNS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+TRAINING = ("train/loss", "train/accuracy")
+VALIDATION = ("val/loss", "val/accuracy")
 
 
-class History(Callback):
+class History(Checkpoint):
     """Keeps each epoch's metrics, and how fast pictures went through training steps alone.
 
+    It is a `Checkpoint` to Lightning, since those alone are called at an epoch's end once the epoch's
+    metrics are complete; it has to come before those that write files, to be in them.
+
     Attributes:
-        epochs: One dictionary an epoch, with `epoch` and the metrics that there were.
+        epochs: One dictionary an epoch, with `epoch`, counted from 1, and the metrics that there were.
         images_seen: Training pictures of this process since it started.
         train_seconds: Time they took, validation left out.
     """
@@ -22,15 +27,18 @@ class History(Callback):
         self.images_seen = 0
         self.train_seconds = 0.0
         self._running_since: float | None = None
+        self._validated = False
 
     def images_per_second(self, world_size: int) -> float:
         """Training pictures a second of all ranks together."""
-        return self.images_seen * world_size / max(self.train_seconds, 1e-9)
+        return self.images_seen * world_size / self.train_seconds if self.train_seconds else 0.0
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the epoch before, whose metrics are complete only now, and start the clock."""
-        self._take(trainer, trainer.current_epoch)
-        self._running_since = time.perf_counter()
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the clock."""
+        if self._running_since is None:
+            self._running_since = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -43,17 +51,17 @@ class History(Callback):
         self._stop()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on, where validation came in the middle of an epoch."""
-        if trainer.state.fn == "fit":
-            self._running_since = time.perf_counter()
+        """Note that the epoch has validation metrics of its own."""
+        self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock."""
+        """Stop the clock and take over the epoch's metrics."""
         self._stop()
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the last epoch."""
-        self._take(trainer, trainer.current_epoch)
+        names = TRAINING + (VALIDATION if self._validated else ())
+        metrics = trainer.callback_metrics
+        row = {name: float(metrics[name]) for name in names if name in metrics}
+        self.epochs.append({"epoch": trainer.current_epoch + 1, **row})
+        self._validated = False
 
     def state_dict(self) -> dict[str, Any]:
         """The epochs so far, for a run that goes on from a checkpoint."""
@@ -62,14 +70,6 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the epochs of the run that is gone on with."""
         self.epochs = list(state_dict["epochs"])
-
-    def _take(self, trainer: Trainer, epoch: int) -> None:
-        row = {
-            key: float(trainer.callback_metrics[key]) for key in COLUMNS if key in trainer.callback_metrics
-        }
-        is_new = not self.epochs or self.epochs[-1]["epoch"] < epoch
-        if row and is_new:
-            self.epochs.append({"epoch": epoch, **row})
 
     def _stop(self) -> None:
         if self._running_since is not None:

@@ -54,6 +54,7 @@ class PlainProgress(ProgressBar):
         self._enabled = True
         self._line_at = self._began_at = 0.0
         self._first_batch: int | None = None
+        self._validated = False
 
     def disable(self) -> None:
         """Stay silent, as on every rank but the first."""
@@ -64,17 +65,21 @@ class PlainProgress(ProgressBar):
         self._enabled = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock; the metrics of the epoch before are complete only now."""
+        """Print the epoch before, whose metrics are complete only now."""
         self._print_epoch(trainer, trainer.current_epoch)
-        self._line_at = self._began_at = time.perf_counter()
         self._first_batch = None
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note where the epoch begins, which after a resume is not its first batch."""
+        """Start the clock where the epoch begins, which after a resume is not its first batch."""
         if self._first_batch is None:
             self._first_batch = batch_idx
+            self._line_at = self._began_at = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the epoch has validation metrics of its own."""
+        self._validated = not trainer.sanity_checking
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the last epoch's accuracies."""
@@ -101,8 +106,9 @@ class PlainProgress(ProgressBar):
         metrics = trainer.callback_metrics
         parts = [
             f"{stage} accuracy {float(metrics[key]):.4f}, loss {float(metrics[f'{stage}/loss']):.4f}"
-            for stage in ("train", "val")
+            for stage in (("train", "val") if self._validated else ("train",))
             if (key := f"{stage}/accuracy") in metrics
         ]
         if self._enabled and parts:
             print(f"epoch {epoch} of {trainer.max_epochs}: {'; '.join(parts)}", flush=True)
+        self._validated = False

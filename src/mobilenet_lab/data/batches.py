@@ -62,8 +62,12 @@ class Source(Protocol):
         """Fetch what is missing."""
         ...
 
+    def has_part(self, part: str) -> bool:
+        """Whether the data set has pictures of its own for "val" or "test"."""
+        ...
+
     def open(self, part: str) -> Pictures:
-        """The pictures of "train" or "test"."""
+        """The pictures of "train", or of another part that it has."""
         ...
 
 
@@ -85,12 +89,12 @@ def split_parts(
     split_seed: int,
     train_size: int | None = None,
 ) -> dict[str, Part]:
-    """Divide a source into the parts "train", "val" and "test".
+    """Divide a source into the parts "train", "val" and "test"; those that it has itself stay as they are.
 
     Args:
         source: The data set.
-        val_split: Share of the training pictures that is held out: a fraction below 1, or a count.
-        test_split: Likewise for a test part; None takes the source's own test pictures.
+        val_split: Share of the training pictures held out to validate: a fraction below 1, or a count.
+        test_split: Likewise to test; None for a data set that has test pictures.
         split_seed: Which pictures are held out.
         train_size: Keep only so many training pictures.
 
@@ -100,8 +104,8 @@ def split_parts(
     pictures = source.open("train")
     total = len(pictures)
     permutation = Permutation(total, (split_seed,))
-    num_test = 0 if test_split is None else _count(test_split, total)
-    num_val = _count(val_split, total)
+    num_test = 0 if test_split is None or source.has_part("test") else _count(test_split, total)
+    num_val = 0 if source.has_part("val") else _count(val_split, total)
     num_train = total - num_val - num_test
     if num_train < 1:
         raise InputError(
@@ -115,11 +119,12 @@ def split_parts(
             Split(num_val + num_test, min(num_train, train_size or num_train), permutation),
         ),
     }
-    if test_split is None:
-        test = source.open("test")
-        parts["test"] = Part(test, Split(0, len(test)))
-    else:
+    if test_split is not None:
         parts["test"] = Part(pictures, Split(num_val, num_test, permutation))
+    for name in ("val", "test"):
+        if source.has_part(name) or name not in parts:
+            own = source.open(name)
+            parts[name] = Part(own, Split(0, len(own)))
     return parts
 
 

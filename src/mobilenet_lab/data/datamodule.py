@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from mobilenet_lab.data.batches import Batch, Part, Source, batch_loader, split_parts
 from mobilenet_lab.data.order import BatchSampler
 from mobilenet_lab.data.preprocessing import Preprocessing
+from mobilenet_lab.errors import InputError
 
 
 class ImageDataModule(LightningDataModule):
@@ -93,15 +94,25 @@ class ImageDataModule(LightningDataModule):
         return self._loader("test", self.eval_batch_size)
 
     def state_dict(self) -> dict[str, int]:
-        """The position in the order of training: the epoch, and the batches of it that are done."""
+        """The position in the order of training, and what the order depends on."""
         assert self.trainer is not None
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
         batch = 0 if progress.is_last_batch else progress.current.processed  # type: ignore[attr-defined]
-        return {"epoch": self.trainer.current_epoch, "batch": batch}
+        return {"epoch": self.trainer.current_epoch, "batch": batch, **self._order()}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let training go on from a position."""
+        """Let training go on from a position.
+
+        Raises:
+            InputError: it is in the middle of an epoch whose order was another.
+        """
         self._resumed = (state_dict["epoch"], state_dict["batch"])
+        for key, value in self._order().items():
+            if state_dict["batch"] and state_dict[key] != value:
+                raise InputError(
+                    f"resume: the checkpoint is in the middle of an epoch with {key} {state_dict[key]}, "
+                    f"not {value}"
+                )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Turn bytes into what the network sees, on the device.
@@ -116,6 +127,14 @@ class ImageDataModule(LightningDataModule):
             generator.manual_seed(batch["seed"])
             augment = partial(self.augmentation, generator=generator)
         return self.preprocessing(images, augment), batch["labels"]
+
+    def _order(self) -> dict[str, int]:
+        assert self.trainer is not None
+        return {
+            "seed": self.seed,
+            "global batch size": self.batch_size * self.trainer.world_size,
+            "training pictures": len(self.parts["train"]),
+        }
 
     def _loader(self, name: str, batch_size: int, shuffle: bool = False) -> DataLoader[Batch]:
         trainer = self.trainer

@@ -12,6 +12,7 @@ BOX = 20  # the ink's longer side
 WORK_SIDE = 4 * BOX  # resolution at which strokes are measured and thickened
 PHOTO_SIDE = 1024  # larger pictures are reduced first; ink is wide enough by far
 MIN_CONTRAST = 20  # grey levels between ink and paper; below there is nothing written
+SPECK = 0.05  # of the largest stroke's area; a digit's own parts are larger
 MIN_STROKE = 6.0  # of WORK_SIDE: MNIST's thin strokes have about 1.5 of 20 pixels
 
 
@@ -61,8 +62,35 @@ def _ink(picture: Image.Image) -> np.ndarray:
     strength = np.clip((grey - low) / (high - low), 0, 1) * 255
     ink = Image.fromarray(strength.astype(np.uint8))
     if min(ink.size) > 2 * WORK_SIDE:
-        ink = ink.filter(ImageFilter.MedianFilter(3))  # specks of dust and noise
-    return np.asarray(ink)
+        ink = ink.filter(ImageFilter.MedianFilter(3))  # noise
+    return _without_specks(np.asarray(ink))
+
+
+def _without_specks(ink: np.ndarray) -> np.ndarray:
+    """Clear what hangs together but is far smaller than the digit: dust, or a dot in a corner."""
+    factor = max(1, max(ink.shape) // (2 * WORK_SIDE))
+    height, width = (-(-n // factor) for n in ink.shape)
+    padded = np.zeros((height * factor, width * factor), np.uint8)
+    padded[: ink.shape[0], : ink.shape[1]] = ink
+    inked = padded.reshape(height, factor, width, factor).max(axis=(1, 3)) > 127
+    # Every inked cell takes the highest number around it, until all that touch have the same.
+    labels = np.where(inked, np.arange(1, inked.size + 1).reshape(inked.shape), 0)
+    while True:
+        around = np.pad(labels, 1)
+        spread = np.maximum.reduce(
+            [around[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+        )
+        spread = np.where(inked, spread, 0)
+        if np.array_equal(spread, labels):
+            break
+        labels = spread
+    numbers, areas = np.unique(labels[inked], return_counts=True)
+    kept = np.isin(labels, numbers[areas >= SPECK * areas.max(initial=0)]) & inked
+    # A cell's faint edge belongs to it.
+    kept = np.pad(kept, 1)
+    kept = np.logical_or.reduce([kept[y : y + height, x : x + width] for y in range(3) for x in range(3)])
+    mask = kept.repeat(factor, axis=0).repeat(factor, axis=1)[: ink.shape[0], : ink.shape[1]]
+    return np.where(mask, ink, 0).astype(np.uint8)
 
 
 def _paper(grey: np.ndarray) -> np.ndarray:
@@ -99,7 +127,7 @@ def _otsu(grey: np.ndarray) -> float:
 
 
 def _bounding_box(ink: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Left, top, right and bottom of the ink, specks at a distance left out."""
+    """Left, top, right and bottom of the ink."""
     inked = ink > 127
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not rows.size:

