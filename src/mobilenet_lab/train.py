@@ -74,6 +74,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     with _as_latest(folder):
         _fit(trainer, model, datamodule, resume, folder)
     fit_seconds = time.perf_counter() - began
+    # Ranks that were started by torchrun may each have read another clock.
+    folder = Path(trainer.strategy.broadcast(str(folder)))
     best, val_accuracy = _keep_best(trainer, folder, history)
     if trainer.limit_test_batches:
         if best:
