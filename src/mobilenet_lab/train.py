@@ -142,6 +142,8 @@ def _fit(
         if not trainer.interrupted:
             raise
         name, code = ("terminated", 143) if trainer.received_sigterm else ("interrupted", 130)
+        if not trainer.is_global_zero:
+            raise SystemExit(code) from None
         has_checkpoint = (folder / "checkpoints" / "last.ckpt").is_file()
         how = shlex.join(["python", "train.py", f"resume={folder}"])
         hint = (
