@@ -181,7 +181,8 @@ def test_resume_that_cannot_go_on_is_one_line(
 ) -> None:
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", f"resume={tiny_run}", *settings)
     assert done.returncode == 2
-    assert done.stderr == f"error: resume={tiny_run}: {message}\n"
+    checkpoint = tiny_run / "checkpoints/last.ckpt"
+    assert done.stderr == f"error: resume={checkpoint}: {message}\n"
 
 
 @pytest.mark.slow
@@ -203,6 +204,16 @@ def test_signals_end_a_run_with_a_word(
     assert done.returncode == code
     hint = "go on from its last checkpoint with python train.py resume=run"
     assert done.stderr == f"{word}: {hint}\n"
+
+
+@pytest.mark.slow
+def test_two_ranks_go_on_with_the_latest_run(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer=ddp_cpu", "data.batch_size=8")
+    assert script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
+    done = script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
+    assert (done.returncode, done.stderr) == (0, "")
+    history = torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["callbacks"]["History"]
+    assert [row["epoch"] for row in history["epochs"]] == [1, 2]
 
 
 @pytest.mark.slow

@@ -52,7 +52,10 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     check_accelerator(cfg.trainer.accelerator, cfg.trainer.devices)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    resume = None if cfg.resume is None else find_checkpoint(cfg.resume, "resume", prefer="last")
+    resume = None
+    if cfg.resume is not None:
+        resume = find_checkpoint(cfg.resume, "resume", prefer="last")
+        cfg.resume = str(resume)  # "latest" will soon mean this very run, also to other ranks
     datamodule = _open_data(cfg)
     model = _build_model(cfg, datamodule)
     if resume is not None:
