@@ -24,6 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FULL = {"steps": 150, "rounds": 3}
 QUICK = {"steps": 15, "rounds": 1}
+MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, as in conf/data/mnist.yaml
 Numbers = dict[str, float]
 
 
@@ -161,7 +162,7 @@ def _floor(options: argparse.Namespace) -> Numbers:
     from mobilenet_lab.data.preprocessing import Preprocessing
 
     images, labels = _all_pictures(options)
-    prepared = Preprocessing(options.image_size, 1, 0.1307, 0.3081)(images)
+    prepared = Preprocessing(options.image_size, 1, MEAN, STD)(images)
     network = _network(options)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, nesterov=True, fused=True)
     size = options.batch_size
@@ -190,7 +191,7 @@ def _naive(options: argparse.Namespace) -> Numbers:
 
         def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
             image = F.pad(images[index].float() / 255, (padding,) * 4)
-            return (image - 0.1307) / 0.3081, int(labels[index])
+            return (image - MEAN) / STD, int(labels[index])
 
     network = _network(options).to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, nesterov=True)
@@ -234,10 +235,10 @@ def _evaluate(options: argparse.Namespace) -> Numbers:
 
     test = mnist(str(options.data)).open("test")
     part = Part(test, Split(0, min(len(test), options.steps * 250)))
-    preprocessing = Preprocessing(options.image_size, 1, 0.1307, 0.3081)
+    preprocessing = Preprocessing(options.image_size, 1, MEAN, STD)
     network = _network(options).eval()
     began = time.perf_counter()
-    measure(network, preprocessing, part, torch.device("cpu"), 250)
+    measure(network, preprocessing, part, torch.device("cpu"), 250, num_classes=10)
     return _with_memory({"images_per_second": len(part) / (time.perf_counter() - began)})
 
 

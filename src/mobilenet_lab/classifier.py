@@ -96,7 +96,7 @@ class ImageClassifier(LightningModule):
         self._evaluation_step(batch, self.test_sums)
 
     def on_test_epoch_start(self) -> None:
-        """Begin the sums; they stay readable after the test."""
+        """Begin the sums."""
         self.test_sums.reset()
 
     def on_test_epoch_end(self) -> None:
@@ -122,13 +122,11 @@ class ImageClassifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the sums of a training epoch that may be gone on with, those of all ranks together."""
-        self.train_sums.sync(should_sync=self.trainer.world_size > 1)
-        checkpoint["train_sums"] = {
-            "confusion": self.train_sums.confusion.clone(),
-            "loss_sum": self.train_sums.loss_sum.clone(),
-        }
-        if self.train_sums._is_synced:
-            self.train_sums.unsync()
+        with self.train_sums.sync_context():
+            checkpoint["train_sums"] = {
+                "confusion": self.train_sums.confusion.clone(),
+                "loss_sum": self.train_sums.loss_sum.clone(),
+            }
         if self.trainer.optimizers:
             checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
 

@@ -1,5 +1,6 @@
 """What the scripts share: paths without quoting, errors as one line, sweeps as processes of their own."""
 
+import difflib
 import os
 import re
 import subprocess
@@ -8,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
     HydraException,
@@ -62,20 +65,9 @@ def one_line_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, (*USER_ERRORS, ModuleNotFoundError)):
-            cause = cause.__cause__
-        key = str(error).rpartition("full_key: ")[2]
-        if cause is None and "Error locating target" in str(error):
-            _exit(f"error: {key}: {str(error).split(',')[0]}", EXIT_WRONG_INPUT)
-        if cause is None:
+        if (message := _explain_instantiation(error)) is None:
             raise
-        if isinstance(cause, ModuleNotFoundError) and "Error locating target" in str(error):
-            _exit(f"error: {key}: {cause}", EXIT_WRONG_INPUT)
-        if isinstance(cause, ModuleNotFoundError):
-            extra = f'pip install -e ".[{key.rpartition(".")[2]}]"' if key else "see pyproject.toml"
-            _exit(f"error: {key}: a package is missing, {extra}", EXIT_WRONG_INPUT)
-        _exit(f"error: {cause}", EXIT_WRONG_INPUT)
+        _exit(f"error: {message}", EXIT_WRONG_INPUT)
     except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         _exit(f"error: {_explain(error)}", EXIT_WRONG_INPUT)
     except ValueError as error:
@@ -91,10 +83,10 @@ def run_as_sweep_job(script: Path) -> bool:
 
     Each job then starts from a clean process, and the ranks that it may start see its arguments alone.
 
+    A job that fails does not keep the others from running; `run` reports it at the end.
+
     Returns:
         False outside a sweep, where the caller has to do the work.
-
-    A job that fails does not keep the others from running; `run` reports it at the end.
 
     Raises:
         InputError: `output_dir` is set, which the sweep does itself.
@@ -174,9 +166,21 @@ def _explain(error: BaseException) -> str:
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
 
 
-def _explain_missing_choice(error: MissingConfigException) -> str:
-    import difflib
+def _explain_instantiation(error: InstantiationException) -> str | None:
+    """What a user can mend of an object that could not be built; None for our own bugs."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, (*USER_ERRORS, ModuleNotFoundError)):
+        cause = cause.__cause__
+    key = str(error).rpartition("full_key: ")[2]
+    if "Error locating target" in str(error):
+        return f"{key}: {cause or str(error).split(',')[0]}"
+    if isinstance(cause, ModuleNotFoundError):
+        extra = f'pip install -e ".[{key.rpartition(".")[2]}]"' if key else "see pyproject.toml"
+        return f"{key}: a package is missing, {extra}"
+    return None if cause is None else str(cause)
 
+
+def _explain_missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     options = sorted(error.options or [])
     near = difflib.get_close_matches(choice, options, n=1)
@@ -188,9 +192,6 @@ def _explain_missing_choice(error: MissingConfigException) -> str:
 
 def _suggest_key(key: str) -> str:
     """The nearest key of what the command line's groups compose to."""
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
     script = Path(sys.argv[0]).resolve()
     conf = script.parent / "conf"
     GlobalHydra.instance().clear()

@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.checkpoint import find_checkpoint, load_checkpoint, network_from
-from mobilenet_lab.data.batches import Part, Source, batch_loader, split_parts
+from mobilenet_lab.confusion import count_confusions
+from mobilenet_lab.data.batches import SPLIT_KEYS, Part, Source, batch_loader, split_parts
 from mobilenet_lab.data.order import BatchSampler
 from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.devices import pick_device
 from mobilenet_lab.errors import InputError
 
 log = logging.getLogger(__name__)
-
-SPLIT_KEYS = ("val_split", "test_split", "split_seed", "train_size")
 
 
 def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
         log.warning("The classes have other names than in training: %s", ", ".join(source.classes))
     if cfg.split != "test" and source.name == trained_on["name"]:
         _warn_of_other_split(data, trained_on)
-    parts = split_parts(source, data.val_split, data.test_split, data.split_seed, data.train_size)
+    parts = split_parts(source, **{key: data[key] for key in SPLIT_KEYS})
     if not len(parts[cfg.split]):
         raise InputError(f"split={cfg.split}: the data set has no such pictures")
     device = pick_device(cfg.accelerator)
@@ -70,6 +69,7 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
         parts[cfg.split],
         device,
         data.eval_batch_size,
+        len(classes),
         data.num_workers,
     )
     result = summarise(confusion, classes)
@@ -85,6 +85,7 @@ def measure(
     part: Part,
     device: torch.device,
     batch_size: int,
+    num_classes: int,
     num_workers: int = 0,
 ) -> Tensor:
     """The confusion matrix of a network over a part: rows are labels, columns predictions.
@@ -92,17 +93,12 @@ def measure(
     Returns:
         Counts, int64, shape (number of classes, number of classes), on the CPU.
     """
-    confusion: Tensor | None = None
+    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     sampler = BatchSampler(len(part), batch_size, shuffle=False)
     for batch in batch_loader(part, sampler, num_workers):
         logits = network(preprocessing(batch["images"].to(device)))
-        num_classes = logits.shape[1]
-        if confusion is None:
-            confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
-        cells = batch["labels"].to(device) * num_classes + logits.argmax(dim=1)
-        confusion.scatter_add_(0, cells, torch.ones_like(cells))
-    assert confusion is not None
-    return confusion.view(num_classes, num_classes).cpu()
+        count_confusions(confusion, logits, batch["labels"].to(device))
+    return confusion.cpu()
 
 
 def summarise(confusion: Tensor, classes: list[str]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from mobilenet_lab.confusion import count_confusions
+
 
 class ClassificationSums(Metric):
     """A confusion matrix and a sum of losses, added up over batches and ranks without synchronising.
@@ -18,7 +20,6 @@ class ClassificationSums(Metric):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.num_classes = num_classes
         confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
         self.add_state("confusion", confusion, dist_reduce_fx="sum")
         self.add_state("loss_sum", torch.zeros(()), dist_reduce_fx="sum")
@@ -31,8 +32,7 @@ class ClassificationSums(Metric):
             logits: Shape (N, num_classes).
             labels: Shape (N,).
         """
-        cells = labels * self.num_classes + logits.argmax(dim=1)
-        self.confusion.view(-1).scatter_add_(0, cells, torch.ones_like(cells))
+        count_confusions(self.confusion, logits, labels)
         self.loss_sum += loss * len(labels)
 
     def compute(self) -> dict[str, Tensor]:

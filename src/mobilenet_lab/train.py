@@ -26,6 +26,7 @@ from mobilenet_lab.callbacks.history import History
 from mobilenet_lab.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
+from mobilenet_lab.data.batches import SPLIT_KEYS
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.devices import check_accelerator
 from mobilenet_lab.errors import InputError, Stopped
@@ -112,7 +113,7 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
                 f"resume={cfg.resume}: the checkpoint has {key} {theirs.get(key)}, "
                 f"this run {hparams.get(key)}"
             )
-    optimizer = cfg.optimizer["_target_"].rpartition(".")[2]
+    optimizer = _target_name(cfg.optimizer)
     if checkpoint.get("optimizer") != optimizer:
         raise InputError(
             f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
@@ -162,7 +163,7 @@ def _open_data(cfg: DictConfig) -> ImageDataModule:
     datamodule.prepare_data()
     datamodule.setup()
     validates = len(datamodule.parts["val"]) > 0 and cfg.trainer.limit_val_batches > 0
-    if cfg.scheduler["_target_"].endswith(".plateau") and not validates:
+    if _target_name(cfg.scheduler) == "plateau" and not validates:
         raise InputError("scheduler=plateau: needs validation pictures, data.val_split above 0")
     if cfg.model.get("stem_stride", 0) is None:
         cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
@@ -180,7 +181,7 @@ def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifie
             "picture_size": source.picture_size,
             "digits": source.digits,
             "fit": cfg.data.source.get("fit", "pad"),
-            **{key: cfg.data[key] for key in ("val_split", "test_split", "split_seed", "train_size")},
+            **{key: cfg.data[key] for key in SPLIT_KEYS},
         },
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
@@ -306,11 +307,11 @@ def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path |
         callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)
     ]
     if validated and validated[0].best_model_path:
-        epoch = load_checkpoint(best)["epoch"] + 1
-        rows = [row for row in history.epochs if row["epoch"] == epoch]
         score = validated[0].best_model_score
         if validated[0].monitor == "val/accuracy" and score is not None:
             return best, float(score)
+        epoch = load_checkpoint(best)["epoch"] + 1
+        rows = [row for row in history.epochs if row["epoch"] == epoch]
         return best, rows[0].get("val/accuracy") if rows else None
     val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
     if not last.is_file():
@@ -363,15 +364,15 @@ def _log_hyperparameters(cfg: DictConfig, trainer: Trainer, result: dict[str, An
     values = {
         "network": cfg.model.network,
         "filters": cfg.model.get("filters", 0),
-        "data": cfg.data.source["_target_"].rpartition(".")[2],
+        "data": _target_name(cfg.data.source),
         "image_size": cfg.data.image_size,
         "channels": cfg.data.channels,
         "batch_size": cfg.data.batch_size,
-        "augmentation": cfg.augmentation["_target_"].rpartition(".")[2],
-        "optimizer": cfg.optimizer["_target_"].rpartition(".")[2],
+        "augmentation": _target_name(cfg.augmentation),
+        "optimizer": _target_name(cfg.optimizer),
         "learning_rate": cfg.optimizer.lr,
         "weight_decay": cfg.optimizer.weight_decay,
-        "scheduler": cfg.scheduler["_target_"].rpartition(".")[2],
+        "scheduler": _target_name(cfg.scheduler),
         "epochs": cfg.trainer.max_epochs,
         "precision": str(cfg.trainer.precision),
         "seed": cfg.seed,
@@ -382,6 +383,12 @@ def _log_hyperparameters(cfg: DictConfig, trainer: Trainer, result: dict[str, An
         if isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(values, metrics, step=trainer.global_step)
             logger.save()
+
+
+def _target_name(node: DictConfig) -> str:
+    """The last part of `_target_`: what a configuration calls its class or function."""
+    name: str = node["_target_"].rpartition(".")[2]
+    return name
 
 
 def _silence() -> None:

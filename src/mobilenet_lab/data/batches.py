@@ -13,6 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from mobilenet_lab.data.order import BatchRequest, BatchSampler, Permutation, Split
 from mobilenet_lab.errors import InputError
 
+# The keys of a data configuration that decide which picture belongs to which part
+SPLIT_KEYS = ("val_split", "test_split", "split_seed", "train_size")
+
 
 class Batch(TypedDict):
     """A batch as read.

