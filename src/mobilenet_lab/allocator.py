@@ -1,7 +1,8 @@
 """Keep glibc from returning a step's memory to the kernel, only to fetch it again in the next step.
 
-By default every large tensor is mapped and unmapped anew, and the kernel clears each page: with the settings
-below a training step of MobileNetV2 at 32 x 32, batch 128, took a quarter less time on two cores.
+By default a tensor above glibc's threshold, which adapts up to 32 MiB, is mapped and unmapped anew, and the
+kernel clears each page again. Where all tensors are smaller the default does as well: at 32 x 32, batch 128,
+a bare training loop reached 969 and 926 pictures/s with these settings, 933 and 936 without.
 """
 
 import ctypes
