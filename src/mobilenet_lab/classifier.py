@@ -26,6 +26,7 @@ class ImageClassifier(LightningModule):
             arXiv:1512.00567), in training only.
         optimizer: Makes the optimizer of parameter groups; None for a module that is not trained.
         scheduler: Makes the schedule of an optimizer and `total_steps`; see `schedulers`.
+        fast_layers: See `models.build_network`.
         network_arguments: The network's own.
     """
 
@@ -38,6 +39,7 @@ class ImageClassifier(LightningModule):
         label_smoothing: float = 0.0,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., dict[str, Any]] | None = None,
+        fast_layers: bool = True,
         **network_arguments: Any,
     ) -> None:
         super().__init__()
@@ -46,6 +48,7 @@ class ImageClassifier(LightningModule):
             network,
             in_channels=preprocessing["channels"],
             num_classes=len(classes),
+            fast_layers=fast_layers,
             **network_arguments,
         )
         self.label_smoothing = label_smoothing

@@ -107,8 +107,8 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
     """Refuse in one line what cannot go on, and say which setting does not take effect."""
     theirs = checkpoint["hyper_parameters"]
     for key in sorted(set(theirs) | set(hparams)):
-        # What the pictures are divided into may change between epochs; the rest makes the network.
-        if key not in ("data", "label_smoothing") and theirs.get(key) != hparams.get(key):
+        # What makes the network has to be the same; the rest may change.
+        if key not in ("data", "label_smoothing", "fast_layers") and theirs.get(key) != hparams.get(key):
             raise InputError(
                 f"resume={cfg.resume}: the checkpoint has {key} {theirs.get(key)}, "
                 f"this run {hparams.get(key)}"

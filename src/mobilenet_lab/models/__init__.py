@@ -8,13 +8,19 @@ import torch
 from torch import nn
 
 from mobilenet_lab.errors import InputError
+from mobilenet_lab.models.fast_layers import use_fast_layers
 from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
 
 NETWORKS: dict[str, type[nn.Module]] = {"mobilenet_v2": MobileNetV2}
 
 
-def build_network(name: str, **arguments: object) -> nn.Module:
-    """Build the network of that name, channels last in memory; the arguments are those of its class.
+def build_network(name: str, fast_layers: bool = True, **arguments: object) -> nn.Module:
+    """Build the network of that name, channels last in memory.
+
+    Args:
+        name: A key of `NETWORKS`.
+        fast_layers: Whether its layers take the ways of `models.fast_layers`.
+        **arguments: Those of the network's class.
 
     Raises:
         InputError: no network has that name, or it takes no such argument.
@@ -25,4 +31,5 @@ def build_network(name: str, **arguments: object) -> nn.Module:
         network = NETWORKS[name](**arguments)
     except TypeError as error:
         raise InputError(f"model.network={name}: {error}") from error
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return use_fast_layers(network) if fast_layers else network

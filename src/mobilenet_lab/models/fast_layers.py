@@ -1,0 +1,229 @@
+"""PyTorch's layers with quicker ways through them on a CPU; parameters, names and results stay the same.
+
+What oneDNN and PyTorch are not made for are small pictures and narrow networks: depthwise convolutions of maps
+of 1 x 1 and 2 x 2 pixels, products of small matrices, batch normalisation of a dozen channels. Results differ
+from the plain layers' by rounding alone. The limits below were measured on two cores with AVX-512.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+TINY_SIDE = 2  # pixels of a map's side up to which products beat a depthwise convolution
+FEW_PIXELS = 1024  # of a batch, and
+SMALL_PRODUCT = 2_000_000  # multiply-accumulates, up to which a matrix product beats a convolution
+VECTOR = 16  # channels that PyTorch's batch normalisation takes at once; what is left over, one by one,
+FEW_CHANNELS = 40  # which costs most below this number of channels
+MANY_VALUES = 1 << 15  # from here on, several quick passes beat one slow one
+COSTLY_COPY = 1 << 18  # values from which on the copy costs more than a function of our own
+ROW = 512  # values that a pass takes at once
+
+
+def use_fast_layers(network: nn.Module) -> nn.Module:
+    """Let a network's layers take the ways of this module, in place."""
+    for module in network.modules():
+        if type(module) in FAST_LAYERS:
+            module.__class__ = FAST_LAYERS[type(module)]
+    return network
+
+
+class FastConv2d(nn.Conv2d):
+    """A convolution; of small maps on a CPU a matrix product or, if depthwise, a sum of products."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H', W')."""
+        if x.is_cpu and self._is_small_product(x):
+            pixels = x.permute(0, 2, 3, 1)  # (N, H, W, in_channels)
+            out = F.linear(pixels.reshape(-1, self.in_channels), self.weight.flatten(1), self.bias)
+            return out.view(*pixels.shape[:3], self.out_channels).permute(0, 3, 1, 2)
+        if x.is_cpu and max(x.shape[2:]) <= TINY_SIDE and self._is_depthwise():
+            return depthwise_of_tiny(x, self.weight, self.stride[0])
+        return super().forward(x)
+
+    def _is_small_product(self, x: Tensor) -> bool:
+        is_pointwise = self.kernel_size == (1, 1) and self.groups == 1 and self.padding == (0, 0)
+        if not is_pointwise:
+            return False
+        if x.shape[2:] == (1, 1):
+            return True
+        pixels = x.numel() // self.in_channels
+        return (
+            self.stride == (1, 1) and pixels <= FEW_PIXELS and x.numel() * self.out_channels <= SMALL_PRODUCT
+        )
+
+    def _is_depthwise(self) -> bool:
+        return (
+            self.groups == self.in_channels == self.out_channels
+            and self.kernel_size == (3, 3)
+            and self.padding == self.dilation == (1, 1)
+            and self.stride[0] == self.stride[1]
+            and self.padding_mode == "zeros"
+            and self.bias is None
+        )
+
+
+class FastBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation; in training on a CPU, few channels take whole rows of values at once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        if not (x.is_cpu and self.training and self.affine and self.track_running_stats):
+            return super().forward(x)
+        few_channels = (
+            self.num_features < FEW_CHANNELS
+            and self.num_features % VECTOR > 0
+            and x.numel() >= MANY_VALUES
+            and x.dtype == self.weight.dtype
+            and x.is_contiguous(memory_format=torch.channels_last)
+        )
+        if self.momentum is None or not (few_channels or x.shape[2:] == (1, 1)):
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)  # type: ignore[operator, union-attr]
+        statistics = self.running_mean, self.running_var
+        if few_channels:
+            out: Tensor = _BatchNorm.apply(  # type: ignore[no-untyped-call]
+                x, self.weight, self.bias, *statistics, self.momentum, self.eps
+            )
+            return out
+        rows = F.batch_norm(
+            x.flatten(1), *statistics, self.weight, self.bias, True, self.momentum, self.eps
+        )
+        return rows[:, :, None, None]
+
+
+class FastReLU6(nn.ReLU6):
+    """ReLU6; in place without the copy that PyTorch's makes on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape, to the same."""
+        if not (self.inplace and x.is_cpu):
+            return super().forward(x)
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return x.clamp_(0, 6)
+        if x.numel() < COSTLY_COPY or x.shape[2:] == (1, 1):
+            return F.relu6(x)
+        clamped: Tensor = _ClampInPlace.apply(x)  # type: ignore[no-untyped-call]
+        return clamped
+
+
+def depthwise_of_tiny(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """A 3x3 depthwise convolution with padding 1, where no output pixel lacks an input pixel in its window.
+
+    Args:
+        x: Shape (N, C, H, W), H and W at most 2.
+        weight: Shape (C, 1, 3, 3).
+        stride: Of both directions.
+
+    Returns:
+        Shape (N, C, ceil(H / stride), ceil(W / stride)), channels last in memory.
+    """
+    height, width = x.shape[2:]
+    rows, columns = range(0, height, stride), range(0, width, stride)
+    pixels = x.permute(0, 2, 3, 1)  # (N, H, W, C)
+    taps = weight[:, 0].permute(1, 2, 0)  # (3, 3, C)
+    windows = torch.stack([
+        taps[1 - row : 1 - row + height, 1 - column : 1 - column + width] for row in rows for column in columns
+    ])  # (H' W', H, W, C)
+    out = (pixels.unsqueeze(1) * windows).sum((2, 3))  # (N, H' W', C)
+    return out.unflatten(1, (len(rows), len(columns))).permute(0, 3, 1, 2)
+
+
+class _ClampInPlace(torch.autograd.Function):
+    """Clamp to [0, 6] in place; the gradient needs the result alone."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        ctx.mark_dirty(x)
+        x.clamp_(0, 6)
+        ctx.save_for_backward(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (result,) = ctx.saved_tensors
+        passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, result, 0, 6)
+        return passed
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Batch normalisation of (N, C, H, W) as passes over rows of several pixels' channels.
+
+    A reduction or a product over rows of 512 values runs at the memory's speed, over rows of 8 it does not.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        rows = _Rows(x.shape)
+        values = rows.of(x)
+        mean = rows.total(values) / rows.pixels
+        centred = values - rows.tile(mean)
+        var = rows.total(centred * centred) / rows.pixels
+        scale = (var + eps).rsqrt()
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(var * (rows.pixels / (rows.pixels - 1)), momentum)  # unbiased, as PyTorch's
+        ctx.save_for_backward(centred, weight, scale)
+        ctx.rows = rows
+        # Autograd refuses changes in place to a view that a function returns.
+        out = torch.empty_like(x)
+        torch.addcmul(rows.tile(bias), centred, rows.tile(weight * scale), out=rows.of(out))
+        return out
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        centred, weight, scale = ctx.saved_tensors
+        rows: _Rows = ctx.rows
+        values = rows.of(gradient)
+        bias_gradient = rows.total(values)
+        weight_gradient = rows.total(values * centred) * scale
+        factor = weight * scale
+        slope, offset = (
+            -factor * scale * weight_gradient / rows.pixels,
+            -factor * bias_gradient / rows.pixels,
+        )
+        passed = torch.addcmul(rows.tile(offset), centred, rows.tile(slope))
+        passed.addcmul_(values, rows.tile(factor))
+        gradient_of_x = passed.view(rows.shape).permute(0, 3, 1, 2)
+        return gradient_of_x, weight_gradient, bias_gradient, None, None, None, None
+
+
+class _Rows:
+    """(N, C, H, W) as rows that hold the channels of as many pixels as divide all pixels, up to `ROW` values."""
+
+    def __init__(self, shape: torch.Size) -> None:
+        n, self.channels, height, width = shape
+        self.pixels = n * height * width
+        self.repeats = 1
+        while self.pixels % (2 * self.repeats) == 0 and 2 * self.repeats * self.channels <= ROW:
+            self.repeats *= 2
+        self.shape = (n, height, width, self.channels)
+
+    def of(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).reshape(-1, self.repeats * self.channels)
+
+    def total(self, rows: Tensor) -> Tensor:
+        """Sum over pixels, (C,)."""
+        return rows.sum(0).view(self.repeats, self.channels).sum(0)
+
+    def tile(self, values: Tensor) -> Tensor:
+        """(C,) to a row."""
+        return values.repeat(self.repeats)
+
+
+FAST_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: FastConv2d,
+    nn.BatchNorm2d: FastBatchNorm2d,
+    nn.ReLU6: FastReLU6,
+}
