@@ -207,6 +207,31 @@ def test_signals_end_a_run_with_a_word(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_two_ranks_end_together_when_one_is_told_to(
+    script: Script, tmp_path: Path, tiny_idx: Path, rank: int
+) -> None:
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        f"data.root={tiny_idx}",
+        "trainer=ddp_cpu",
+        "data.batch_size=8",
+        "trainer.max_epochs=50",
+        "output_dir=run",
+        "+callbacks.stop._target_=stop_after.StopAfter",
+        "+callbacks.stop.steps=9",
+        f"+callbacks.stop.rank={rank}",
+        f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
+    )
+    assert done.returncode == 143
+    hint = "go on from its last checkpoint with python train.py resume=run"
+    assert done.stderr == f"terminated: {hint}\n"
+    # Asked every ten batches, after the ninth step they end by the twentieth; an epoch has seven.
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] in (7, 14)
+
+
+@pytest.mark.slow
 def test_two_ranks_go_on_with_the_latest_run(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer=ddp_cpu", "data.batch_size=8")
     assert script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
@@ -359,10 +384,43 @@ def test_gpu_where_there_is_none_is_one_line(script: Script, tiny_idx: Path) -> 
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_run(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "trainer=gpu", "output_dir=run")
+@pytest.mark.parametrize("compile_mode", ["null", "reduce-overhead"])
+@pytest.mark.parametrize("cache", ["device", "memory", "disk"])
+def test_gpu_run(script: Script, tmp_path: Path, tiny_idx: Path, cache: str, compile_mode: str) -> None:
+    gpu = ("trainer=gpu", f"data.cache={cache}", f"model.compile={compile_mode}")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *gpu, "output_dir=run")
     assert done.returncode == 0, done.stderr
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_step_on_a_gpu_does_not_wait_for_it(script: Script, tiny_idx: Path) -> None:
+    # The steps in between: the first chooses kernels, every log_every_n_steps reads values.
+    settings = ("trainer=gpu", "data.batch_size=10", "trainer.log_every_n_steps=1000", "trainer.max_epochs=1")
+    check = ("+callbacks.wait._target_=stop_after.RefuseToWait", "+callbacks.wait.steps=[2,8]")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings, *check, "output_dir=run")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("cache", ["memory", "device"])
+def test_cached_pictures_train_to_the_same_bits(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path, cache: str
+) -> None:
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", f"data.cache={cache}", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
+
+
+@pytest.mark.slow
+def test_where_nothing_compiles_the_network_runs_as_it_is(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "model.compile=default", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("model.compile: the network cannot be compiled here, it runs as it is") == 1
+    assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
 
 
 @pytest.mark.parametrize(

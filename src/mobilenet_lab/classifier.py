@@ -1,8 +1,10 @@
 """The LightningModule: a network with its loss, its metrics and its optimizer."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -10,6 +12,8 @@ from torch.optim import Optimizer
 
 from mobilenet_lab.metrics import ClassificationSums
 from mobilenet_lab.models import build_network
+
+log = logging.getLogger(__name__)
 
 
 class ImageClassifier(LightningModule):
@@ -27,6 +31,7 @@ class ImageClassifier(LightningModule):
         optimizer: Makes the optimizer of parameter groups; None for a module that is not trained.
         scheduler: Makes the schedule of an optimizer and `total_steps`; see `schedulers`.
         fast_layers: See `models.build_network`.
+        compile: A mode of `torch.compile` for the network; None runs it as it is.
         network_arguments: The network's own.
     """
 
@@ -40,10 +45,11 @@ class ImageClassifier(LightningModule):
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., dict[str, Any]] | None = None,
         fast_layers: bool = True,
+        compile: str | None = None,
         **network_arguments: Any,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["optimizer", "scheduler"])
+        self.save_hyperparameters(ignore=["optimizer", "scheduler", "compile"])
         self.network = build_network(
             network,
             in_channels=preprocessing["channels"],
@@ -51,6 +57,8 @@ class ImageClassifier(LightningModule):
             fast_layers=fast_layers,
             **network_arguments,
         )
+        # The method, as a module would be a second copy of the weights in every checkpoint
+        self._compiled = torch.compile(self.network.forward, mode=compile) if compile else None
         self.label_smoothing = label_smoothing
         self._optimizer = optimizer
         self._scheduler = scheduler
@@ -61,6 +69,17 @@ class ImageClassifier(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, shape (N, num_classes), of prepared pictures, shape (N, C, H, W)."""
+        if self._compiled is not None:
+            from torch._dynamo.exc import TorchDynamoException  # takes a second to import
+
+            try:
+                return self._compiled(images)
+            except TorchDynamoException as error:
+                reason = str(error).strip().split("\n")[0]
+                log.warning(
+                    "model.compile: the network cannot be compiled here, it runs as it is: %s", reason
+                )
+                self._compiled = None
         return self.network(images)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

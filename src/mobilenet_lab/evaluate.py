@@ -94,8 +94,8 @@ def measure(
         Counts, int64, shape (number of classes, number of classes), on the CPU.
     """
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
-    sampler = BatchSampler(len(part), batch_size, shuffle=False)
-    for batch in batch_loader(part, sampler, num_workers):
+    sampler = BatchSampler(part.split, batch_size, shuffle=False)
+    for batch in batch_loader(part.pictures, sampler, num_workers):
         logits = network(preprocessing(batch["images"].to(device)))
         count_confusions(confusion, logits, batch["labels"].to(device))
     return confusion.cpu()

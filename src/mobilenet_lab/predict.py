@@ -6,8 +6,9 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,10 @@ from mobilenet_lab.data.pictures import fit_picture, open_picture
 from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.devices import pick_device
 from mobilenet_lab.errors import InputError
+from mobilenet_lab.models.folding import fold_norms
+
+# Files with their pixels, and a message for each file that cannot be read
+Decoded = tuple[list[tuple[str, np.ndarray]], list[str]]
 
 STANDARD_INPUT = "-"
 MAX_NAME = 255  # what file systems take; asking for a longer one is an error to Python
@@ -55,18 +60,26 @@ class Predictor:
         preprocess: "auto" brings photographed and drawn digits to MNIST's form, for networks that were
             trained on such; "none" only fits the size.
         accelerator: "cpu", "gpu", or "auto" for a GPU where there is one.
+        fold_norm: Whether batch normalisation is folded into the convolutions; see `models.folding`.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
         InputError: it cannot be used, or there is no GPU.
     """
 
-    def __init__(self, checkpoint: str | Path, preprocess: str = "auto", accelerator: str = "cpu") -> None:
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        preprocess: str = "auto",
+        accelerator: str = "cpu",
+        fold_norm: bool = True,
+    ) -> None:
         path = find_checkpoint(str(checkpoint))
         contents = load_checkpoint(path)
         hparams = contents["hyper_parameters"]
         self.device = pick_device(accelerator)
-        self.network = network_from(contents, path).to(self.device)
+        network = network_from(contents, path)
+        self.network = (fold_norms(network) if fold_norm else network).to(self.device)
         self.classes: list[str] = list(hparams["classes"])
         self.preprocessing = Preprocessing(**hparams["preprocessing"])
         self._data = hparams["data"]
@@ -77,14 +90,7 @@ class Predictor:
 
         `data.pictures.open_picture` makes such of any file.
         """
-        if not images:
-            return []
-        pixels = np.stack([self.prepare(image) for image in images])
-        probabilities = self.probabilities(torch.from_numpy(pixels)).tolist()
-        return [
-            Prediction(self.classes[int(np.argmax(row))], dict(zip(self.classes, row, strict=True)))
-            for row in probabilities
-        ]
+        return self.classify([self.prepare(image) for image in images])
 
     def prepare(self, image: Image.Image) -> np.ndarray:
         """Bring a picture to the form in which the data set's pictures are read.
@@ -96,6 +102,16 @@ class Predictor:
         if self._prepares_digits:
             image = Image.fromarray(prepare_digit(image))
         return fit_picture(image, size, self.preprocessing.channels, self._data["fit"])
+
+    def classify(self, pixels: Sequence[np.ndarray]) -> list[Prediction]:
+        """Name pictures that `prepare` has brought to their form."""
+        if not pixels:
+            return []
+        probabilities = self.probabilities(torch.from_numpy(np.stack(pixels))).tolist()
+        return [
+            Prediction(self.classes[int(np.argmax(row))], dict(zip(self.classes, row, strict=True)))
+            for row in probabilities
+        ]
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -121,8 +137,8 @@ def predict(cfg: DictConfig) -> int:
     """
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
-    predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator)
-    predictions = _predict_all(predictor, names, cfg.batch_size, failures)
+    predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator, cfg.fold_norm)
+    predictions = predict_files(predictor, names, cfg.batch_size, failures)
     WRITERS[cfg.format](predictions, predictor.classes, sys.stdout)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
@@ -152,6 +168,32 @@ def list_images(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
             failures.append(f"image={pattern}: {'no pictures in it' if path.is_dir() else 'no such file'}")
         names += found
     return names, failures
+
+
+def predict_files(
+    predictor: Predictor, names: Sequence[str], batch_size: int, failures: list[str]
+) -> Iterator[tuple[str, Prediction]]:
+    """Name the pictures of files in their order; the next batch is decoded while the network is at work.
+
+    Args:
+        predictor: The network.
+        names: Paths, or `-` for standard input.
+        batch_size: Files that are read and named at once.
+        failures: Gets a message for each file that cannot be read.
+    """
+    pending = iter(names)
+    chunks = iter(lambda: list(islice(pending, batch_size)), [])
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming: Future[Decoded] | None = None
+        for chunk in chain(chunks, [None]):
+            ready, coming = coming, None
+            if chunk is not None:
+                coming = reader.submit(_decode, predictor, chunk)
+            if ready is not None:
+                read, messages = ready.result()
+                failures += messages
+                predictions = predictor.classify([pixels for _, pixels in read])
+                yield from zip([name for name, _ in read], predictions, strict=True)
 
 
 def write_text(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
@@ -187,19 +229,14 @@ def write_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[s
 WRITERS = {"text": write_text, "json": write_json, "csv": write_csv}
 
 
-def _predict_all(
-    predictor: Predictor, names: Sequence[str], batch_size: int, failures: list[str]
-) -> Iterator[tuple[str, Prediction]]:
-    pending = iter(names)
-    while chunk := list(islice(pending, batch_size)):
-        read: list[tuple[str, Image.Image]] = []
-        for name in chunk:
-            try:
-                read.append((name, _open(name)))
-            except InputError as error:
-                failures.append(str(error))
-        predictions = predictor([image for _, image in read])
-        yield from zip([name for name, _ in read], predictions, strict=True)
+def _decode(predictor: Predictor, names: Sequence[str]) -> Decoded:
+    read, messages = [], []
+    for name in names:
+        try:
+            read.append((name, predictor.prepare(_open(name))))
+        except InputError as error:
+            messages.append(str(error))
+    return read, messages
 
 
 def _open(name: str) -> Image.Image:

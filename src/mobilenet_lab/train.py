@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.callbacks.checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import History
+from mobilenet_lab.callbacks.signals import AgreeOnSigterm
 from mobilenet_lab.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
@@ -195,7 +196,7 @@ def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> T
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
     return instantiate(
         cfg.trainer,
-        callbacks=[history, *callbacks],
+        callbacks=[history, AgreeOnSigterm(), *callbacks],
         logger=_members(cfg, "logger"),
         default_root_dir=cfg.output_dir,
         _convert_="all",

@@ -30,6 +30,7 @@ def datamodule(tiny_idx: Path) -> ImageDataModule:
         split_seed=0,
         train_size=None,
         num_workers=0,
+        cache="disk",
         seed=0,
     )
     module.prepare_data()

@@ -41,7 +41,7 @@ def test_worker_processes_read_the_same_batches(folder: Path) -> None:
     part = split_parts(source, val_split=0.2, test_split=0.2, split_seed=0)["train"]
     assert len(part) == 10
     alone, helped = (
-        list(batch_loader(part, BatchSampler(len(part), 4, seed=5), num_workers=n)) for n in (0, 2)
+        list(batch_loader(part.pictures, BatchSampler(part.split, 4, seed=5), num_workers=n)) for n in (0, 2)
     )
     assert len(alone) == 3
     for a, b in zip(alone, helped, strict=True):

@@ -39,7 +39,7 @@ def test_small_permutations_use_all_orders() -> None:
 
 
 def read(sampler: BatchSampler) -> list[np.ndarray]:
-    return [request.positions for request in sampler]
+    return [request.indices for request in sampler]
 
 
 @pytest.mark.parametrize("num_pictures", [1, 2, 63, 64, 65, 66, 128, 1000])
@@ -50,36 +50,37 @@ def test_ranks_read_every_picture_once(
     num_pictures: int, batch_size: int, world_size: int, shuffle: bool
 ) -> None:
     ranks = [
-        BatchSampler(num_pictures, batch_size, 3, shuffle, rank, world_size) for rank in range(world_size)
+        BatchSampler(Split(0, num_pictures), batch_size, 3, shuffle, rank, world_size)
+        for rank in range(world_size)
     ]
     batches = [read(sampler) for sampler in ranks]
     assert [len(b) for b in batches] == [len(sampler) for sampler in ranks]
-    everything = np.concatenate([positions for rank in batches for positions in rank])
+    everything = np.concatenate([indices for rank in batches for indices in rank])
     assert np.array_equal(np.sort(everything), np.arange(num_pictures))
     if shuffle:
         assert len({len(b) for b in batches}) == 1  # or a rank would wait for the others for ever
 
 
 def test_no_training_batch_has_a_single_picture() -> None:
-    sizes = [len(batch) for batch in read(BatchSampler(129, 64))]
+    sizes = [len(batch) for batch in read(BatchSampler(Split(0, 129), 64))]
     assert sizes == [64, 65]
 
 
 def test_whole_batches_have_the_size_asked_for() -> None:
-    sizes = [len(batch) for batch in read(BatchSampler(200, 64))]
+    sizes = [len(batch) for batch in read(BatchSampler(Split(0, 200), 64))]
     assert sizes == [64, 64, 64, 8]
 
 
 def test_global_batch_does_not_depend_on_the_number_of_ranks() -> None:
-    alone = read(BatchSampler(1000, 32))
-    shared = [read(BatchSampler(1000, 16, rank=rank, world_size=2)) for rank in range(2)]
+    alone = read(BatchSampler(Split(0, 1000), 32))
+    shared = [read(BatchSampler(Split(0, 1000), 16, rank=rank, world_size=2)) for rank in range(2)]
     for batch, *parts in zip(alone, *shared, strict=True):
         assert np.array_equal(batch, np.concatenate(parts))
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:
     def epoch(seed: int, number: int) -> np.ndarray:
-        sampler = BatchSampler(500, 50, seed)
+        sampler = BatchSampler(Split(0, 500), 50, seed)
         sampler.set_epoch(number)
         return np.concatenate(read(sampler))
 
@@ -90,12 +91,12 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
 
 @pytest.mark.parametrize("first", [1, 5, 9])
 def test_starts_at_any_batch(first: int) -> None:
-    sampler = BatchSampler(500, 50)
+    sampler = BatchSampler(Split(0, 500), 50)
     whole = list(sampler)
     sampler.start_at(0, first)
     rest = list(sampler)
     assert [r.seed for r in rest] == [r.seed for r in whole[first:]]
-    assert all(np.array_equal(a.positions, b.positions) for a, b in zip(rest, whole[first:], strict=True))
+    assert all(np.array_equal(a.indices, b.indices) for a, b in zip(rest, whole[first:], strict=True))
     assert len(list(sampler)) == len(rest)  # a second reading of the epoch begins there, too
     sampler.set_epoch(1)
     assert len(list(sampler)) == len(whole)
@@ -105,7 +106,7 @@ def test_augmentation_seeds_differ_between_batches_epochs_and_ranks() -> None:
     draws = []
     for rank in range(2):
         for seed in range(3):
-            sampler = BatchSampler(500, 50, seed, rank=rank, world_size=2)
+            sampler = BatchSampler(Split(0, 500), 50, seed, rank=rank, world_size=2)
             for epoch in range(10):
                 sampler.set_epoch(epoch)
                 draws += [torch.rand(1, generator=Generator().manual_seed(r.seed)).item() for r in sampler]
@@ -122,7 +123,7 @@ def test_split_parts_are_disjoint() -> None:
 
 
 def test_order_of_a_billion_pictures_takes_no_memory() -> None:
-    sampler = BatchSampler(10**9, 256)
-    first = next(iter(sampler)).positions
+    sampler = BatchSampler(Split(0, 10**9), 256)
+    first = next(iter(sampler)).indices
     assert len(np.unique(first)) == 256
     assert first.max() > 10**8

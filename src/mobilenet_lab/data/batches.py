@@ -134,23 +134,23 @@ def split_parts(
 class BatchDataset(Dataset[Batch]):
     """Answers a request for a batch with the batch."""
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
 
     def __getitem__(self, request: BatchRequest) -> Batch:
-        images, labels = self.part.pictures.read(self.part.split(request.positions))
+        images, labels = self.pictures.read(request.indices)
         return {"images": images, "labels": labels, "seed": request.seed}
 
     def __len__(self) -> int:
-        return len(self.part)
+        return len(self.pictures)
 
 
 def batch_loader(
-    part: Part, sampler: BatchSampler, num_workers: int = 0, pin_memory: bool = False
+    pictures: Pictures, sampler: BatchSampler, num_workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[Batch]:
     """A loader that yields the sampler's batches; with workers, each decodes whole batches."""
     return DataLoader(
-        BatchDataset(part),
+        BatchDataset(pictures),
         batch_size=None,
         sampler=sampler,
         num_workers=num_workers,

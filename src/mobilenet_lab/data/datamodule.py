@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 from mobilenet_lab.data.batches import Batch, Part, Source, batch_loader, split_parts
+from mobilenet_lab.data.cache import ResidentPictures, choose_cache, load_all
 from mobilenet_lab.data.order import BatchSampler
 from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.errors import InputError
@@ -27,6 +28,7 @@ class ImageDataModule(LightningDataModule):
         eval_batch_size: Likewise for validation and test.
         val_split, test_split, split_seed, train_size: See `data.batches.split_parts`.
         num_workers: Processes that read ahead; 0 reads in the training process.
+        cache: Where the pictures lie: "disk", "memory", "device", or "auto"; see `data.cache`.
         seed: Together with the epoch it determines order and augmentation.
     """
 
@@ -47,6 +49,7 @@ class ImageDataModule(LightningDataModule):
         split_seed: int,
         train_size: int | None,
         num_workers: int,
+        cache: str,
         seed: int,
     ) -> None:
         super().__init__()
@@ -56,6 +59,7 @@ class ImageDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
+        self.cache = cache
         self.seed = seed
         self._split = partial(
             split_parts,
@@ -65,6 +69,7 @@ class ImageDataModule(LightningDataModule):
             train_size=train_size,
         )
         self.parts: dict[str, Part] = {}
+        self._resident: dict[int, ResidentPictures] = {}  # by the identity of the pictures that they copy
         self._resumed = (0, 0)  # epoch and batch to begin with
 
     def prepare_data(self) -> None:
@@ -139,12 +144,21 @@ class ImageDataModule(LightningDataModule):
     def _loader(self, name: str, batch_size: int, shuffle: bool = False) -> DataLoader[Batch]:
         trainer = self.trainer
         sampler = BatchSampler(
-            len(self.parts[name]),
+            self.parts[name].split,
             batch_size,
             seed=self.seed,
             shuffle=shuffle,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        pin_memory = torch.cuda.is_available()
-        return batch_loader(self.parts[name], sampler, self.num_workers, pin_memory)
+        device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        pictures = self.parts[name].pictures
+        cache = choose_cache(self.cache, pictures, device, self.num_workers)
+        if cache == "disk":
+            return batch_loader(pictures, sampler, self.num_workers, pin_memory=device.type == "cuda")
+        where = device if cache == "device" else torch.device("cpu")
+        # Training and validation are parts of the same pictures, most often.
+        if id(pictures) not in self._resident:
+            self._resident[id(pictures)] = load_all(pictures, where, self.num_workers)
+        pin_memory = device.type == "cuda" and where.type == "cpu"
+        return batch_loader(self._resident[id(pictures)], sampler, pin_memory=pin_memory)

@@ -86,12 +86,12 @@ class Split:
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What a batch is made of: positions in a split, and a seed of 32 bits for its augmentation.
+    """What a batch is made of: indices into a data set, and a seed of 32 bits for its augmentation.
 
     PyTorch's generator on the CPU heeds no more than the lower 32 bits of a seed.
     """
 
-    positions: Indices
+    indices: Indices
     seed: int
 
 
@@ -104,7 +104,7 @@ class BatchSampler(Sampler[BatchRequest]):
     sizes differ by one at most.
 
     Args:
-        num_pictures: Size of the split.
+        split: What to read.
         batch_size: Pictures in a batch of one rank.
         seed: Together with the epoch it determines the order.
         shuffle: True in training; False keeps the split's order.
@@ -114,14 +114,14 @@ class BatchSampler(Sampler[BatchRequest]):
 
     def __init__(
         self,
-        num_pictures: int,
+        split: Split,
         batch_size: int,
         seed: int = 0,
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.num_pictures = num_pictures
+        self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -143,25 +143,25 @@ class BatchSampler(Sampler[BatchRequest]):
         if not self.shuffle:
             return -(-self._share(self.rank) // self.batch_size)
         global_size = self.batch_size * self.world_size
-        whole, left = divmod(self.num_pictures, global_size)
+        whole, left = divmod(len(self.split), global_size)
         return max(1, whole + (left >= 2 * self.world_size))
 
     def __iter__(self) -> Iterator[BatchRequest]:
         return self._training_batches() if self.shuffle else self._evaluation_batches()
 
     def _training_batches(self) -> Iterator[BatchRequest]:
-        order = Permutation(self.num_pictures, (self.seed, self.epoch))
+        order = Permutation(len(self.split), (self.seed, self.epoch))
         seeds = np.random.SeedSequence((self.seed, self.epoch, self.rank))
         epoch_seed = int(seeds.generate_state(1, np.uint32)[0])
         first = self._resumed[1] if self.epoch == self._resumed[0] else 0
         global_size, num_batches = self.batch_size * self.world_size, len(self)
 
         def start_of(batch: int) -> int:
-            return batch * global_size if batch < num_batches else self.num_pictures
+            return batch * global_size if batch < num_batches else len(self.split)
 
         for begin in range(first, num_batches, step := max(1, CHUNK // global_size)):
             end = min(begin + step, num_batches)
-            chunk = order(np.arange(start_of(begin), start_of(end)))
+            chunk = self.split(order(np.arange(start_of(begin), start_of(end))))
             for batch in range(begin, end):
                 offset, size = start_of(batch) - start_of(begin), start_of(batch + 1) - start_of(batch)
                 low = offset + size * self.rank // self.world_size
@@ -171,8 +171,10 @@ class BatchSampler(Sampler[BatchRequest]):
     def _evaluation_batches(self) -> Iterator[BatchRequest]:
         low = sum(self._share(rank) for rank in range(self.rank))
         high = low + self._share(self.rank)
-        for start in range(low, high, self.batch_size):
-            yield BatchRequest(np.arange(start, min(start + self.batch_size, high)), seed=0)
+        for begin in range(low, high, step := max(1, CHUNK // self.batch_size) * self.batch_size):
+            chunk = self.split(np.arange(begin, min(begin + step, high)))
+            for start in range(0, len(chunk), self.batch_size):
+                yield BatchRequest(chunk[start : start + self.batch_size], seed=0)
 
     def _share(self, rank: int) -> int:
-        return self.num_pictures // self.world_size + (rank < self.num_pictures % self.world_size)
+        return len(self.split) // self.world_size + (rank < len(self.split) % self.world_size)

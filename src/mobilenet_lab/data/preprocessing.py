@@ -48,6 +48,7 @@ class Preprocessing:
         self.mean = mean
         self.std = std
         self.resize = resize
+        self._constants: dict[tuple[torch.device, str], Tensor] = {}
 
     def __call__(self, images: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Prepare a batch.
@@ -61,16 +62,17 @@ class Preprocessing:
         """
         pixels = images.float().div_(255)
         if images.shape[1] == 3 and self.channels == 1:
-            pixels = (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+            pixels = (pixels * self._per_channel("luma", LUMA, pixels)).sum(dim=1, keepdim=True)
         pixels = self._fit(pixels)
         if augment is not None:
             pixels = augment(pixels)
-        pixels = (pixels - self._per_channel(self.mean, pixels)) / self._per_channel(self.std, pixels)
+        mean = self._per_channel("mean", self.mean, pixels)
+        pixels = (pixels - mean) / self._per_channel("std", self.std, pixels)
         return pixels.expand(-1, self.channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
     def arguments(self) -> dict[str, object]:
         """What builds the same preprocessing again, as plain values."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def _fit(self, pixels: Tensor) -> Tensor:
         height, width = pixels.shape[2:]
@@ -89,5 +91,10 @@ class Preprocessing:
         top, left = (size - height) // 2, (size - width) // 2
         return F.pad(pixels, (left, size - width - left, top, size - height - top))
 
-    def _per_channel(self, value: float | Sequence[float], pixels: Tensor) -> float | Tensor:
-        return value if isinstance(value, float | int) else pixels.new_tensor(value).view(1, -1, 1, 1)
+    def _per_channel(self, name: str, value: float | Sequence[float], pixels: Tensor) -> float | Tensor:
+        if isinstance(value, float | int):
+            return value
+        key = (pixels.device, name)
+        if key not in self._constants:  # copied once: a copy waits for the device
+            self._constants[key] = pixels.new_tensor(value).view(1, -1, 1, 1)
+        return self._constants[key]

@@ -1,10 +1,11 @@
 """PyTorch's layers with quicker ways through them on a CPU; parameters, names and results stay the same.
 
-What oneDNN and PyTorch are not made for are small pictures and narrow networks: depthwise convolutions of maps
-of 1 x 1 and 2 x 2 pixels, products of small matrices, batch normalisation of a dozen channels. Results differ
-from the plain layers' by rounding alone. The limits below were measured on two cores with AVX-512.
+What oneDNN and PyTorch are not made for are small pictures and narrow networks: depthwise convolutions of
+maps of 1 x 1 and 2 x 2 pixels, products of small matrices, batch normalisation of a dozen channels. Results
+differ from the plain layers' by rounding alone. The limits below were measured on two cores with AVX-512.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -37,7 +38,8 @@ class FastConv2d(nn.Conv2d):
         """(N, in_channels, H, W) to (N, out_channels, H', W')."""
         if x.is_cpu and self._is_small_product(x):
             pixels = x.permute(0, 2, 3, 1)  # (N, H, W, in_channels)
-            out = F.linear(pixels.reshape(-1, self.in_channels), self.weight.flatten(1), self.bias)
+            weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # its gradient is channels last, as it is
+            out = F.linear(pixels.reshape(-1, self.in_channels), weight, self.bias)
             return out.view(*pixels.shape[:3], self.out_channels).permute(0, 3, 1, 2)
         if x.is_cpu and max(x.shape[2:]) <= TINY_SIDE and self._is_depthwise():
             return depthwise_of_tiny(x, self.weight, self.stride[0])
@@ -81,16 +83,14 @@ class FastBatchNorm2d(nn.BatchNorm2d):
         )
         if self.momentum is None or not (few_channels or x.shape[2:] == (1, 1)):
             return super().forward(x)
-        self.num_batches_tracked.add_(1)  # type: ignore[operator, union-attr]
+        self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
         statistics = self.running_mean, self.running_var
         if few_channels:
             out: Tensor = _BatchNorm.apply(  # type: ignore[no-untyped-call]
                 x, self.weight, self.bias, *statistics, self.momentum, self.eps
             )
             return out
-        rows = F.batch_norm(
-            x.flatten(1), *statistics, self.weight, self.bias, True, self.momentum, self.eps
-        )
+        rows = F.batch_norm(x.flatten(1), *statistics, self.weight, self.bias, True, self.momentum, self.eps)
         return rows[:, :, None, None]
 
 
@@ -122,13 +122,26 @@ def depthwise_of_tiny(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """
     height, width = x.shape[2:]
     rows, columns = range(0, height, stride), range(0, width, stride)
-    pixels = x.permute(0, 2, 3, 1)  # (N, H, W, C)
-    taps = weight[:, 0].permute(1, 2, 0)  # (3, 3, C)
-    windows = torch.stack([
-        taps[1 - row : 1 - row + height, 1 - column : 1 - column + width] for row in rows for column in columns
-    ])  # (H' W', H, W, C)
-    out = (pixels.unsqueeze(1) * windows).sum((2, 3))  # (N, H' W', C)
-    return out.unflatten(1, (len(rows), len(columns))).permute(0, 3, 1, 2)
+    pixels = x.permute(0, 2, 3, 1).reshape(len(x), 1, height * width, -1)  # (N, 1, H W, C)
+    taps = weight.permute(0, 2, 3, 1).flatten(1)  # (C, 9)
+    # Which of the nine connects each output pixel with each input pixel
+    windows = taps.index_select(1, _tap_numbers(height, width, stride))  # (C, H' W' H W)
+    windows = windows.t().reshape(len(rows) * len(columns), height * width, -1)  # (H' W', H W, C)
+    out = (pixels * windows).sum(2)  # (N, H' W', C)
+    return out.view(len(x), len(rows), len(columns), -1).permute(0, 3, 1, 2)
+
+
+@lru_cache
+def _tap_numbers(height: int, width: int, stride: int) -> Tensor:
+    return torch.tensor(
+        [
+            3 * (1 + y - row) + 1 + x - column
+            for row in range(0, height, stride)
+            for column in range(0, width, stride)
+            for y in range(height)
+            for x in range(width)
+        ]
+    )
 
 
 class _ClampInPlace(torch.autograd.Function):
@@ -181,7 +194,7 @@ class _BatchNorm(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         centred, weight, scale = ctx.saved_tensors
         rows: _Rows = ctx.rows
@@ -200,7 +213,7 @@ class _BatchNorm(torch.autograd.Function):
 
 
 class _Rows:
-    """(N, C, H, W) as rows that hold the channels of as many pixels as divide all pixels, up to `ROW` values."""
+    """(N, C, H, W) as rows of up to `ROW` values: the channels of several pixels, the same number in each."""
 
     def __init__(self, shape: torch.Size) -> None:
         n, self.channels, height, width = shape

@@ -1,0 +1,1 @@
+"""How fast this machine trains, reads, evaluates and predicts: make bench."""

@@ -1,0 +1,509 @@
+"""What is measured: each case runs in a process of its own and returns its figures.
+
+Cases of training share network, picture size, batch and optimizer:
+
+    train  this project's train.py, whole: reading, augmentation, logging, Lightning
+    floor  a hand-written loop over prepared tensors in memory, with the same layers, layout and allocator
+    naive  what people write first: the default layers, layout and allocator, a data set of single pictures
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[3]
+MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, as in conf/data/mnist.yaml
+LARGE = 6_000_000  # pictures of the large file
+EVAL_BATCH = 250
+WARM_UP = 3  # batches that Keras builds its graph with; elsewhere the first steps count
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all cases share.
+
+    Attributes:
+        filters, image_size, channels, batch_size: Of the network and its input.
+        steps: Training steps that are timed.
+        pictures: How many are evaluated and predicted.
+        data: The data folder.
+        work: A folder that outlives a case, with `pictures/*.png`, `large/` and a run `run/`.
+    """
+
+    filters: int
+    image_size: int
+    channels: int
+    batch_size: int
+    steps: int
+    pictures: int
+    data: Path
+    work: Path
+
+
+def prepare(settings: Settings, large: bool) -> None:
+    """Make what several cases use: MNIST, a run with a checkpoint, picture files, a large data set."""
+    from PIL import Image
+
+    from mobilenet_lab.data.mnist import mnist
+
+    source = mnist(str(settings.data))
+    source.prepare()
+    _train_py(
+        settings,
+        "data.train_size=2",
+        "data.batch_size=2",
+        "callbacks=default",
+        f"output_dir={settings.work}/run",
+    )
+    pictures, _ = source.open("test").read(np.arange(settings.pictures))
+    folder = settings.work / "pictures"
+    folder.mkdir()
+    for i, picture in enumerate(pictures[:, 0].numpy()):
+        Image.fromarray(picture).save(folder / f"{i:05d}.png")
+    if large:
+        _write_large(settings.work / "large")
+
+
+# Training
+
+
+def train(settings: Settings, *overrides: str) -> Numbers:
+    """The whole path, as a user runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        _train_py(settings, f"trainer.limit_train_batches={settings.steps}", *overrides, cwd=folder)
+        result = json.loads((Path(folder) / "run/result.json").read_text())
+    return _with_memory({"images_per_second": result["images_per_second"]}, of_children=True)
+
+
+def floor(settings: Settings) -> Numbers:
+    """The bare floor."""
+    from mobilenet_lab.allocator import keep_pages
+
+    keep_pages()
+    import torch
+
+    from mobilenet_lab.data.preprocessing import Preprocessing
+
+    network = _network(settings)
+    images, labels = _training_pictures(settings)
+    prepared = Preprocessing(settings.image_size, settings.channels, MEAN, STD)(images)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, nesterov=True, fused=True)
+    size = settings.batch_size
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for start in range(0, len(labels), size):
+            yield prepared[start : start + size], labels[start : start + size]
+
+    return _time_training(settings, network, optimizer, batches())
+
+
+def naive(settings: Settings) -> Numbers:
+    """Plain PyTorch as people write it first."""
+    import torch
+
+    network = _network(settings, fast_layers=False).to(memory_format=torch.contiguous_format)
+    return _time_plain(settings, network)
+
+
+def torchvision(settings: Settings) -> Numbers:
+    """Torchvision's MobileNetV2 in the same plain loop."""
+    from torchvision.models import mobilenet_v2  # type: ignore[import-not-found, unused-ignore]
+
+    return _time_plain(settings, mobilenet_v2(num_classes=10, width_mult=settings.filters / 8))
+
+
+def timm(settings: Settings) -> Numbers:
+    """Timm's MobileNetV2 in the same plain loop."""
+    from timm import create_model  # type: ignore[import-not-found, unused-ignore]
+
+    name = f"mobilenetv2_{round(settings.filters * 100 / 8):03d}"
+    return _time_plain(settings, create_model(name, num_classes=10, in_chans=settings.channels))
+
+
+def keras(settings: Settings) -> Numbers:
+    """Keras' MobileNetV2 with `fit`."""
+    import tensorflow as tf  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    images, labels = _training_pictures(settings)
+    padding = (settings.image_size - 28) // 2
+    pixels = np.pad(images.numpy().transpose(0, 2, 3, 1), ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)))
+    pixels = np.repeat((pixels / np.float32(255) - MEAN) / STD, settings.channels, axis=3)
+    side = settings.image_size
+    network = tf.keras.applications.MobileNetV2(
+        (side, side, settings.channels), alpha=settings.filters / 8, weights=None, classes=10
+    )
+    network.compile(tf.keras.optimizers.SGD(0.1, 0.9, nesterov=True), loss="sparse_categorical_crossentropy")
+    targets = labels.numpy()
+
+    def fit(batches: slice) -> None:
+        network.fit(pixels[batches], targets[batches], batch_size=settings.batch_size, epochs=1, verbose=0)
+
+    fit(slice(WARM_UP * settings.batch_size))
+    began = time.perf_counter()
+    fit(slice(None))
+    return _rate(settings.steps * settings.batch_size, time.perf_counter() - began)
+
+
+def reference(settings: Settings) -> Numbers:
+    """experiment=reference with this project's layout and allocator."""
+    return train(settings, "experiment=reference", "trainer.max_epochs=1")
+
+
+def reference_stock(settings: Settings) -> Numbers:
+    """The same recipe in plain PyTorch."""
+    import torch
+
+    as_there = replace(settings, filters=8, image_size=56, channels=3, batch_size=32)
+    network = _network(as_there, fast_layers=False).to(memory_format=torch.contiguous_format)
+    optimizer = torch.optim.RMSprop(network.parameters(), 0.0005, alpha=0.9, eps=1e-7)
+    return _time_plain(as_there, network, optimizer)
+
+
+# Reading
+
+
+def loader(settings: Settings) -> Numbers:
+    """Batches of MNIST, read and shuffled, on one core."""
+    from mobilenet_lab.data.mnist import mnist
+
+    return _time_loader(mnist(str(settings.data)), settings.batch_size)
+
+
+def loader_large(settings: Settings) -> Numbers:
+    """Batches of six million pictures."""
+    from mobilenet_lab.data.mnist import idx_folder
+
+    folder = settings.work / "large"
+    with (folder / "train-images-idx3-ubyte").open("rb") as file:  # into the page cache, as MNIST is
+        while file.read(1 << 24):
+            pass
+    return _time_loader(idx_folder(str(folder)), settings.batch_size)
+
+
+# Evaluation and prediction
+
+
+def evaluate(settings: Settings) -> Numbers:
+    """Reading, preprocessing, forward pass and counting, as evaluate.py does."""
+    from mobilenet_lab.allocator import keep_pages
+
+    keep_pages()
+    import torch
+
+    from mobilenet_lab.data.batches import Part
+    from mobilenet_lab.data.mnist import mnist
+    from mobilenet_lab.data.order import Split
+    from mobilenet_lab.data.preprocessing import Preprocessing
+    from mobilenet_lab.evaluate import measure
+
+    test = mnist(str(settings.data)).open("test")
+    part = Part(test, Split(0, settings.pictures))
+    preprocessing = Preprocessing(settings.image_size, settings.channels, MEAN, STD)
+    network = _network(settings).eval()
+
+    def run() -> None:
+        measure(network, preprocessing, part, torch.device("cpu"), EVAL_BATCH, num_classes=10)
+
+    return _time_twice(run, settings.pictures)
+
+
+def forward(settings: Settings) -> Numbers:
+    """The bare forward pass over the same pictures, prepared beforehand."""
+    from mobilenet_lab.allocator import keep_pages
+
+    keep_pages()
+    import torch
+
+    from mobilenet_lab.data.mnist import mnist
+    from mobilenet_lab.data.preprocessing import Preprocessing
+
+    images, _ = mnist(str(settings.data)).open("test").read(np.arange(settings.pictures))
+    prepared = Preprocessing(settings.image_size, settings.channels, MEAN, STD)(images)
+    network = _network(settings).eval()
+
+    @torch.inference_mode()
+    def run() -> None:
+        for start in range(0, len(prepared), EVAL_BATCH):
+            network(prepared[start : start + EVAL_BATCH])
+
+    return _time_twice(run, settings.pictures)
+
+
+def predict_one(settings: Settings) -> Numbers:
+    """predict.py on one picture, from the start of the process to its end."""
+    return _time_process(settings, "predict.py", f"ckpt={settings.work}/run", "image=pictures/00000.png")
+
+
+def import_torch(settings: Settings) -> Numbers:
+    """What PyTorch itself takes to start."""
+    return _time_process(settings, "-c", "import torch")
+
+
+def predict_folder(settings: Settings) -> Numbers:
+    """Decoding, preparing and naming every picture of a folder, within a process."""
+    from mobilenet_lab.predict import Predictor, predict_files
+
+    files = _files(settings)
+    predictor = Predictor(settings.work / "run")
+    began = time.perf_counter()
+    failures: list[str] = []
+    count = sum(1 for _ in predict_files(predictor, files, 128, failures))
+    assert count == settings.pictures
+    return _rate(count, time.perf_counter() - began)
+
+
+def decode_folder(settings: Settings) -> Numbers:
+    """Decoding the same pictures with Pillow, and nothing else."""
+    from PIL import Image
+
+    files = _files(settings)
+    began = time.perf_counter()
+    for file in files:
+        with Image.open(file) as picture:
+            np.asarray(picture)
+    return _rate(len(files), time.perf_counter() - began)
+
+
+# Start-up
+
+
+def show_help(settings: Settings) -> Numbers:
+    """train.py --help."""
+    return _time_process(settings, "train.py", "--help")
+
+
+def config_error(settings: Settings) -> Numbers:
+    """A misspelt key."""
+    return _time_process(settings, "train.py", "model.filtrs=4", expected=2)
+
+
+def time_to_99(settings: Settings) -> Numbers:
+    """experiment=fast from the start of the process to its end, without the test pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        _run(
+            "train.py",
+            *("experiment=fast", f"data.root={settings.data.resolve()}", "trainer.limit_test_batches=0"),
+            *("trainer.accelerator=cpu", "output_dir=run"),
+            cwd=folder,
+        )
+        seconds = time.perf_counter() - began
+        result = json.loads((Path(folder) / "run/result.json").read_text())
+    return {"seconds": seconds, "val_accuracy": result["val/accuracy"]}
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+CORE: dict[str, Callable[[Settings], Numbers]] = {
+    "train": train,
+    "floor": floor,
+    "naive": naive,
+    "loader": loader,
+    "evaluate": evaluate,
+    "forward": forward,
+    "predict_one": predict_one,
+    "import_torch": import_torch,
+}
+CASES: dict[str, Callable[[Settings], Numbers]] = CORE | {
+    "train_050": lambda settings: train(settings, "model.filters=4"),
+    "train_025": lambda settings: train(settings, "model.filters=2"),
+    "reference": reference,
+    "reference_stock": reference_stock,
+    "loader_large": loader_large,
+    "predict_folder": predict_folder,
+    "decode_folder": decode_folder,
+    "help": show_help,
+    "config_error": config_error,
+    "time_to_99": time_to_99,
+}
+# Three channels, as these take no fewer
+OTHERS: dict[str, tuple[str, Callable[[Settings], Numbers]]] = {
+    "keras": ("tensorflow", keras),
+    "torchvision": ("torchvision", torchvision),
+    "timm": ("timm", timm),
+}
+
+
+def available() -> dict[str, Callable[[Settings], Numbers]]:
+    """All cases, with those that compare with packages which are installed."""
+
+    def in_colour(case: Callable[[Settings], Numbers]) -> Callable[[Settings], Numbers]:
+        return lambda settings: case(replace(settings, channels=3))
+
+    others = {name: in_colour(case) for name, (package, case) in OTHERS.items() if _is_installed(package)}
+    return CASES | ({"train_rgb": in_colour(train), **others} if others else {})
+
+
+# Shared by several cases
+
+
+def _network(settings: Settings, fast_layers: bool = True) -> Any:
+    from mobilenet_lab.models import build_network
+
+    return build_network(
+        "mobilenet_v2",
+        fast_layers,
+        filters=settings.filters,
+        in_channels=settings.channels,
+        dropout=0.0,
+        zero_init_residual=True,
+    )
+
+
+def _training_pictures(settings: Settings) -> tuple[Any, Any]:
+    """As many as all steps take; MNIST begins again where it ends."""
+    from mobilenet_lab.data.mnist import mnist
+
+    pictures = mnist(str(settings.data)).open("train")
+    return pictures.read(np.arange(settings.steps * settings.batch_size) % len(pictures))
+
+
+def _time_plain(settings: Settings, network: Any, optimizer: Any = None) -> Numbers:
+    import torch
+    import torch.nn.functional as F
+    from torch.utils.data import DataLoader, Dataset
+
+    images, labels = _training_pictures(settings)
+    side, channels = settings.image_size, settings.channels
+
+    class OnePicture(Dataset[tuple[torch.Tensor, int]]):
+        def __len__(self) -> int:
+            return len(labels)
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            image = images[index].float() / 255
+            if side > 32:
+                image = F.interpolate(image[None], (side, side), mode="bilinear")[0]
+            else:
+                image = F.pad(image, ((side - 28) // 2,) * 4)
+            return ((image - MEAN) / STD).expand(channels, -1, -1), int(labels[index])
+
+    optimizer = optimizer or torch.optim.SGD(network.parameters(), 0.1, 0.9, nesterov=True)
+    batches = DataLoader(OnePicture(), batch_size=settings.batch_size, shuffle=True)
+    return _time_training(settings, network, optimizer, iter(batches))
+
+
+def _time_training(
+    settings: Settings, network: Any, optimizer: Any, batches: Iterator[tuple[Any, Any]]
+) -> Numbers:
+    import torch.nn.functional as F
+
+    network.train()
+    began = time.perf_counter()
+    for images, labels in batches:
+        loss = F.cross_entropy(network(images), labels, label_smoothing=0.05)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return _rate(settings.steps * settings.batch_size, time.perf_counter() - began)
+
+
+def _time_loader(source: Any, batch_size: int) -> Numbers:
+    import torch
+
+    from mobilenet_lab.data.batches import batch_loader, split_parts
+    from mobilenet_lab.data.order import BatchSampler
+
+    torch.set_num_threads(1)
+    part = split_parts(source, 0, None, 0)["train"]
+    before = _anonymous_memory_mb()
+    sampler = BatchSampler(part.split, batch_size)
+    batches = batch_loader(part.pictures, sampler)
+    rounds = 3
+    count, began = 0, 0.0
+    for epoch in range(rounds):
+        if epoch == rounds - 1:
+            count, began = 0, time.perf_counter()
+        for batch in batches:
+            count += len(batch["labels"])
+    seconds = time.perf_counter() - began
+    return _rate(count, seconds) | {"anonymous_memory_mb": _anonymous_memory_mb() - before}
+
+
+def _time_twice(run: Callable[[], None], pictures: int) -> Numbers:
+    """The second time counts: the first brings files into memory and chooses kernels."""
+    run()
+    began = time.perf_counter()
+    run()
+    return _rate(pictures, time.perf_counter() - began)
+
+
+def _time_process(settings: Settings, *arguments: str, expected: int = 0) -> Numbers:
+    began = time.perf_counter()
+    _run(*arguments, cwd=settings.work, expected=expected)
+    return {"seconds": time.perf_counter() - began}
+
+
+def _train_py(settings: Settings, *overrides: str, cwd: str | Path | None = None) -> None:
+    _run(
+        "train.py",
+        *(f"data.root={settings.data.resolve()}", f"model.filters={settings.filters}"),
+        *("model.stem_stride=2", f"data.image_size={settings.image_size}"),
+        *(f"data.channels={settings.channels}", f"data.batch_size={settings.batch_size}"),
+        *("trainer.max_epochs=1", "trainer.limit_val_batches=0", "trainer.limit_test_batches=0"),
+        *("trainer.accelerator=cpu", "output_dir=run", *overrides),
+        cwd=cwd or settings.work,
+    )
+
+
+def _run(script: str, *arguments: str, cwd: str | Path, expected: int = 0) -> None:
+    program = script if script.startswith("-") else str(ROOT / script)
+    done = subprocess.run(
+        [sys.executable, program, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode != expected:
+        raise SystemExit(f"{script} ended with {done.returncode}:\n{done.stderr}")
+
+
+def _files(settings: Settings) -> list[str]:
+    return sorted(str(path) for path in (settings.work / "pictures").iterdir())
+
+
+def _write_large(folder: Path) -> None:
+    """A sparse file: it takes no space on disk, and reads as black pictures."""
+    folder.mkdir()
+    for part, count in (("train", LARGE), ("t10k", 10)):
+        for name, shape in ((f"{part}-images-idx3", (count, 28, 28)), (f"{part}-labels-idx1", (count,))):
+            header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+            with (folder / f"{name}-ubyte").open("wb") as file:
+                file.write(header)
+                file.truncate(len(header) + int(np.prod(shape)))
+
+
+def _rate(pictures: int, seconds: float) -> Numbers:
+    return _with_memory({"images_per_second": pictures / seconds})
+
+
+def _with_memory(numbers: Numbers, of_children: bool = False) -> Numbers:
+    with contextlib.suppress(ImportError):  # not on Windows
+        import resource
+
+        who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
+        unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+        numbers = numbers | {"peak_memory_mb": resource.getrusage(who).ru_maxrss * unit / 1e6}
+    return numbers
+
+
+def _anonymous_memory_mb() -> float:
+    """What the process holds beside mapped files; not a number where the system does not tell."""
+    status = Path(f"/proc/{os.getpid()}/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return float(line.split()[1]) * 1024 / 1e6
+    return float("nan")

@@ -1,0 +1,100 @@
+"""Keep all pictures of a data set in memory, or on the device that trains.
+
+A memory-mapped file is as quick as memory, so this pays for folders, whose pictures are then decoded once,
+and on GPUs, where a batch is then cut out without leaving the device.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mobilenet_lab.data.batches import Pictures, batch_loader
+from mobilenet_lab.data.order import BatchSampler, Split
+from mobilenet_lab.errors import InputError
+
+CHUNK = 256  # pictures read at once
+PATIENCE_S = 2.0  # reading that takes longer shows a bar
+SHARE_OF_DEVICE = 0.25  # "auto" leaves the rest of what is free to the network
+
+
+class ResidentPictures:
+    """Pictures and labels as two tensors on one device.
+
+    Args:
+        images: uint8, shape (N, C, H, W).
+        labels: int64, shape (N,).
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images = images
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Pictures, uint8, shape (n, C, H, W), and labels, int64, shape (n,), on the tensors' device."""
+        where = torch.from_numpy(indices)
+        if self.images.is_cuda:  # from pinned memory the copy does not wait for the device
+            where = where.pin_memory().to(self.images.device, non_blocking=True)
+        else:
+            where = where.to(self.images.device)
+        return self.images.index_select(0, where), self.labels.index_select(0, where)
+
+
+def choose_cache(cache: str, pictures: Pictures, device: torch.device, num_workers: int) -> str:
+    """What "auto" means: the GPU where all pictures fit there and reading needs no workers, else "disk"."""
+    if cache != "auto":
+        return cache
+    fits = device.type == "cuda" and size_in_bytes(pictures) <= SHARE_OF_DEVICE * free_memory(device)
+    return "device" if fits and num_workers == 0 else "disk"
+
+
+def load_all(pictures: Pictures, device: torch.device, num_workers: int = 0) -> ResidentPictures:
+    """Read everything once.
+
+    Raises:
+        InputError: it does not fit into the device's memory.
+    """
+    needed, free = size_in_bytes(pictures), free_memory(device)
+    if needed > free:
+        raise InputError(
+            f"data.cache: {len(pictures):,} pictures take {needed / 1e9:.1f} GB, but {device.type} has "
+            f"{free / 1e9:.1f} GB free; use data.cache=disk"
+        )
+    images = labels = torch.empty(0)
+    done = 0
+    sampler = BatchSampler(Split(0, len(pictures)), CHUNK, shuffle=False)
+    loader = batch_loader(pictures, sampler, num_workers)
+    with tqdm(total=len(pictures), unit=" pictures", desc="reading", delay=PATIENCE_S, leave=False) as bar:
+        for batch in loader:
+            if not done:
+                images = torch.empty((len(pictures), *batch["images"].shape[1:]), dtype=torch.uint8)
+                labels = torch.empty(len(pictures), dtype=torch.int64)
+            end = done + len(batch["labels"])
+            images[done:end], labels[done:end] = batch["images"], batch["labels"]
+            bar.update(end - done)
+            done = end
+    return ResidentPictures(images.to(device), labels.to(device))
+
+
+def size_in_bytes(pictures: Pictures) -> int:
+    """Of all pictures as read, judged by the first."""
+    if not len(pictures):
+        return 0
+    return len(pictures) * pictures.read(np.array([0]))[0].numel()
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that can be had; infinity where the system does not tell."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    facts = Path("/proc/meminfo")
+    if device.type == "cpu" and facts.is_file():
+        for line in facts.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    return float("inf")

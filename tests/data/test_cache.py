@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mobilenet_lab.data import cache
+from mobilenet_lab.data.cache import choose_cache, load_all
+from mobilenet_lab.data.image_folder import image_folder
+from mobilenet_lab.data.mnist import idx_folder
+from mobilenet_lab.errors import InputError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def test_resident_pictures_are_the_files(tiny_idx: Path) -> None:
+    pictures = idx_folder(str(tiny_idx)).open("train")
+    resident = load_all(pictures, CPU)
+    assert len(resident) == len(pictures)
+    indices = np.array([119, 0, 7, 7])
+    for one, other in zip(resident.read(indices), pictures.read(indices), strict=True):
+        assert torch.equal(one, other)
+        assert one.dtype == other.dtype
+
+
+def test_a_folder_is_decoded_once_also_by_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "CHUNK", 3)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.new("L", (8, 8), 10 * i).save(tmp_path / name / f"{i}.png")
+    pictures = image_folder(str(tmp_path), size=8, channels=1).open("train")
+    for num_workers in (0, 2):
+        resident = load_all(pictures, CPU, num_workers)
+        assert resident.images.amax(dim=(1, 2, 3)).tolist() == [0, 10, 20, 30, 40] * 2
+        assert resident.labels.tolist() == [0] * 5 + [1] * 5
+    for path in tmp_path.rglob("*.png"):
+        path.unlink()
+    assert resident.read(np.array([9]))[0].max() == 40
+
+
+def test_auto_is_the_device_where_pictures_fit_and_reading_needs_no_workers(
+    tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = idx_folder(str(tiny_idx)).open("train")
+    monkeypatch.setattr(cache, "free_memory", lambda device: 120 * 784 * 4.0)
+    assert choose_cache("auto", pictures, CUDA, 0) == "device"
+    assert choose_cache("auto", pictures, CUDA, 2) == "disk"
+    assert choose_cache("auto", pictures, CPU, 0) == "disk"
+    assert choose_cache("memory", pictures, CUDA, 0) == "memory"
+    monkeypatch.setattr(cache, "free_memory", lambda device: 120 * 784 * 4.0 - 1)
+    assert choose_cache("auto", pictures, CUDA, 0) == "disk"
+
+
+def test_too_many_pictures_are_refused(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "free_memory", lambda device: 1e4)
+    with pytest.raises(InputError, match="120 pictures take"):
+        load_all(idx_folder(str(tiny_idx)).open("train"), CPU)
+
+
+def test_free_memory_is_a_plausible_number_of_bytes() -> None:
+    assert cache.free_memory(CPU) > 1e7
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_the_device_nothing_waits(tiny_idx: Path) -> None:
+    resident = load_all(idx_folder(str(tiny_idx)).open("train"), CUDA)
+    resident.read(np.arange(4))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        images, labels = resident.read(np.arange(16))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert images.is_cuda
+    assert labels.is_cuda
