@@ -14,7 +14,7 @@ from PIL import Image
 from mobilenet_lab import Predictor
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.errors import InputError
-from mobilenet_lab.predict import list_images
+from mobilenet_lab.predict import list_images, predict_files
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,32 @@ def test_predictor_agrees_with_the_test_of_the_run(tiny_run: Path, pictures: Pat
     for prediction in predictions:
         assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-4)
         assert prediction.confidence == max(prediction.probabilities.values())
+
+
+def test_folding_changes_rounding_alone(tiny_run: Path, pictures: Path) -> None:
+    images = [Image.open(file) for file in sorted(pictures.iterdir())]
+    folded, plain = (Predictor(tiny_run, fold_norm=fold)(images) for fold in (True, False))
+    for one, other in zip(folded, plain, strict=True):
+        assert list(one.probabilities.values()) == pytest.approx(list(other.probabilities.values()), abs=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 40, 100])
+def test_files_are_named_in_their_order_whatever_the_batch(
+    tiny_run: Path, pictures: Path, tmp_path: Path, batch_size: int
+) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(b"nothing")
+    files = [str(path) for path in sorted(pictures.iterdir())]
+    names = [*files[:10], str(damaged), *files[10:]]
+    predictor = Predictor(tiny_run, preprocess="none")
+    failures: list[str] = []
+    predictions = list(predict_files(predictor, names, batch_size, failures))
+    assert [name for name, _ in predictions] == files
+    assert failures == [f"{damaged}: not a picture"]
+    for name, prediction in predictions:
+        alone = predictor([Image.open(name)])[0]
+        assert prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
+    assert list(predict_files(predictor, [], batch_size, failures)) == []
 
 
 def test_one_picture_gives_the_same_alone_and_in_a_batch(tiny_run: Path, pictures: Path) -> None:

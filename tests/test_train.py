@@ -10,6 +10,7 @@ from conftest import NUM_TINY_TEST, TINY_RUN, Script, digit_pictures
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+ON_GPU = ("trainer=gpu", "trainer.accelerator=gpu")  # the latter since TINY_RUN chooses the CPU
 METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"}
 
 
@@ -152,11 +153,13 @@ def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path
         f"data.root={tiny_idx}",
         "trainer=ddp_cpu",
         "trainer.devices=2",
+        "threads=1",
         "data.batch_size=8",
         "output_dir=two ranks",
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("network  mobilenet_v2") == 1
+    assert "device   cpu, 1 threads" in done.stdout
     assert not list(tmp_path.glob("*.log"))
     # One process counts every test picture once; two have to come to the same.
     ckpt = "ckpt=two ranks/checkpoints/best.ckpt"
@@ -387,16 +390,19 @@ def test_gpu_where_there_is_none_is_one_line(script: Script, tiny_idx: Path) -> 
 @pytest.mark.parametrize("compile_mode", ["null", "reduce-overhead"])
 @pytest.mark.parametrize("cache", ["device", "memory", "disk"])
 def test_gpu_run(script: Script, tmp_path: Path, tiny_idx: Path, cache: str, compile_mode: str) -> None:
-    gpu = ("trainer=gpu", f"data.cache={cache}", f"model.compile={compile_mode}")
+    gpu = (*ON_GPU, f"data.cache={cache}", f"model.compile={compile_mode}")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *gpu, "output_dir=run")
     assert done.returncode == 0, done.stderr
+    assert "device   cuda" in done.stdout
+    assert "cannot be compiled" not in done.stdout
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_step_on_a_gpu_does_not_wait_for_it(script: Script, tiny_idx: Path) -> None:
     # The steps in between: the first chooses kernels, every log_every_n_steps reads values.
-    settings = ("trainer=gpu", "data.batch_size=10", "trainer.log_every_n_steps=1000", "trainer.max_epochs=1")
+    quiet = ("trainer.log_every_n_steps=1000", "callbacks.progress.interval_s=1000")
+    settings = (*ON_GPU, "data.batch_size=10", "trainer.max_epochs=1", *quiet)
     check = ("+callbacks.wait._target_=stop_after.RefuseToWait", "+callbacks.wait.steps=[2,8]")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings, *check, "output_dir=run")
     assert done.returncode == 0, done.stderr

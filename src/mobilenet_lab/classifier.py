@@ -58,7 +58,7 @@ class ImageClassifier(LightningModule):
             **network_arguments,
         )
         # The method, as a module would be a second copy of the weights in every checkpoint
-        self._compiled = torch.compile(self.network.forward, mode=compile) if compile else None
+        self._compiled = torch.compile(self.network.forward, mode=compile, dynamic=False) if compile else None
         self.label_smoothing = label_smoothing
         self._optimizer = optimizer
         self._scheduler = scheduler

@@ -137,6 +137,7 @@ RULES: dict[str, Rule] = {
         Rule("a list of paths", lambda value: isinstance(value, Sequence) and len(value) > 0),
     ),
     "preprocess": one_of("auto", "none"),
+    "threads": whole(1, 1024, optional=True),
     "accelerator": one_of("cpu", "gpu", "auto"),
     "batch_size": whole(1),
     "split": one_of("test", "val", "train"),

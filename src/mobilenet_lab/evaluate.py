@@ -95,9 +95,9 @@ def measure(
     """
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     sampler = BatchSampler(part.split, batch_size, shuffle=False)
-    for batch in batch_loader(part.pictures, sampler, num_workers):
-        logits = network(preprocessing(batch["images"].to(device)))
-        count_confusions(confusion, logits, batch["labels"].to(device))
+    for batch in batch_loader(part.pictures, sampler, num_workers, pin_memory=device.type == "cuda"):
+        logits = network(preprocessing(batch["images"].to(device, non_blocking=True)))
+        count_confusions(confusion, logits, batch["labels"].to(device, non_blocking=True))
     return confusion.cpu()
 
 

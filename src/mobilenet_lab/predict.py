@@ -5,10 +5,10 @@ import glob
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -181,19 +181,14 @@ def predict_files(
         batch_size: Files that are read and named at once.
         failures: Gets a message for each file that cannot be read.
     """
-    pending = iter(names)
-    chunks = iter(lambda: list(islice(pending, batch_size)), [])
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming: Future[Decoded] | None = None
-        for chunk in chain(chunks, [None]):
-            ready, coming = coming, None
-            if chunk is not None:
-                coming = reader.submit(_decode, predictor, chunk)
-            if ready is not None:
-                read, messages = ready.result()
-                failures += messages
-                predictions = predictor.classify([pixels for _, pixels in read])
-                yield from zip([name for name, _ in read], predictions, strict=True)
+    chunks = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
+    # A thread cannot be interrupted while it waits for standard input.
+    ahead = len(chunks) > 1 and STANDARD_INPUT not in names
+    decode = partial(_decode, predictor)
+    for read, messages in _one_ahead(decode, chunks) if ahead else map(decode, chunks):
+        failures += messages
+        predictions = predictor.classify([pixels for _, pixels in read])
+        yield from zip([name for name, _ in read], predictions, strict=True)
 
 
 def write_text(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
@@ -227,6 +222,18 @@ def write_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[s
 
 
 WRITERS = {"text": write_text, "json": write_json, "csv": write_csv}
+
+
+def _one_ahead(
+    decode: Callable[[Sequence[str]], Decoded], chunks: Sequence[Sequence[str]]
+) -> Iterator[Decoded]:
+    """Decode in a thread of its own, always one chunk further than what is asked for."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(decode, chunks[0])
+        for chunk in chunks[1:]:
+            ready, coming = coming, reader.submit(decode, chunk)
+            yield ready.result()
+        yield coming.result()
 
 
 def _decode(predictor: Predictor, names: Sequence[str]) -> Decoded:

@@ -65,6 +65,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     folder = _make_run_folder(cfg)
     history = History()
     trainer = _build_trainer(cfg, history, has_validation=len(datamodule.parts["val"]) > 0)
+    _share_cores(cfg.threads, trainer)
     size = {
         "parameters": count_parameters(model.network),
         "macs": count_macs(model.network, cfg.data.channels, cfg.data.image_size),
@@ -201,6 +202,19 @@ def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> T
         default_root_dir=cfg.output_dir,
         _convert_="all",
     )
+
+
+def _share_cores(threads: int | None, trainer: Trainer) -> None:
+    """Set the number of threads; several processes with all cores each would be in each other's way.
+
+    Lightning would set its own number at the start of training, were the variable not there.
+    """
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if threads is None and trainer.world_size > 1 and on_cpu and "OMP_NUM_THREADS" not in os.environ:
+        threads = max(1, torch.get_num_threads() // trainer.num_devices)
+    if threads is not None:
+        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def _members(cfg: DictConfig, group: str) -> list[Any]:

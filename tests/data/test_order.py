@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import Generator
 
+from mobilenet_lab.data import order
 from mobilenet_lab.data.order import BatchSampler, Permutation, Split
 
 
@@ -36,6 +37,13 @@ def test_permutation_differs_by_key_and_looks_random() -> None:
 def test_small_permutations_use_all_orders() -> None:
     orders = {tuple(Permutation(4, (seed,))(np.arange(4))) for seed in range(2000)}
     assert len(orders) == 24
+
+
+@pytest.fixture(autouse=True, params=[order.CHUNK, 100])
+def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Orders are computed piece by piece: nothing may depend on the size of a piece."""
+    monkeypatch.setattr(order, "CHUNK", request.param)
+    return request.param
 
 
 def read(sampler: BatchSampler) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mobilenet_lab.models import build_network
+from mobilenet_lab.models import build_network, fast_layers
 from mobilenet_lab.models.fast_layers import FEW_CHANNELS, MANY_VALUES, depthwise_of_tiny, use_fast_layers
 
 
@@ -31,8 +31,9 @@ def assert_same(layer: nn.Module, x: Tensor) -> None:
 
 @pytest.mark.parametrize("side", [1, 2, 3])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_depthwise_convolution(side: int, stride: int) -> None:
-    layer = nn.Conv2d(6, 6, 3, stride, padding=1, groups=6, bias=False)
+@pytest.mark.parametrize("bias", [True, False])
+def test_depthwise_convolution(side: int, stride: int, bias: bool) -> None:
+    layer = nn.Conv2d(6, 6, 3, stride, padding=1, groups=6, bias=bias)
     assert_same(layer, pictures(5, 6, side, side))
 
 
@@ -132,3 +133,17 @@ def test_mixed_precision_trains() -> None:
         loss = F.cross_entropy(network(torch.randn(64, 1, 32, 32)), torch.arange(64) % 10)
     loss.backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+
+def test_trains_after_a_prediction() -> None:
+    fast_layers._tap_numbers.cache_clear()
+    network = build_network("mobilenet_v2", filters=2)
+    images = torch.randn(4, 1, 32, 32)
+    with torch.inference_mode():
+        network(images)
+    network(images).sum().backward()
+
+
+def test_synchronised_batch_norm_takes_their_place() -> None:
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(build_network("mobilenet_v2", filters=1))
+    assert not any(isinstance(module, fast_layers.FastBatchNorm2d) for module in network.modules())

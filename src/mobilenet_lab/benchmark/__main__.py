@@ -31,6 +31,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"), help="where results go")
     parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)  # a name, and the settings as JSON
     options = parser.parse_args()
+    if options.image_size < 28 or options.image_size % 2 or options.filters % 4:
+        parser.error("--image-size is an even number of at least 28, --filters a multiple of 4")
     if options.case:
         name, settings = options.case
         print(json.dumps(cases[name](_settings_from(settings))))

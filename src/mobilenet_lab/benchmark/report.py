@@ -13,6 +13,7 @@ from mobilenet_lab.benchmark.cases import Numbers, Settings
 
 PACKAGES = ("torch", "lightning", "numpy", "tensorflow", "tensorflow-cpu", "torchvision", "timm")
 RATE, SECONDS = "images_per_second", "seconds"
+COLUMNS = (RATE, SECONDS, "peak_memory_mb", "anonymous_memory_mb")
 # name: (a, b, what is compared): a / b, both of the same round
 RATIOS = {
     "train_per_floor": ("train", "floor", RATE),
@@ -33,8 +34,8 @@ LABELS = {
     "train": "training: this project, whole",
     "floor": "training: bare loop over tensors in memory",
     "naive": "training: plain PyTorch as first written",
-    "train_050": "training: width 0.5",
-    "train_025": "training: width 0.25",
+    "train_050": "training: half the width",
+    "train_025": "training: a quarter of the width",
     "train_rgb": "training: this project, three channels",
     "keras": "training: Keras' MobileNetV2 and fit, three channels",
     "torchvision": "training: torchvision's MobileNetV2, plain loop, three channels",
@@ -89,13 +90,15 @@ def as_markdown(measured: dict[str, Any]) -> str:
         f"{measured['image_size']}, batch {measured['batch_size']}, {measured['steps']} steps, "
         f"{measured['pictures']:,} pictures to evaluate and predict; medians of {measured['rounds']}.",
         "",
-        "| what | pictures/s | seconds | peak memory, MB |",
-        "|---|---:|---:|---:|",
+        "| what | pictures/s | seconds | peak memory, MB | without files, MB |",
+        "|---|---:|---:|---:|---:|",
     ]
     for case, label in LABELS.items():
-        figures = [measured.get(f"{case}.{key}") for key in (RATE, SECONDS, "peak_memory_mb")]
+        figures = [measured.get(f"{case}.{key}") for key in COLUMNS]
         if any(figure is not None for figure in figures):
             lines.append(f"| {label} | {' | '.join(map(_figure, figures))} |")
+    if "time_to_99.val_accuracy" in measured:
+        lines += ["", f"experiment=fast: validation accuracy {measured['time_to_99.val_accuracy']:.4f}"]
     lines += ["", "| ratio | |", "|---|---:|"]
     lines += [f"| {name.replace('_', ' ')} | {measured[name]:.2f} |" for name in RATIOS if name in measured]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
@@ -48,7 +49,7 @@ class History(Checkpoint):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
-        self._stop()
+        self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that the epoch has validation metrics of its own."""
@@ -56,7 +57,7 @@ class History(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock and take over the epoch's metrics."""
-        self._stop()
+        self._stop(trainer)
         names = TRAINING + (VALIDATION if self._validated else ())
         metrics = trainer.callback_metrics
         row = {name: float(metrics[name]) for name in names if name in metrics}
@@ -71,7 +72,9 @@ class History(Checkpoint):
         """Take over the epochs of the run that is gone on with."""
         self.epochs = list(state_dict["epochs"])
 
-    def _stop(self) -> None:
+    def _stop(self, trainer: Trainer) -> None:
         if self._running_since is not None:
+            if trainer.strategy.root_device.type != "cpu":  # a GPU is still at work on the last steps
+                torch.accelerator.synchronize()
             self.train_seconds += time.perf_counter() - self._running_since
         self._running_since = None

@@ -54,7 +54,7 @@ def choose_cache(cache: str, pictures: Pictures, device: torch.device, num_worke
 
 
 def load_all(pictures: Pictures, device: torch.device, num_workers: int = 0) -> ResidentPictures:
-    """Read everything once.
+    """Read everything once; with several processes, each keeps a copy of its own.
 
     Raises:
         InputError: it does not fit into the device's memory.
@@ -69,16 +69,20 @@ def load_all(pictures: Pictures, device: torch.device, num_workers: int = 0) -> 
     done = 0
     sampler = BatchSampler(Split(0, len(pictures)), CHUNK, shuffle=False)
     loader = batch_loader(pictures, sampler, num_workers)
-    with tqdm(total=len(pictures), unit=" pictures", desc="reading", delay=PATIENCE_S, leave=False) as bar:
+    bar = tqdm(
+        total=len(pictures), unit=" pictures", desc="reading", delay=PATIENCE_S, leave=False, disable=None
+    )
+    with bar:
         for batch in loader:
             if not done:
-                images = torch.empty((len(pictures), *batch["images"].shape[1:]), dtype=torch.uint8)
-                labels = torch.empty(len(pictures), dtype=torch.int64)
+                shape = (len(pictures), *batch["images"].shape[1:])
+                images = torch.empty(shape, dtype=torch.uint8, device=device)
+                labels = torch.empty(len(pictures), dtype=torch.int64, device=device)
             end = done + len(batch["labels"])
             images[done:end], labels[done:end] = batch["images"], batch["labels"]
             bar.update(end - done)
             done = end
-    return ResidentPictures(images.to(device), labels.to(device))
+    return ResidentPictures(images, labels)
 
 
 def size_in_bytes(pictures: Pictures) -> int:

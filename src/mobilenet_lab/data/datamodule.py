@@ -153,12 +153,13 @@ class ImageDataModule(LightningDataModule):
         )
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         pictures = self.parts[name].pictures
-        cache = choose_cache(self.cache, pictures, device, self.num_workers)
-        if cache == "disk":
-            return batch_loader(pictures, sampler, self.num_workers, pin_memory=device.type == "cuda")
-        where = device if cache == "device" else torch.device("cpu")
         # Training and validation are parts of the same pictures, most often.
-        if id(pictures) not in self._resident:
-            self._resident[id(pictures)] = load_all(pictures, where, self.num_workers)
-        pin_memory = device.type == "cuda" and where.type == "cpu"
-        return batch_loader(self._resident[id(pictures)], sampler, pin_memory=pin_memory)
+        resident = self._resident.get(id(pictures))
+        if resident is None:
+            cache = choose_cache(self.cache, pictures, device, self.num_workers)
+            if cache == "disk":
+                return batch_loader(pictures, sampler, self.num_workers, pin_memory=device.type == "cuda")
+            where = device if cache == "device" else torch.device("cpu")
+            resident = self._resident[id(pictures)] = load_all(pictures, where, self.num_workers)
+        pin_memory = device.type == "cuda" and not resident.images.is_cuda
+        return batch_loader(resident, sampler, pin_memory=pin_memory)

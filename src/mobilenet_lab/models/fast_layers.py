@@ -13,14 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-TINY_SIDE = 2  # pixels of a map's side up to which products beat a depthwise convolution
-FEW_PIXELS = 1024  # of a batch, and
-SMALL_PRODUCT = 2_000_000  # multiply-accumulates, up to which a matrix product beats a convolution
-VECTOR = 16  # channels that PyTorch's batch normalisation takes at once; what is left over, one by one,
-FEW_CHANNELS = 40  # which costs most below this number of channels
-MANY_VALUES = 1 << 15  # from here on, several quick passes beat one slow one
-COSTLY_COPY = 1 << 18  # values from which on the copy costs more than a function of our own
-ROW = 512  # values that a pass takes at once
+# A depthwise convolution is a sum of products up to this side of a map, and this number of values.
+TINY_SIDE = 2
+TINY_VALUES = 1 << 21
+# A pointwise convolution is a matrix product up to this number of pixels in a batch, and of multiplications.
+FEW_PIXELS = 1024
+SMALL_PRODUCT = 2_000_000
+# PyTorch's batch normalisation takes 16 channels at once and the rest one by one, which is most of the work
+# below 40 channels; rows of 512 values are quicker from this number of values on.
+VECTOR = 16
+FEW_CHANNELS = 40
+MANY_VALUES = 1 << 15
+ROW = 512
+# From this number of values on, a copy costs more than an autograd function in Python.
+COSTLY_COPY = 1 << 18
 
 
 def use_fast_layers(network: nn.Module) -> nn.Module:
@@ -36,13 +42,16 @@ class FastConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H', W')."""
-        if x.is_cpu and self._is_small_product(x):
+        if not x.is_cpu or x.ndim < 4:
+            return super().forward(x)
+        if self._is_small_product(x):
             pixels = x.permute(0, 2, 3, 1)  # (N, H, W, in_channels)
             weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # its gradient is channels last, as it is
             out = F.linear(pixels.reshape(-1, self.in_channels), weight, self.bias)
             return out.view(*pixels.shape[:3], self.out_channels).permute(0, 3, 1, 2)
-        if x.is_cpu and max(x.shape[2:]) <= TINY_SIDE and self._is_depthwise():
-            return depthwise_of_tiny(x, self.weight, self.stride[0])
+        if max(x.shape[2:]) <= TINY_SIDE and x.numel() <= TINY_VALUES and self._is_depthwise():
+            out = depthwise_of_tiny(x, self.weight, self.stride[0])
+            return out if self.bias is None else out + self.bias[:, None, None]
         return super().forward(x)
 
     def _is_small_product(self, x: Tensor) -> bool:
@@ -63,7 +72,6 @@ class FastConv2d(nn.Conv2d):
             and self.padding == self.dilation == (1, 1)
             and self.stride[0] == self.stride[1]
             and self.padding_mode == "zeros"
-            and self.bias is None
         )
 
 
@@ -72,20 +80,20 @@ class FastBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        if not (x.is_cpu and self.training and self.affine and self.track_running_stats):
+        if not (x.is_cpu and self.training and self.track_running_stats) or self.bias is None:
             return super().forward(x)
-        few_channels = (
+        takes_rows = (
             self.num_features < FEW_CHANNELS
             and self.num_features % VECTOR > 0
             and x.numel() >= MANY_VALUES
             and x.dtype == self.weight.dtype
             and x.is_contiguous(memory_format=torch.channels_last)
         )
-        if self.momentum is None or not (few_channels or x.shape[2:] == (1, 1)):
+        if self.momentum is None or not (takes_rows or x.shape[2:] == (1, 1)):
             return super().forward(x)
         self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
         statistics = self.running_mean, self.running_var
-        if few_channels:
+        if takes_rows:
             out: Tensor = _BatchNorm.apply(  # type: ignore[no-untyped-call]
                 x, self.weight, self.bias, *statistics, self.momentum, self.eps
             )
@@ -122,26 +130,26 @@ def depthwise_of_tiny(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """
     height, width = x.shape[2:]
     rows, columns = range(0, height, stride), range(0, width, stride)
-    pixels = x.permute(0, 2, 3, 1).reshape(len(x), 1, height * width, -1)  # (N, 1, H W, C)
+    pixels = x.permute(0, 2, 3, 1).reshape(len(x), 1, height * width, x.shape[1])  # (N, 1, H W, C)
     taps = weight.permute(0, 2, 3, 1).flatten(1)  # (C, 9)
     # Which of the nine connects each output pixel with each input pixel
     windows = taps.index_select(1, _tap_numbers(height, width, stride))  # (C, H' W' H W)
     windows = windows.t().reshape(len(rows) * len(columns), height * width, -1)  # (H' W', H W, C)
     out = (pixels * windows).sum(2)  # (N, H' W', C)
-    return out.view(len(x), len(rows), len(columns), -1).permute(0, 3, 1, 2)
+    return out.view(len(x), len(rows), len(columns), x.shape[1]).permute(0, 3, 1, 2)
 
 
 @lru_cache
 def _tap_numbers(height: int, width: int, stride: int) -> Tensor:
-    return torch.tensor(
-        [
-            3 * (1 + y - row) + 1 + x - column
-            for row in range(0, height, stride)
-            for column in range(0, width, stride)
-            for y in range(height)
-            for x in range(width)
-        ]
-    )
+    numbers = [
+        3 * (1 + y - row) + 1 + x - column
+        for row in range(0, height, stride)
+        for column in range(0, width, stride)
+        for y in range(height)
+        for x in range(width)
+    ]
+    with torch.inference_mode(False):  # or no later training could use it
+        return torch.tensor(numbers)
 
 
 class _ClampInPlace(torch.autograd.Function):
