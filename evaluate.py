@@ -17,7 +17,8 @@ def main(cfg: DictConfig) -> None:
     """Check the configuration, then measure."""
     with command_line.one_line_errors():
         check(cfg)
-        from mobilenet_lab.evaluate import evaluate
+        with command_line.quick_imports():
+            from mobilenet_lab.evaluate import evaluate
 
         evaluate(cfg, Path(__file__).resolve().parent / "conf")
 

@@ -17,7 +17,8 @@ def main(cfg: DictConfig) -> None:
     """Check the configuration, then predict."""
     with command_line.one_line_errors():
         check(cfg)
-        from mobilenet_lab.predict import predict
+        with command_line.quick_imports():
+            from mobilenet_lab.predict import predict
 
         sys.exit(predict(cfg))
 

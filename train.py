@@ -19,7 +19,8 @@ def main(cfg: DictConfig) -> None:
         if command_line.run_as_sweep_job(Path(__file__)):
             return
         check(cfg)
-        from mobilenet_lab.train import train
+        with command_line.quick_imports():
+            from mobilenet_lab.train import train
 
         train(cfg)
 

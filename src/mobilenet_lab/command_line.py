@@ -1,6 +1,7 @@
 """What the scripts share: paths without quoting, errors as one line, sweeps as processes of their own."""
 
 import difflib
+import gc
 import os
 import re
 import subprocess
@@ -50,6 +51,17 @@ def run(main: Callable[[], None]) -> None:
         main()
         if FAILED_JOBS:
             raise InputError(f"of the sweep, these jobs failed: {', '.join(FAILED_JOBS)}")
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import without collecting garbage, and never look at what was imported again: a fifth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

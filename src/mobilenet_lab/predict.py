@@ -5,10 +5,8 @@ import glob
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +16,7 @@ from omegaconf import DictConfig, ListConfig
 from PIL import Image
 from torch import Tensor
 
+from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.checkpoint import find_checkpoint, load_checkpoint, network_from
 from mobilenet_lab.data.digits import prepare_digit
 from mobilenet_lab.data.image_folder import EXTENSIONS
@@ -26,9 +25,6 @@ from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.devices import pick_device
 from mobilenet_lab.errors import InputError
 from mobilenet_lab.models.folding import fold_norms
-
-# Files with their pixels, and a message for each file that cannot be read
-Decoded = tuple[list[tuple[str, np.ndarray]], list[str]]
 
 STANDARD_INPUT = "-"
 MAX_NAME = 255  # what file systems take; asking for a longer one is an error to Python
@@ -100,7 +96,10 @@ class Predictor:
         """
         size = self._data["picture_size"]
         if self._prepares_digits:
-            image = Image.fromarray(prepare_digit(image))
+            pixels = prepare_digit(image)
+            if pixels.shape == (size, size) and self.preprocessing.channels == 1:
+                return pixels[None]
+            image = Image.fromarray(pixels)
         return fit_picture(image, size, self.preprocessing.channels, self._data["fit"])
 
     def classify(self, pixels: Sequence[np.ndarray]) -> list[Prediction]:
@@ -135,6 +134,7 @@ def predict(cfg: DictConfig) -> int:
     Returns:
         The exit status: 1 where a picture could not be read, else 0.
     """
+    keep_pages()
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
     predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator, cfg.fold_norm)
@@ -173,7 +173,7 @@ def list_images(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
 def predict_files(
     predictor: Predictor, names: Sequence[str], batch_size: int, failures: list[str]
 ) -> Iterator[tuple[str, Prediction]]:
-    """Name the pictures of files in their order; the next batch is decoded while the network is at work.
+    """Name the pictures of files in their order, batch by batch.
 
     Args:
         predictor: The network.
@@ -181,12 +181,13 @@ def predict_files(
         batch_size: Files that are read and named at once.
         failures: Gets a message for each file that cannot be read.
     """
-    chunks = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
-    # A thread cannot be interrupted while it waits for standard input.
-    ahead = len(chunks) > 1 and STANDARD_INPUT not in names
-    decode = partial(_decode, predictor)
-    for read, messages in _one_ahead(decode, chunks) if ahead else map(decode, chunks):
-        failures += messages
+    for start in range(0, len(names), batch_size):
+        read: list[tuple[str, np.ndarray]] = []
+        for name in names[start : start + batch_size]:
+            try:
+                read.append((name, predictor.prepare(_open(name))))
+            except InputError as error:
+                failures.append(str(error))
         predictions = predictor.classify([pixels for _, pixels in read])
         yield from zip([name for name, _ in read], predictions, strict=True)
 
@@ -222,28 +223,6 @@ def write_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[s
 
 
 WRITERS = {"text": write_text, "json": write_json, "csv": write_csv}
-
-
-def _one_ahead(
-    decode: Callable[[Sequence[str]], Decoded], chunks: Sequence[Sequence[str]]
-) -> Iterator[Decoded]:
-    """Decode in a thread of its own, always one chunk further than what is asked for."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = reader.submit(decode, chunks[0])
-        for chunk in chunks[1:]:
-            ready, coming = coming, reader.submit(decode, chunk)
-            yield ready.result()
-        yield coming.result()
-
-
-def _decode(predictor: Predictor, names: Sequence[str]) -> Decoded:
-    read, messages = [], []
-    for name in names:
-        try:
-            read.append((name, predictor.prepare(_open(name))))
-        except InputError as error:
-            messages.append(str(error))
-    return read, messages
 
 
 def _open(name: str) -> Image.Image:

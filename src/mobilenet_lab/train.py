@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 import time
+import types
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -411,6 +412,8 @@ def _silence() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
+    # TensorBoard's writer would import all of TensorFlow where it is installed, and takes this for "do not".
+    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
     for message in (
         ".*does not have many workers.*",  # reading by batch index needs none
         ".*smaller than the logging interval.*",

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from hydra import compose, initialize_config_dir
+
+from mobilenet_lab.benchmark import cases
+from mobilenet_lab.benchmark.cases import Settings
 
 CASES = ("train", "floor", "naive", "loader", "predict_folder", "decode_folder", "config_error")
 
@@ -33,3 +37,18 @@ def test_cases_leave_figures_and_a_table(tmp_path: Path) -> None:
     table = (tmp_path / "latest.md").read_text()
     assert table in done.stdout
     assert "| training: bare loop over tensors in memory |" in table
+
+
+def test_reference_case_trains_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(cases, "_run", lambda script, *arguments, cwd: commands.append(arguments))
+    settings = Settings(4, 32, 1, 128, 10, 100, Path("data"), Path("work"))
+    with pytest.raises(FileNotFoundError, match="result"):
+        cases.reference(settings)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        measured = compose("train", list(commands[0]))
+        recipe = compose("train", ["experiment=reference"])
+    for key in ("model", "augmentation", "optimizer", "scheduler"):
+        assert measured[key] == recipe[key]
+    for key in ("image_size", "channels", "batch_size"):
+        assert measured.data[key] == recipe.data[key]

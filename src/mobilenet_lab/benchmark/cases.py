@@ -254,13 +254,16 @@ def import_torch(settings: Settings) -> Numbers:
 
 def predict_folder(settings: Settings) -> Numbers:
     """Decoding, preparing and naming every picture of a folder, within a process."""
+    from mobilenet_lab.allocator import keep_pages
+
+    keep_pages()
     from mobilenet_lab.predict import Predictor, predict_files
 
     files = _files(settings)
     predictor = Predictor(settings.work / "run")
     began = time.perf_counter()
     failures: list[str] = []
-    count = sum(1 for _ in predict_files(predictor, files, 128, failures))
+    count = sum(1 for _ in predict_files(predictor, files, EVAL_BATCH, failures))
     assert count == settings.pictures
     return _rate(count, time.perf_counter() - began)
 

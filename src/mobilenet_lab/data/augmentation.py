@@ -40,12 +40,9 @@ class RandomShift:
         """
         n, _, height, width = images.shape
         padded = F.pad(images, (self.pixels,) * 4)  # (N, C, H + 2 pixels, W + 2 pixels)
-        starts = torch.randint(0, 2 * self.pixels + 1, (2, n, 1), generator=generator, device=images.device)
-        rows = starts[0] + torch.arange(height, device=images.device)  # (N, H)
-        columns = starts[1] + torch.arange(width, device=images.device)  # (N, W)
-        pictures = torch.arange(n, device=images.device)
-        shifted = padded[pictures[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (N, H, W, C)
-        return shifted.permute(0, 3, 1, 2)
+        top, left = torch.randint(0, 2 * self.pixels + 1, (2, n), generator=generator, device=images.device)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view, (N, C, 2 pixels + 1, ..., H, W)
+        return windows[torch.arange(n, device=images.device), :, top, left]  # (N, C, H, W)
 
 
 class RandomAffine:

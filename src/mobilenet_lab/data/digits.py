@@ -33,9 +33,11 @@ def prepare_digit(picture: Image.Image) -> np.ndarray:
     Returns:
         uint8, shape (28, 28), ink bright on black. A picture without contrast gives black.
     """
-    picture = picture.convert("L")
+    if picture.mode != "L":
+        picture = picture.convert("L")
     if looks_like_mnist(pixels := np.asarray(picture)):
         return pixels.copy()
+    picture = picture.copy()  # as the next line changes it
     picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BOX)
     ink = _ink(picture)
     box = _bounding_box(ink)

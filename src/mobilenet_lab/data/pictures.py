@@ -32,18 +32,18 @@ def open_picture(file: Path | IO[bytes], name: str | None = None) -> Image.Image
     try:
         with Image.open(file) as picture:
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
+            ImageOps.exif_transpose(picture, in_place=True)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow's decoders raise SyntaxError and ValueError, too, for damaged files.
         reason = "not a picture" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{name or file}: {reason}") from error
-    if upright.mode in INTEGER_MODES:
-        return _to_bytes(np.asarray(upright).astype(np.float64), white_levels=(255, 65_535))
-    if upright.mode == "F":
-        return _to_bytes(np.asarray(upright).astype(np.float64), white_levels=(1, 255, 65_535))
-    if upright.has_transparency_data:
-        return _on_background(upright.convert("RGBA"))
-    return upright.convert("L" if upright.mode in ("1", "L") else "RGB")
+    if picture.mode in INTEGER_MODES:
+        return _to_bytes(np.asarray(picture).astype(np.float64), white_levels=(255, 65_535))
+    if picture.mode == "F":
+        return _to_bytes(np.asarray(picture).astype(np.float64), white_levels=(1, 255, 65_535))
+    if picture.has_transparency_data:
+        return _on_background(picture.convert("RGBA"))
+    return _in_mode("L" if picture.mode in ("1", "L") else "RGB", picture)
 
 
 def fit_picture(picture: Image.Image, size: int, channels: int, fit: str) -> np.ndarray:
@@ -59,7 +59,7 @@ def fit_picture(picture: Image.Image, size: int, channels: int, fit: str) -> np.
     Returns:
         uint8, shape (channels, size, size).
     """
-    picture = picture.convert(MODES[channels])
+    picture = _in_mode(MODES[channels], picture)
     if picture.size != (size, size):
         if fit == "crop":
             picture = ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
@@ -70,6 +70,11 @@ def fit_picture(picture: Image.Image, size: int, channels: int, fit: str) -> np.
         else:
             raise InputError(f"fit={fit}: must be one of {', '.join(FITS)}")
     return np.array(picture).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _in_mode(mode: str, picture: Image.Image) -> Image.Image:
+    """Convert where needed; Pillow would copy a picture that has the mode already."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _to_bytes(values: np.ndarray, white_levels: tuple[int, ...]) -> Image.Image:
