@@ -10,7 +10,6 @@ Cases of training share network, picture size, batch and optimizer:
 import contextlib
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mobilenet_lab.procfs import proc_field
 
 ROOT = Path(__file__).resolve().parents[3]
 MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, as in conf/data/mnist.yaml
@@ -61,13 +62,7 @@ def prepare(settings: Settings, large: bool) -> None:
 
     source = mnist(str(settings.data))
     source.prepare()
-    _train_py(
-        settings,
-        "data.train_size=2",
-        "data.batch_size=2",
-        "callbacks=default",
-        f"output_dir={settings.work}/run",
-    )
+    _train_py(replace(settings, batch_size=2), "data.train_size=2")
     pictures, _ = source.open("test").read(np.arange(settings.pictures))
     folder = settings.work / "pictures"
     folder.mkdir()
@@ -112,10 +107,7 @@ def floor(settings: Settings) -> Numbers:
 
 def naive(settings: Settings) -> Numbers:
     """Plain PyTorch as people write it first."""
-    import torch
-
-    network = _network(settings, fast_layers=False).to(memory_format=torch.contiguous_format)
-    return _time_plain(settings, network)
+    return _time_plain(settings, _network(settings, fast_layers=False))
 
 
 def torchvision(settings: Settings) -> Numbers:
@@ -167,7 +159,6 @@ def reference_stock(settings: Settings) -> Numbers:
 
     as_there = _as_reference(settings)
     network = _network(as_there, fast_layers=False, zero_init_residual=False)
-    network = network.to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.RMSprop(network.parameters(), 0.0005, alpha=0.9, eps=1e-7)
     return _time_plain(as_there, network, optimizer, label_smoothing=0.0)
 
@@ -402,6 +393,7 @@ def _time_plain(
                 image = F.pad(image, ((side - 28) // 2,) * 4)
             return ((image - MEAN) / STD).expand(channels, -1, -1), int(labels[index])
 
+    network = network.to(memory_format=torch.contiguous_format)
     optimizer = optimizer or torch.optim.SGD(network.parameters(), 0.1, 0.9, nesterov=True)
     batches = DataLoader(OnePicture(), batch_size=settings.batch_size, shuffle=True)
     return _time_training(settings, network, optimizer, iter(batches), label_smoothing)
@@ -437,15 +429,12 @@ def _time_loader(source: Any, batch_size: int) -> Numbers:
     before = _anonymous_memory_mb()
     sampler = BatchSampler(part.split, batch_size)
     batches = batch_loader(part.pictures, sampler)
-    rounds = 3
-    count, began = 0, 0.0
-    for epoch in range(rounds):
-        if epoch == rounds - 1:
-            count, began = 0, time.perf_counter()
-        for batch in batches:
-            count += len(batch["labels"])
-    seconds = time.perf_counter() - began
-    return _rate(count, seconds) | {"anonymous_memory_mb": _anonymous_memory_mb() - before}
+
+    def run() -> None:
+        count = sum(len(batch["labels"]) for batch in batches)
+        assert count == len(part)
+
+    return _time_twice(run, len(part)) | {"anonymous_memory_mb": _anonymous_memory_mb() - before}
 
 
 def _time_twice(run: Callable[[], None], pictures: int) -> Numbers:
@@ -514,9 +503,5 @@ def _with_memory(numbers: Numbers, of_children: bool = False) -> Numbers:
 
 def _anonymous_memory_mb() -> float:
     """What the process holds beside mapped files; not a number where the system does not tell."""
-    status = Path(f"/proc/{os.getpid()}/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return float(line.split()[1]) * 1024 / 1e6
-    return float("nan")
+    anonymous = proc_field("self/status", "RssAnon")
+    return float(anonymous.split()[0]) * 1024 / 1e6 if anonymous else float("nan")

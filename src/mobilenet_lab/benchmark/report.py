@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet_lab.benchmark.cases import Numbers, Settings
+from mobilenet_lab.procfs import proc_field
 
 PACKAGES = ("torch", "lightning", "numpy", "tensorflow", "tensorflow-cpu", "torchvision", "timm")
 RATE, SECONDS = "images_per_second", "seconds"
@@ -127,9 +128,4 @@ def _commit() -> str:
 
 
 def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return proc_field("cpuinfo", "model name") or platform.processor() or platform.machine()

@@ -4,8 +4,6 @@ A memory-mapped file is as quick as memory, so this pays for folders, whose pict
 and on GPUs, where a batch is then cut out without leaving the device.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +12,7 @@ from tqdm import tqdm
 from mobilenet_lab.data.batches import Pictures, batch_loader
 from mobilenet_lab.data.order import BatchSampler, Split
 from mobilenet_lab.errors import InputError
+from mobilenet_lab.procfs import proc_field
 
 CHUNK = 256  # pictures read at once
 PATIENCE_S = 2.0  # reading that takes longer shows a bar
@@ -96,9 +95,5 @@ def free_memory(device: torch.device) -> float:
     """Bytes that can be had; infinity where the system does not tell."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    facts = Path("/proc/meminfo")
-    if device.type == "cpu" and facts.is_file():
-        for line in facts.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
-    return float("inf")
+    available = proc_field("meminfo", "MemAvailable") if device.type == "cpu" else None
+    return float(available.split()[0]) * 1024 if available else float("inf")

@@ -210,10 +210,8 @@ class _BatchNorm(torch.autograd.Function):
         bias_gradient = rows.total(values)
         weight_gradient = rows.total(values * centred) * scale
         factor = weight * scale
-        slope, offset = (
-            -factor * scale * weight_gradient / rows.pixels,
-            -factor * bias_gradient / rows.pixels,
-        )
+        slope = -factor * scale * weight_gradient / rows.pixels
+        offset = -factor * bias_gradient / rows.pixels
         passed = torch.addcmul(rows.tile(offset), centred, rows.tile(slope))
         passed.addcmul_(values, rows.tile(factor))
         gradient_of_x = passed.view(rows.shape).permute(0, 3, 1, 2)
