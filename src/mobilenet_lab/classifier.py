@@ -67,6 +67,10 @@ class ImageClassifier(LightningModule):
         self.val_sums = ClassificationSums(len(classes))
         self.test_sums = ClassificationSums(len(classes))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, such as one for averages, compiles nothing and does not run this network's code."""
+        return super().__getstate__() | {"_compiled": None}
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits, shape (N, num_classes), of prepared pictures, shape (N, C, H, W)."""
         if self._compiled is not None:
