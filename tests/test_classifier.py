@@ -1,3 +1,4 @@
+import copy
 from functools import partial
 from pathlib import Path
 
@@ -5,7 +6,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from mobilenet_lab.classifier import ImageClassifier
+from mobilenet_lab.classifier import ImageClassifier, balanced_weights
+from mobilenet_lab.errors import InputError
 from mobilenet_lab.schedulers import constant
 
 PREPROCESSING = {"image_size": 28, "channels": 1, "mean": 0.5, "std": 0.5, "resize": "auto"}
@@ -62,3 +64,49 @@ def test_label_smoothing_is_for_training_alone() -> None:
     torch.testing.assert_close(module.training_step((images, labels), 0), smoothed)
     module.validation_step((images, labels), 0)
     torch.testing.assert_close(module.val_sums.compute()["loss"], plain.detach())
+
+
+def test_class_weights_weigh_the_training_loss_alone() -> None:
+    torch.manual_seed(0)
+    module = classifier(class_weights=[1.0, 2.0, 5.0]).eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, labels = torch.randn(3, 1, 28, 28), torch.tensor([0, 1, 2])
+    losses = -module(images).log_softmax(1)[range(3), labels]
+    weighted = (losses * torch.tensor([1.0, 2.0, 5.0])).sum() / 8
+    torch.testing.assert_close(module.training_step((images, labels), 0), weighted)
+    module.validation_step((images, labels), 0)
+    torch.testing.assert_close(module.val_sums.compute()["loss"], losses.mean().detach())
+
+
+def test_balanced_classes_have_equal_shares_of_the_loss() -> None:
+    weights = balanced_weights([10, 30, 60])
+    assert [weight * count for weight, count in zip(weights, [10, 30, 60], strict=True)] == pytest.approx(
+        [100 / 3] * 3
+    )
+    module = classifier(class_weights="balanced", class_counts=[10, 30, 60])
+    assert module.class_weights.tolist() == pytest.approx(weights)  # type: ignore[union-attr]
+    assert not {"class_weights", "class_counts"} & set(module.hparams)
+
+
+def test_wrong_class_weights_are_one_line() -> None:
+    with pytest.raises(InputError, match="a number for each of 3 classes, not 2"):
+        classifier(class_weights=[1.0, 2.0])
+    with pytest.raises(InputError, match="class 1 has no training pictures"):
+        balanced_weights([3, 0])
+
+
+def test_mixed_targets_are_probabilities() -> None:
+    torch.manual_seed(0)
+    module = classifier().eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, targets = torch.randn(2, 1, 28, 28), torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.1, 0.9]])
+    expected = -(targets * module(images).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(module.training_step((images, targets), 0), expected)
+    assert module.train_sums.confusion.sum(dim=1).tolist() == [1, 0, 1]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
+def test_copies_compile_nothing() -> None:
+    module = classifier(compile="default")
+    assert module._compiled is not None
+    assert copy.deepcopy(module)._compiled is None

@@ -49,6 +49,7 @@ def test_groups_are_all_there() -> None:
         "debug",
         "experiment",
         "logger",
+        "mixing",
         "model",
         "optimizer",
         "scheduler",

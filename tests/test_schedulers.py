@@ -5,6 +5,7 @@ import torch
 from torch.optim import SGD
 
 from mobilenet_lab import schedulers
+from mobilenet_lab.errors import InputError
 from mobilenet_lab.schedulers import Schedule
 
 
@@ -52,3 +53,16 @@ def test_plateau_lowers_when_loss_does_not_fall() -> None:
     for loss in (1.0, 1.0, 1.0):
         scheduler.step(loss)
     assert scheduler.optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+
+
+def test_range_test_multiplies_up_to_the_optimizers_rate() -> None:
+    values = rates(schedulers.range_test(optimizer(), 5, 0.0001), 5)
+    assert values == pytest.approx([0.00001, 0.0001, 0.001, 0.01, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("one_cycle", (0.3, 0.04, 0.0)), ("cosine", (10, 0.0)), ("range_test", (0.1,))]
+)
+def test_a_run_limited_by_time_alone_needs_another_schedule(name: str, arguments: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="needs to know the run's steps"):
+        getattr(schedulers, name)(optimizer(), math.inf, *arguments)

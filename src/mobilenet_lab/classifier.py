@@ -10,10 +10,24 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
+from mobilenet_lab.errors import InputError
 from mobilenet_lab.metrics import ClassificationSums
 from mobilenet_lab.models import build_network
 
 log = logging.getLogger(__name__)
+
+
+def balanced_weights(class_counts: Sequence[int]) -> list[float]:
+    """Weights that give every class the same share of the loss, 1 on average over the pictures.
+
+    Raises:
+        InputError: a class has no pictures.
+    """
+    if min(class_counts) == 0:
+        raise InputError(
+            f"model.class_weights=balanced: class {class_counts.index(0)} has no training pictures"
+        )
+    return [sum(class_counts) / (len(class_counts) * count) for count in class_counts]
 
 
 class ImageClassifier(LightningModule):
@@ -28,6 +42,9 @@ class ImageClassifier(LightningModule):
         data: What the pictures are, likewise: the data set's name, their size as read, and so on.
         label_smoothing: Share of the target that is spread over all classes (Szegedy et al. 2015,
             arXiv:1512.00567), in training only.
+        class_weights: Weight of each class in the training loss, or "balanced" for weights inversely
+            proportional to `class_counts`; None for equal ones.
+        class_counts: Training pictures of each class.
         optimizer: Makes the optimizer of parameter groups; None for a module that is not trained.
         scheduler: Makes the schedule of an optimizer and `total_steps`; see `schedulers`.
         fast_layers: See `models.build_network`.
@@ -42,6 +59,8 @@ class ImageClassifier(LightningModule):
         preprocessing: dict[str, Any],
         data: dict[str, Any],
         label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | str | None = None,
+        class_counts: Sequence[int] | None = None,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., dict[str, Any]] | None = None,
         fast_layers: bool = True,
@@ -49,7 +68,8 @@ class ImageClassifier(LightningModule):
         **network_arguments: Any,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["optimizer", "scheduler", "compile"])
+        training_only = ["class_weights", "class_counts", "optimizer", "scheduler", "compile"]
+        self.save_hyperparameters(ignore=training_only)
         self.network = build_network(
             network,
             in_channels=preprocessing["channels"],
@@ -60,6 +80,17 @@ class ImageClassifier(LightningModule):
         # The method, as a module would be a second copy of the weights in every checkpoint
         self._compiled = torch.compile(self.network.forward, mode=compile, dynamic=False) if compile else None
         self.label_smoothing = label_smoothing
+        if class_weights == "balanced":
+            assert class_counts is not None
+            class_weights = balanced_weights(class_counts)
+        if class_weights is not None and len(class_weights) != len(classes):
+            raise InputError(
+                f"model.class_weights: needs a number for each of {len(classes)} classes, "
+                f"not {len(class_weights)}"
+            )
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", weights, persistent=False)
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._logged_step = -1
@@ -87,10 +118,14 @@ class ImageClassifier(LightningModule):
         return self.network(images)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The loss of one batch, with label smoothing."""
-        images, labels = batch
+        """The loss of one batch, with label smoothing and class weights.
+
+        Where pictures were mixed, accuracy is measured by the class that has the largest share.
+        """
+        images, targets = batch
         logits = self(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits, targets, self.class_weights, label_smoothing=self.label_smoothing)
+        labels = targets.argmax(dim=1) if targets.ndim == 2 else targets
         self.train_sums.update(loss.detach(), logits.detach(), labels)
         # Reading a value waits for the device, and Lightning's `log` costs 0.3 ms: not in every step.
         step = self.global_step
@@ -143,7 +178,7 @@ class ImageClassifier(LightningModule):
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = self._optimizer(groups)
-        total_steps = int(self.trainer.estimated_stepping_batches)
+        total_steps = self.trainer.estimated_stepping_batches  # infinite where only the time is limited
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, total_steps=total_steps)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -121,6 +121,14 @@ devices_list = Rule(
     "a list of the devices' numbers",
     lambda value: isinstance(value, list) and len(value) > 0 and all(map(whole(0).accepts, value)),
 )
+class_weights = Rule(
+    "balanced, or a list with a number above 0 for each class",
+    lambda value: (
+        value == "balanced"
+        or (isinstance(value, list) and len(value) > 1 and all(map(positive.accepts, value)))
+    ),
+    optional=True,
+)
 duration = Rule(
     "a time as DD:HH:MM:SS",
     lambda value: isinstance(value, str) and re.fullmatch(r"\d\d:\d\d:\d\d:\d\d", value) is not None,
@@ -131,7 +139,14 @@ RULES: dict[str, Rule] = {
     "seed": whole(0, 2**32 - 1),
     "output_dir": text,
     "resume": text_or_null,
-    "ckpt": text,
+    "ckpt": either(
+        text,
+        Rule(
+            "a list of them",
+            lambda value: isinstance(value, list) and len(value) > 0 and all(map(text.accepts, value)),
+        ),
+    ),
+    "shifts": whole(0, 8),
     "image": either(
         Rule("a path", lambda value: isinstance(value, str) and bool(value)),
         Rule("a list of paths", lambda value: isinstance(value, Sequence) and len(value) > 0),
@@ -149,6 +164,7 @@ RULES: dict[str, Rule] = {
     "model.norm_momentum": number(0, 1),
     "model.compile": one_of("default", "reduce-overhead", "max-autotune", optional=True),
     "model.label_smoothing": number(0, 1, below=True),
+    "model.class_weights": class_weights,
     "data.root": Rule("a folder, data.root=...", lambda value: isinstance(value, str)),
     "data.channels": one_of(1, 3),
     "data.image_size": whole(8, 4096),
@@ -168,6 +184,15 @@ RULES: dict[str, Rule] = {
     "augmentation.degrees": number(0, 180),
     "augmentation.translate": number(0, 1),
     "augmentation.scale": list_of(positive, 2, "numbers above 0"),
+    "augmentation.shear": number(0, 60),
+    "augmentation.elastic": number(0, 1),
+    "augmentation.grid_size": whole(2, 64),
+    "augmentation.shift.pixels": whole(0),
+    "augmentation.erase.probability": number(0, 1),
+    "augmentation.erase.area": list_of(number(0, 1), 2, "fractions from 0 to 1"),
+    "augmentation.erase.aspect": number(1),
+    "mixing.alpha": positive,
+    "mixing.probability": number(0, 1),
     "optimizer.lr": positive,
     "optimizer.momentum": number(0, 1, below=True),
     "optimizer.dampening": number(0, 1),
@@ -207,6 +232,9 @@ RULES: dict[str, Rule] = {
     "callbacks.best.monitor": one_of("val/accuracy", "val/loss"),
     "callbacks.best.mode": one_of("max", "min"),
     "callbacks.checkpoint.every_n_train_steps": whole(1, optional=True),
+    "callbacks.average.decay": number(0, 1, below=True),
+    "callbacks.average.every_n_steps": whole(1),
+    "callbacks.average.start_step": whole(0),
     "callbacks.progress.refresh_rate": whole(1),
     "callbacks.progress.interval_s": number(0),
 }

@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig
-from torch import Tensor, nn
+from omegaconf import DictConfig, ListConfig
+from torch import Tensor
 
 from mobilenet_lab.allocator import keep_pages
-from mobilenet_lab.checkpoint import find_checkpoint, load_checkpoint, network_from
+from mobilenet_lab.checkpoint import find_checkpoint
 from mobilenet_lab.confusion import count_confusions
 from mobilenet_lab.data.batches import SPLIT_KEYS, Part, Source, batch_loader, split_parts
 from mobilenet_lab.data.order import BatchSampler
-from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.devices import pick_device
+from mobilenet_lab.ensemble import Classify, Ensemble, with_shifts
 from mobilenet_lab.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -38,21 +38,20 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
         FileNotFoundError: checkpoint or data are missing.
     """
     keep_pages()
-    path = find_checkpoint(cfg.ckpt)
-    checkpoint = load_checkpoint(path)
-    hparams = checkpoint["hyper_parameters"]
-    trained_on, preprocessing = hparams["data"], hparams["preprocessing"]
+    wanted = cfg.ckpt if isinstance(cfg.ckpt, ListConfig) else [cfg.ckpt]
+    paths = [find_checkpoint(str(where)) for where in wanted]
+    ensemble = Ensemble(paths, pick_device(cfg.accelerator))
+    trained_on, classes = ensemble.data, ensemble.classes
     data = cfg.data if cfg.get("data") else _data_of(trained_on, conf)
     # A folder's pictures are decoded as in training, whatever the configuration says.
-    as_trained = {"size": trained_on["picture_size"], "channels": preprocessing["channels"]}
+    as_trained = {"size": trained_on["picture_size"], "channels": ensemble.channels}
     as_trained["fit"] = trained_on["fit"]
     decoding = {key: value for key, value in as_trained.items() if key in data.source}
     source: Source = instantiate(data.source, root=data.root)(**decoding)
     source.prepare()
-    classes = list(hparams["classes"])
     if len(source.classes) != len(classes):
         raise InputError(
-            f"{path} names {len(classes)} classes, but the data set has {len(source.classes)}: "
+            f"{paths[0]} names {len(classes)} classes, but the data set has {len(source.classes)}: "
             "choose the data that it was trained on"
         )
     if source.classes != classes:
@@ -62,43 +61,61 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
     parts = split_parts(source, **{key: data[key] for key in SPLIT_KEYS})
     if not len(parts[cfg.split]):
         raise InputError(f"split={cfg.split}: the data set has no such pictures")
-    device = pick_device(cfg.accelerator)
-    confusion = measure(
-        network_from(checkpoint, path).to(device),
-        Preprocessing(**preprocessing),
-        parts[cfg.split],
-        device,
-        data.eval_batch_size,
-        len(classes),
-        data.num_workers,
-    )
-    result = summarise(confusion, classes)
-    result = {"checkpoint": str(path), "data": source.name, "split": cfg.split, **result}
+    result: dict[str, Any] = {
+        "checkpoint": str(paths[0]) if len(paths) == 1 else [str(path) for path in paths],
+        "data": source.name,
+        "split": cfg.split,
+    }
+    on_gpu = ensemble.device.type == "cuda"
+    read = (parts[cfg.split], data.eval_batch_size, len(classes), data.num_workers, on_gpu)
+    result |= summarise(measure(ensemble, *read), classes)
+    if cfg.shifts:
+        shifted = measure(with_shifts(ensemble, cfg.shifts), *read)
+        result["with_shifts"] = {
+            "pixels": cfg.shifts,
+            "views": (2 * cfg.shifts + 1) ** 2,
+            "accuracy": accuracy_of(shifted),
+        }
     print(json.dumps(result) if cfg.format == "json" else as_text(result))
     return result
 
 
 @torch.inference_mode()
 def measure(
-    network: nn.Module,
-    preprocessing: Preprocessing,
+    classify: Classify,
     part: Part,
-    device: torch.device,
     batch_size: int,
     num_classes: int,
     num_workers: int = 0,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """The confusion matrix of a network over a part: rows are labels, columns predictions.
+    """The confusion matrix over a part: rows are labels, columns predictions.
+
+    Args:
+        classify: From pictures as read to logits, on any device.
+        part: The pictures.
+        batch_size: How many at once.
+        num_classes: Number of classes.
+        num_workers: Processes that read ahead.
+        pin_memory: Whether batches are read for a GPU.
 
     Returns:
         Counts, int64, shape (number of classes, number of classes), on the CPU.
     """
-    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+    confusion = None
     sampler = BatchSampler(part.split, batch_size, shuffle=False)
-    for batch in batch_loader(part.pictures, sampler, num_workers, pin_memory=device.type == "cuda"):
-        logits = network(preprocessing(batch["images"].to(device, non_blocking=True)))
-        count_confusions(confusion, logits, batch["labels"].to(device, non_blocking=True))
+    for batch in batch_loader(part.pictures, sampler, num_workers, pin_memory):
+        logits = classify(batch["images"])
+        if confusion is None:
+            confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=logits.device)
+        count_confusions(confusion, logits, batch["labels"].to(logits.device, non_blocking=True))
+    assert confusion is not None
     return confusion.cpu()
+
+
+def accuracy_of(confusion: Tensor) -> float:
+    """The share of the pictures that is on the diagonal."""
+    return int(confusion.diagonal().sum()) / int(confusion.sum())
 
 
 def summarise(confusion: Tensor, classes: list[str]) -> dict[str, Any]:
@@ -107,7 +124,7 @@ def summarise(confusion: Tensor, classes: list[str]) -> dict[str, Any]:
     correct: list[int] = confusion.diagonal().tolist()
     return {
         "pictures": sum(counts),
-        "accuracy": sum(correct) / sum(counts),
+        "accuracy": accuracy_of(confusion),
         "class_accuracy": {
             name: right / count if count else None
             for name, right, count in zip(classes, correct, counts, strict=True)
@@ -121,12 +138,18 @@ def as_text(result: dict[str, Any]) -> str:
     names = list(result["class_accuracy"])
     width = max(6, *(len(name) + 2 for name in names), len(f"{result['pictures']:,}"))
     label_width = max(map(len, names)) + 2
+    where = result["checkpoint"]
+    what = where if isinstance(where, str) else f"mean of {len(where)} checkpoints"
     lines = [
-        f"{result['checkpoint']} on {result['data']}, {result['split']}: "
-        f"accuracy {result['accuracy']:.4f} of {result['pictures']:,} pictures",
-        "",
-        "class accuracies",
+        f"{what} on {result['data']}, {result['split']}: "
+        f"accuracy {result['accuracy']:.4f} of {result['pictures']:,} pictures"
     ]
+    if shifted := result.get("with_shifts"):
+        lines.append(
+            f"mean over {shifted['views']} shifts of up to {shifted['pixels']} pixels: "
+            f"accuracy {shifted['accuracy']:.4f}"
+        )
+    lines += ["", "class accuracies"]
     for name, accuracy in result["class_accuracy"].items():
         lines.append(f"{name:>{label_width}}  {'no pictures' if accuracy is None else f'{accuracy:.4f}'}")
     lines += ["", "confusion matrix: a row for each true class, a column for each predicted one"]

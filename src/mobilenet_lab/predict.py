@@ -17,14 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from mobilenet_lab.allocator import keep_pages
-from mobilenet_lab.checkpoint import find_checkpoint, load_checkpoint, network_from
+from mobilenet_lab.checkpoint import find_checkpoint
 from mobilenet_lab.data.digits import prepare_digit
 from mobilenet_lab.data.image_folder import EXTENSIONS
 from mobilenet_lab.data.pictures import fit_picture, open_picture
-from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.devices import pick_device
+from mobilenet_lab.ensemble import Ensemble
 from mobilenet_lab.errors import InputError
-from mobilenet_lab.models.folding import fold_norms
 
 STANDARD_INPUT = "-"
 MAX_NAME = 255  # what file systems take; asking for a longer one is an error to Python
@@ -49,10 +48,10 @@ class Prediction:
 
 
 class Predictor:
-    """A trained network with the preprocessing that it was trained with.
+    """A trained network with the preprocessing that it was trained with; of several, the mean probability.
 
     Args:
-        checkpoint: A checkpoint file, a run folder, or "latest".
+        checkpoint: A checkpoint file, a run folder, "latest", or a list of such.
         preprocess: "auto" brings photographed and drawn digits to MNIST's form, for networks that were
             trained on such; "none" only fits the size.
         accelerator: "cpu", "gpu", or "auto" for a GPU where there is one.
@@ -65,20 +64,16 @@ class Predictor:
 
     def __init__(
         self,
-        checkpoint: str | Path,
+        checkpoint: str | Path | Sequence[str | Path],
         preprocess: str = "auto",
         accelerator: str = "cpu",
         fold_norm: bool = True,
     ) -> None:
-        path = find_checkpoint(str(checkpoint))
-        contents = load_checkpoint(path)
-        hparams = contents["hyper_parameters"]
-        self.device = pick_device(accelerator)
-        network = network_from(contents, path)
-        self.network = (fold_norms(network) if fold_norm else network).to(self.device)
-        self.classes: list[str] = list(hparams["classes"])
-        self.preprocessing = Preprocessing(**hparams["preprocessing"])
-        self._data = hparams["data"]
+        wanted = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
+        paths = [find_checkpoint(str(where)) for where in wanted]
+        self._ensemble = Ensemble(paths, pick_device(accelerator), fold_norm)
+        self.classes = self._ensemble.classes
+        self._data = self._ensemble.data
         self._prepares_digits = preprocess == "auto" and self._data["digits"]
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:
@@ -97,10 +92,10 @@ class Predictor:
         size = self._data["picture_size"]
         if self._prepares_digits:
             pixels = prepare_digit(image)
-            if pixels.shape == (size, size) and self.preprocessing.channels == 1:
+            if pixels.shape == (size, size) and self._ensemble.channels == 1:
                 return pixels[None]
             image = Image.fromarray(pixels)
-        return fit_picture(image, size, self.preprocessing.channels, self._data["fit"])
+        return fit_picture(image, size, self._ensemble.channels, self._data["fit"])
 
     def classify(self, pixels: Sequence[np.ndarray]) -> list[Prediction]:
         """Name pictures that `prepare` has brought to their form."""
@@ -112,7 +107,6 @@ class Predictor:
             for row in probabilities
         ]
 
-    @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
         """Probabilities of a batch as read.
 
@@ -122,8 +116,7 @@ class Predictor:
         Returns:
             float32, shape (N, number of classes), on the CPU.
         """
-        logits = self.network(self.preprocessing(images.to(self.device)))
-        return logits.float().softmax(dim=1).cpu()
+        return self._ensemble(images).softmax(dim=1).cpu()
 
 
 def predict(cfg: DictConfig) -> int:
@@ -137,7 +130,8 @@ def predict(cfg: DictConfig) -> int:
     keep_pages()
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
-    predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator, cfg.fold_norm)
+    checkpoints = [str(where) for where in cfg.ckpt] if isinstance(cfg.ckpt, ListConfig) else cfg.ckpt
+    predictor = Predictor(checkpoints, cfg.preprocess, cfg.accelerator, cfg.fold_norm)
     predictions = predict_files(predictor, names, cfg.batch_size, failures)
     WRITERS[cfg.format](predictions, predictor.classes, sys.stdout)
     for failure in failures:

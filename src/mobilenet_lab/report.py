@@ -38,6 +38,28 @@ def draw_curves(path: Path, epochs: Sequence[dict[str, float]]) -> None:
     figure.savefig(path, dpi=DPI)
 
 
+def draw_rates(path: Path, rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> None:
+    """The loss over the learning rate of a range test, as a PNG.
+
+    Args:
+        path: Where to.
+        rates: Learning rates, rising.
+        losses: The loss at each.
+        suggestion: A rate to mark, or None.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(rates, losses)
+    if suggestion is not None:
+        axes.axvline(suggestion, color="tab:red", linestyle="--", label=f"suggested: {suggestion:.2g}")
+        axes.legend()
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=DPI)
+
+
 def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> None:
     """The confusion matrix as a PNG; the colour is the share of a class's pictures.
 

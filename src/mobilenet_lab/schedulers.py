@@ -10,17 +10,19 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from mobilenet_lab.errors import InputError
+
 Schedule = dict[str, Any]
 
 
-def constant(optimizer: Optimizer, total_steps: int) -> Schedule:
+def constant(optimizer: Optimizer, total_steps: float) -> Schedule:
     """The optimizer's learning rate throughout."""
     return _by_step(optimizer, lambda step: 1.0)
 
 
 def one_cycle(
     optimizer: Optimizer,
-    total_steps: int,
+    total_steps: float,
     warmup_fraction: float,
     start_factor: float,
     end_factor: float,
@@ -35,7 +37,11 @@ def one_cycle(
         warmup_fraction: Share of the steps that go up.
         start_factor: First learning rate, as a fraction of the highest.
         end_factor: Last learning rate, likewise.
+
+    Raises:
+        InputError: the run's steps are not known.
     """
+    _need_end("onecycle", total_steps)
     top = max(1.0, warmup_fraction * total_steps)
 
     def factor(step: int) -> float:
@@ -46,7 +52,7 @@ def one_cycle(
     return _by_step(optimizer, factor)
 
 
-def cosine(optimizer: Optimizer, total_steps: int, warmup_steps: int, end_factor: float) -> Schedule:
+def cosine(optimizer: Optimizer, total_steps: float, warmup_steps: int, end_factor: float) -> Schedule:
     """A linear warm-up, then half a cosine (Loshchilov and Hutter 2016, arXiv:1608.03983).
 
     Args:
@@ -54,7 +60,11 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup_steps: int, end_factor
         total_steps: Steps of the whole run.
         warmup_steps: Steps until the highest learning rate.
         end_factor: Last learning rate, as a fraction of the highest.
+
+    Raises:
+        InputError: the run's steps are not known.
     """
+    _need_end("cosine", total_steps)
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -65,10 +75,37 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup_steps: int, end_factor
     return _by_step(optimizer, factor)
 
 
-def plateau(optimizer: Optimizer, total_steps: int, factor: float, patience: int, min_lr: float) -> Schedule:
+def plateau(
+    optimizer: Optimizer, total_steps: float, factor: float, patience: int, min_lr: float
+) -> Schedule:
     """Multiply the learning rate by `factor` when `val/loss` has not fallen for `patience` epochs."""
     scheduler = ReduceLROnPlateau(optimizer, factor=factor, patience=patience, min_lr=min_lr)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": "val/loss"}
+
+
+def range_test(optimizer: Optimizer, total_steps: float, start_factor: float) -> Schedule:
+    """Multiply the learning rate by the same factor after every step, up to the optimizer's.
+
+    Smith 2015, arXiv:1506.01186, section 3.3, there in equal steps.
+
+    Args:
+        optimizer: Its learning rate is the last.
+        total_steps: Steps of the whole run.
+        start_factor: First learning rate, as a fraction of the last.
+
+    Raises:
+        InputError: the run's steps are not known.
+    """
+    _need_end("range_test", total_steps)
+    return _by_step(optimizer, lambda step: start_factor ** max(0.0, 1 - step / max(1, total_steps - 1)))
+
+
+def _need_end(name: str, total_steps: float) -> None:
+    if math.isinf(total_steps):
+        raise InputError(
+            f"scheduler={name}: needs to know the run's steps: set trainer.max_epochs or trainer.max_steps "
+            "beside trainer.max_time, or choose scheduler=none"
+        )
 
 
 def _by_step(optimizer: Optimizer, factor: Callable[[int], float]) -> Schedule:

@@ -22,6 +22,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.allocator import keep_pages
+from mobilenet_lab.callbacks.averaging import CURRENT_WEIGHTS
 from mobilenet_lab.callbacks.checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import History
 from mobilenet_lab.callbacks.signals import AgreeOnSigterm
@@ -122,6 +123,11 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
             f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
             f"this run's {optimizer}"
         )
+    averages = any("AverageWeights" in str(node.get("_target_")) for node in (cfg.callbacks or {}).values())
+    if CURRENT_WEIGHTS in checkpoint and not averages:
+        raise InputError(
+            f"resume={cfg.resume}: the checkpoint averages weights; go on with callbacks=ema, as that run did"
+        )
     position = checkpoint["ImageDataModule"]
     done = position["epoch"] + (position["batch"] == 0)
     if 0 < cfg.trainer.max_epochs <= done:
@@ -161,7 +167,11 @@ def _fit(
 
 def _open_data(cfg: DictConfig) -> ImageDataModule:
     datamodule: ImageDataModule = instantiate(
-        cfg.data, augmentation=instantiate(cfg.augmentation), seed=cfg.seed, _convert_="all"
+        cfg.data,
+        augmentation=instantiate(cfg.augmentation, _convert_="all"),
+        mixing=instantiate(cfg.mixing),
+        seed=cfg.seed,
+        _convert_="all",
     )
     datamodule.prepare_data()
     datamodule.setup()
@@ -175,9 +185,13 @@ def _open_data(cfg: DictConfig) -> ImageDataModule:
 
 def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier:
     source = datamodule.source
+    counts = None
+    if cfg.model.get("class_weights") == "balanced":
+        counts = datamodule.parts["train"].count_classes(len(source.classes))
     return instantiate(
         cfg.model,
         classes=source.classes,
+        class_counts=counts,
         preprocessing=datamodule.preprocessing.arguments(),
         data={
             "name": source.name,

@@ -6,9 +6,11 @@ import torch
 from lightning.pytorch import Trainer
 
 from mobilenet_lab.data.augmentation import RandomShift
-from mobilenet_lab.data.batches import split_parts
+from mobilenet_lab.data.batches import batch_loader, split_parts
 from mobilenet_lab.data.datamodule import ImageDataModule
+from mobilenet_lab.data.mixing import MixUp, Unmixed
 from mobilenet_lab.data.mnist import idx_folder
+from mobilenet_lab.data.order import BatchSampler
 from mobilenet_lab.errors import InputError
 
 
@@ -18,6 +20,7 @@ def datamodule(tiny_idx: Path) -> ImageDataModule:
         source=partial(idx_folder),
         root=str(tiny_idx),
         augmentation=RandomShift(2),
+        mixing=Unmixed(),
         channels=1,
         image_size=32,
         resize="auto",
@@ -72,6 +75,25 @@ def test_training_batches_are_augmented_and_others_are_not(datamodule: ImageData
     assert not torch.equal(augmented, plain)
     assert torch.equal(plain, datamodule.preprocessing(batch["images"]))
     assert torch.equal(labels, batch["labels"])
+
+
+def test_training_batches_are_mixed_and_others_are_not(datamodule: ImageDataModule) -> None:
+    datamodule.mixing = MixUp(1.0, 1.0)
+    datamodule.trainer = Trainer(logger=False, enable_checkpointing=False)
+    batch = next(iter(datamodule.test_dataloader()))
+    datamodule.trainer.training = True
+    _, targets = datamodule.on_after_batch_transfer(batch, 0)
+    assert targets.shape == (32, 10)
+    datamodule.trainer.testing = True
+    _, labels = datamodule.on_after_batch_transfer(batch, 0)
+    assert torch.equal(labels, batch["labels"])
+
+
+def test_classes_are_counted_in_the_part_alone(datamodule: ImageDataModule) -> None:
+    for part in datamodule.parts.values():
+        loader = batch_loader(part.pictures, BatchSampler(part.split, 7, shuffle=False))
+        labels = torch.cat([batch["labels"] for batch in loader])
+        assert part.count_classes(10) == torch.bincount(labels, minlength=10).tolist()
 
 
 @pytest.mark.parametrize(

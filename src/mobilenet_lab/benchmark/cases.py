@@ -192,8 +192,6 @@ def evaluate(settings: Settings) -> Numbers:
     from mobilenet_lab.allocator import keep_pages
 
     keep_pages()
-    import torch
-
     from mobilenet_lab.data.batches import Part
     from mobilenet_lab.data.mnist import mnist
     from mobilenet_lab.data.order import Split
@@ -206,7 +204,7 @@ def evaluate(settings: Settings) -> Numbers:
     network = _network(settings).eval()
 
     def run() -> None:
-        measure(network, preprocessing, part, torch.device("cpu"), EVAL_BATCH, num_classes=10)
+        measure(lambda images: network(preprocessing(images)), part, EVAL_BATCH, num_classes=10)
 
     return _time_twice(run, settings.pictures)
 

@@ -29,6 +29,11 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    @property
+    def state_key(self) -> str:
+        """The same whatever the arguments, so that a run may go on with other ones."""
+        return type(self).__name__
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, whatever was saved in the epoch."""
         if not self._should_skip_saving_checkpoint(trainer):

@@ -29,7 +29,7 @@ class TerminalProgress(TQDMProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, *arguments: Any) -> None:
         """Begin the epoch's bar."""
         super().on_train_epoch_start(trainer, *arguments)
-        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}")
+        self.train_progress_bar.set_description(_epoch(trainer, trainer.current_epoch + 1))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -93,10 +93,14 @@ class PlainProgress(ProgressBar):
         if not self._enabled or now - self._line_at < self.interval_s:
             return
         self._line_at = now
-        total, done = int(self.total_train_batches), batch_idx + 1
+        done = batch_idx + 1
+        total = int(trainer.num_training_batches)
+        if trainer.max_steps > 0:
+            steps_left = trainer.max_steps - trainer.global_step
+            total = min(total, done + steps_left * trainer.accumulate_grad_batches)
         steps_per_s = (done - (self._first_batch or 0)) / (now - self._began_at)
         print(
-            f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, step {done:,} of {total:,}: "
+            f"{_epoch(trainer, trainer.current_epoch + 1)}, step {done:,} of {total:,}: "
             f"loss {float(outputs['loss']):.3f}, {steps_per_s:.1f} steps/s, "
             f"{(total - done) / steps_per_s:.0f} s left in this epoch",
             flush=True,
@@ -110,5 +114,11 @@ class PlainProgress(ProgressBar):
             if (key := f"{stage}/accuracy") in metrics
         ]
         if self._enabled and parts:
-            print(f"epoch {epoch} of {trainer.max_epochs}: {'; '.join(parts)}", flush=True)
+            print(f"{_epoch(trainer, epoch)}: {'; '.join(parts)}", flush=True)
         self._validated = False
+
+
+def _epoch(trainer: Trainer, number: int) -> str:
+    """An epoch, counted from 1, and of how many, where that is known."""
+    known = trainer.max_epochs is not None and trainer.max_epochs > 0
+    return f"epoch {number} of {trainer.max_epochs}" if known else f"epoch {number}"

@@ -47,7 +47,7 @@ class RandomShift:
 
 
 class RandomAffine:
-    """Rotates, scales, shears and shifts each picture, with bilinear interpolation; black enters at the edges.
+    """Rotates, scales, slants and shifts each picture, bilinearly interpolated; black enters at the edges.
 
     Args:
         degrees: Largest rotation, either way.
@@ -155,7 +155,7 @@ class RandomErasing:
         area = self.area[0] + area * (self.area[1] - self.area[0])
         half = area.sqrt() / 2
         stretch = ((aspect * 2 - 1) * math.log(self.aspect) / 2).exp()
-        inside = inside_boxes(images.shape[2:], centre[0], centre[1], half * stretch, half / stretch)
+        inside = inside_boxes(images.shape[2:], (centre[0], centre[1]), (half * stretch, half / stretch))
         return images.masked_fill((inside & (chosen < self.probability)[:, None, None])[:, None], 0)
 
 
@@ -193,22 +193,19 @@ class Chain:
         return images
 
 
-def inside_boxes(
-    size: Sequence[int], centre_y: Tensor, centre_x: Tensor, half_height: Tensor, half_width: Tensor
-) -> Tensor:
-    """Which pixels lie in a box of each picture.
+def inside_boxes(size: Sequence[int], centre: tuple[Tensor, Tensor], half: tuple[Tensor, Tensor]) -> Tensor:
+    """Which pixels lie in a box of each picture; pixels outside the picture are left out.
 
     Args:
         size: Height and width in pixels.
-        centre_y, centre_x: Shape (N,), as fractions of height and width.
-        half_height, half_width: Likewise.
+        centre: Of the boxes, y and x, shape (N,) each, as fractions of height and width.
+        half: Of the boxes' heights and widths, likewise.
 
     Returns:
         Booleans, shape (N, H, W).
     """
-    rows, columns = (
-        (torch.arange(length, device=centre.device) + 0.5) / length - centre[:, None]
-        for length, centre in zip(size, (centre_y, centre_x), strict=True)
+    in_rows, in_columns = (
+        ((torch.arange(length, device=middle.device) + 0.5) / length - middle[:, None]).abs() < reach[:, None]
+        for length, middle, reach in zip(size, centre, half, strict=True)
     )
-    in_rows, in_columns = rows.abs() < half_height[:, None], columns.abs() < half_width[:, None]
     return in_rows[:, :, None] & in_columns[:, None, :]

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mobilenet_lab.data.order import BatchRequest, BatchSampler, Permutation, Split
+from mobilenet_lab.data.order import CHUNK, BatchRequest, BatchSampler, Permutation, Split
 from mobilenet_lab.errors import InputError
 
 # The keys of a data configuration that decide which picture belongs to which part
@@ -35,6 +35,10 @@ class Pictures(Protocol):
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         """Pictures, uint8, shape (n, C, H, W), and labels, int64, shape (n,)."""
+        ...
+
+    def read_labels(self, indices: np.ndarray) -> np.ndarray:
+        """Labels alone, whole numbers, shape (n,)."""
         ...
 
 
@@ -83,6 +87,15 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.split)
+
+    def count_classes(self, num_classes: int) -> list[int]:
+        """Pictures of each class, by label."""
+        counts = np.zeros(num_classes, np.int64)
+        for begin in range(0, len(self), CHUNK):
+            positions = np.arange(begin, min(begin + CHUNK, len(self)))
+            labels = self.pictures.read_labels(self.split(positions))
+            counts += np.bincount(labels, minlength=num_classes)
+        return counts.tolist()
 
 
 def split_parts(

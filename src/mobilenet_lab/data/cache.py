@@ -43,6 +43,10 @@ class ResidentPictures:
             where = where.to(self.images.device)
         return self.images.index_select(0, where), self.labels.index_select(0, where)
 
+    def read_labels(self, indices: np.ndarray) -> np.ndarray:
+        """Labels alone, int64, shape (n,)."""
+        return self.labels.cpu().numpy()[indices]
+
 
 def choose_cache(cache: str, pictures: Pictures, device: torch.device, num_workers: int) -> str:
     """What "auto" means: the GPU where all pictures fit there and reading needs no workers, else "disk"."""

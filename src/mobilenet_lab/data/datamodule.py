@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from mobilenet_lab.data.batches import Batch, Part, Source, batch_loader, split_parts
 from mobilenet_lab.data.cache import ResidentPictures, choose_cache, load_all
+from mobilenet_lab.data.mixing import Mixing
 from mobilenet_lab.data.order import BatchSampler
 from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.errors import InputError
@@ -23,6 +24,7 @@ class ImageDataModule(LightningDataModule):
         source: Opens the data set below a folder.
         root: That folder.
         augmentation: Changes training pictures, with a `generator` of randomness; see `data.augmentation`.
+        mixing: Mixes training pictures with each other; see `data.mixing`.
         channels, image_size, resize, mean, std: See `data.preprocessing.Preprocessing`.
         batch_size: Training pictures in a batch of one device.
         eval_batch_size: Likewise for validation and test.
@@ -37,6 +39,7 @@ class ImageDataModule(LightningDataModule):
         source: Callable[..., Source],
         root: str,
         augmentation: Callable[..., Tensor],
+        mixing: Mixing,
         channels: int,
         image_size: int,
         resize: str,
@@ -55,6 +58,7 @@ class ImageDataModule(LightningDataModule):
         super().__init__()
         self.source = source(root=root)
         self.augmentation = augmentation
+        self.mixing = mixing
         self.preprocessing = Preprocessing(image_size, channels, mean, std, resize)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -80,6 +84,7 @@ class ImageDataModule(LightningDataModule):
         """Open the files and divide them into parts."""
         if not self.parts:
             self.parts = self._split(self.source)
+            self._num_classes = len(self.source.classes)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the current epoch's order; after a resume, from where the epoch stopped."""
@@ -123,15 +128,16 @@ class ImageDataModule(LightningDataModule):
         """Turn bytes into what the network sees, on the device.
 
         Returns:
-            Pictures, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,).
+            Pictures, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,),
+            or where pictures were mixed the probability of each class, shape (N, number of classes).
         """
-        images = batch["images"]
-        augment = None
-        if self.trainer is not None and self.trainer.training:
-            generator = Generator(images.device)
-            generator.manual_seed(batch["seed"])
-            augment = partial(self.augmentation, generator=generator)
-        return self.preprocessing(images, augment), batch["labels"]
+        images, labels = batch["images"], batch["labels"]
+        if self.trainer is None or not self.trainer.training:
+            return self.preprocessing(images), labels
+        generator = Generator(images.device)
+        generator.manual_seed(batch["seed"])
+        images = self.preprocessing(images, partial(self.augmentation, generator=generator))
+        return self.mixing(images, labels, self._num_classes, generator)
 
     def _order(self) -> dict[str, int]:
         assert self.trainer is not None

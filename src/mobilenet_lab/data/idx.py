@@ -74,7 +74,11 @@ class IdxPictures:
             Pictures, uint8, shape (n, 1, H, W), and labels, int64, shape (n,).
         """
         images = torch.from_numpy(self.images.take(indices, axis=0)).unsqueeze(1)
-        return images, torch.from_numpy(self.labels.take(indices).astype(np.int64))
+        return images, torch.from_numpy(self.read_labels(indices).astype(np.int64))
+
+    def read_labels(self, indices: np.ndarray) -> np.ndarray:
+        """Labels alone, uint8, shape (n,)."""
+        return self.labels.take(indices)
 
 
 def open_pair(images_path: Path, labels_path: Path, num_classes: int | None = None) -> IdxPictures:

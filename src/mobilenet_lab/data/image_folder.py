@@ -50,7 +50,11 @@ class FolderPictures:
         for i, index in enumerate(indices):
             picture = open_picture(self.root / self.files[index])
             images[i] = fit_picture(picture, self.size, self.channels, self.fit)
-        return torch.from_numpy(images), torch.from_numpy(self.labels[indices])
+        return torch.from_numpy(images), torch.from_numpy(self.read_labels(indices))
+
+    def read_labels(self, indices: np.ndarray) -> np.ndarray:
+        """Labels alone, int64, shape (n,); nothing is decoded."""
+        return self.labels[indices]
 
 
 @dataclass(frozen=True)

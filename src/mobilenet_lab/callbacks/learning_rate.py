@@ -1,0 +1,106 @@
+"""A learning-rate range test: the loss while the rate rises from step to step."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from mobilenet_lab.report import draw_rates
+
+log = logging.getLogger(__name__)
+
+FALLEN = 0.9  # share of the loss's whole fall that is done at the suggested rate
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a range test tells.
+
+    Attributes:
+        rates, losses: Of each step, the losses smoothed.
+        suggestion: A learning rate for the top of a schedule; None where the loss never fell.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float | None
+
+
+def suggest(rates: Sequence[float], losses: Sequence[float], smoothing: float, stop_factor: float) -> Finding:
+    """Read a range test.
+
+    The suggestion is the first rate at which the loss has done nine tenths of its fall. The lowest itself
+    may lie anywhere on a flat stretch, and the steepest descent over the rate, which Lightning's finder
+    takes, favours the smallest rates of all.
+
+    Args:
+        rates: Of each step, rising.
+        losses: Of each step.
+        smoothing: Weight of the losses before in their moving average, in [0, 1).
+        stop_factor: Where the average exceeds its lowest so many times, the rest is left out.
+    """
+    average, smooth = 0.0, []
+    for step, loss in enumerate(losses):
+        average = smoothing * average + (1 - smoothing) * loss
+        smooth.append(
+            average / (1 - smoothing ** (step + 1))
+        )  # as if the average had begun at the first loss
+        if not math.isfinite(loss) or smooth[-1] > stop_factor * min(smooth):
+            break
+    smooth = [loss for loss in smooth if math.isfinite(loss)]
+    suggestion = None
+    if smooth and min(smooth) < smooth[0]:
+        enough = smooth[0] - FALLEN * (smooth[0] - min(smooth))
+        suggestion = next(rate for rate, loss in zip(rates, smooth, strict=False) if loss <= enough)
+    return Finding(list(rates[: len(smooth)]), smooth, suggestion)
+
+
+class LearningRateFinder(Callback):
+    """Notes rate and loss of every step, ends once the loss explodes, draws both and suggests a rate.
+
+    Args:
+        picture: Where to draw.
+        smoothing, stop_factor: See `suggest`.
+    """
+
+    def __init__(self, picture: str, smoothing: float, stop_factor: float) -> None:
+        self.picture = Path(picture)
+        self.smoothing = smoothing
+        self.stop_factor = stop_factor
+        self._rates: list[float] = []
+        self._losses: list[float] = []
+        self._rate = 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the rate of the step to come."""
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the step's loss, of all ranks."""
+        loss: Tensor = outputs["loss"] if isinstance(outputs, dict) else outputs
+        value = float(trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean"))
+        self._rates.append(self._rate)
+        self._losses.append(value)
+        if not math.isfinite(value) or value > self.stop_factor * max(self._losses[0], min(self._losses)):
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw and suggest."""
+        if not trainer.is_global_zero or not self._losses:
+            return
+        finding = suggest(self._rates, self._losses, self.smoothing, self.stop_factor)
+        draw_rates(self.picture, finding.rates, finding.losses, finding.suggestion)
+        log.info("picture   %s", self.picture)
+        if finding.suggestion is None:
+            log.warning("The loss did not fall: begin with a smaller rate, optimizer.lr=... is the last")
+        else:
+            log.info("suggested optimizer.lr=%.2g", finding.suggestion)

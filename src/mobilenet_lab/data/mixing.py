@@ -1,0 +1,102 @@
+"""Batches whose pictures are mixed with each other, and their targets likewise, on the device that trains.
+
+A picture's partner is the next of its batch, whose order is random already. How much of it enters is
+drawn for each picture from Beta(alpha, alpha).
+"""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from mobilenet_lab.data.augmentation import inside_boxes
+
+
+class Mixing(Protocol):
+    """Mixes a prepared batch."""
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mix a batch.
+
+        Args:
+            images: Float, shape (N, C, H, W).
+            labels: int64, shape (N,).
+            num_classes: Number of classes.
+            generator: Its seed determines what is drawn.
+
+        Returns:
+            Pictures of the same shape, and targets: labels as they came, or the probability of each class,
+            shape (N, num_classes).
+        """
+        ...
+
+
+class Unmixed:
+    """Leaves the batch as it is."""
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return pictures and labels."""
+        return images, labels
+
+
+class MixUp:
+    """Weighted means of two pictures and of their targets (Zhang et al. 2017, arXiv:1710.09412).
+
+    Args:
+        alpha: Small values leave most pictures nearly as they are, 1.0 takes all weights alike.
+        probability: Share of the pictures that are mixed.
+    """
+
+    def __init__(self, alpha: float, probability: float) -> None:
+        self.alpha = alpha
+        self.probability = probability
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mix a batch; see `Mixing`."""
+        share = _partners_share(self.alpha, self.probability, images, generator)
+        mixed = images.lerp(images.roll(-1, 0), share[:, None, None, None])
+        return mixed, _mix_targets(labels, share, num_classes)
+
+
+class CutMix:
+    """A rectangle of another picture, and its share of the target (Yun et al. 2019, arXiv:1905.04899).
+
+    Args:
+        alpha: Small values cut nothing or nearly all, 1.0 takes all areas alike.
+        probability: Share of the pictures that are mixed.
+    """
+
+    def __init__(self, alpha: float, probability: float) -> None:
+        self.alpha = alpha
+        self.probability = probability
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mix a batch; see `Mixing`."""
+        half = _partners_share(self.alpha, self.probability, images, generator).sqrt() / 2
+        centre = torch.rand((2, len(images)), generator=generator, device=images.device)
+        cut = inside_boxes(images.shape[2:], (centre[0], centre[1]), (half, half))
+        mixed = torch.where(cut[:, None], images.roll(-1, 0), images)
+        return mixed, _mix_targets(labels, cut.float().mean(dim=(1, 2)), num_classes)
+
+
+def _partners_share(alpha: float, probability: float, images: Tensor, generator: Generator) -> Tensor:
+    """How much of each picture's partner enters, float32, shape (N,)."""
+    # PyTorch's own gamma and beta distributions take no generator.
+    random = np.random.default_rng(generator.initial_seed())
+    share = random.beta(alpha, alpha, len(images)) * (random.random(len(images)) < probability)
+    return torch.from_numpy(share.astype(np.float32)).to(images.device, non_blocking=True)
+
+
+def _mix_targets(labels: Tensor, share: Tensor, num_classes: int) -> Tensor:
+    targets = F.one_hot(labels, num_classes).float()
+    return targets.lerp(targets.roll(-1, 0), share[:, None])
