@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train predict evaluate tensorboard test lint bench clean
+.PHONY: help setup train predict evaluate tensorboard test lint bench results clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ lint: $(READY) ## check style, format and types
 
 bench: $(READY) ## measure speed: make bench ARGS="--quick"
 	$(RUN) -m mobilenet_lab.benchmark $(ARGS)
+
+results: $(READY) ## run the recipes over seeds, write docs/results.md
+	$(RUN) -m mobilenet_lab.results $(ARGS)
 
 clean: ## remove .venv and caches; data and runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache src/*.egg-info

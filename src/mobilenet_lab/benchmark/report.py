@@ -4,13 +4,10 @@ import math
 import os
 import platform
 import statistics
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from mobilenet_lab.benchmark.cases import Numbers, Settings
-from mobilenet_lab.procfs import proc_field
+from mobilenet_lab.machine import commit, package_version, processor
 
 PACKAGES = ("torch", "lightning", "numpy", "tensorflow", "tensorflow-cpu", "torchvision", "timm")
 RATE, SECONDS = "images_per_second", "seconds"
@@ -60,10 +57,10 @@ LABELS = {
 def summarise(samples: dict[str, list[Numbers]], settings: Settings, rounds: int) -> dict[str, Any]:
     """Medians of every figure and of the ratios within each round, under what they were measured on."""
     measured: dict[str, Any] = {
-        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        **{package: found for package in PACKAGES if (found := _version(package))},
-        "commit": _commit(),
+        **{package: found for package in PACKAGES if (found := package_version(package))},
+        "commit": commit(),
         "filters": settings.filters,
         "image_size": settings.image_size,
         "channels": settings.channels,
@@ -109,23 +106,3 @@ def _figure(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    return proc_field("cpuinfo", "model name") or platform.processor() or platform.machine()

@@ -1,0 +1,84 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from mobilenet_lab.data.mnist import mnist
+from mobilenet_lab.results import __main__ as results
+from mobilenet_lab.results import runs
+from mobilenet_lab.results.runs import Row, folder_of, is_done
+
+SMALL = (
+    "model.filters=1 model.stem_stride=4 trainer.max_epochs=1 trainer.limit_train_batches=3 "
+    "data.val_split=250 logger=none"
+)
+WORKS = Row("works", "a short run", SMALL, num_seeds=3, ensemble=True)
+FAILS = Row("fails", "no such pictures", f"{SMALL} data=image_folder data.root=nowhere", num_seeds=1)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(results, "ROWS", (WORKS, FAILS))
+
+
+def call(*arguments: str) -> list[dict[str, object]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["results", *arguments])
+        results.main()
+    return json.loads(Path("docs/results.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.mark.slow
+def test_runs_what_is_missing_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mnist(str(ROOT / "data")).prepare()
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    record = call("works", "--jobs", "2")
+    entries = [entry for entry in record if entry["row"] == "works"]
+    assert [entry["seed"] for entry in entries] == [0, 1, 2]
+    for entry in entries:
+        result = json.loads((folder_of(WORKS, int(str(entry["seed"]))) / "result.json").read_text())
+        assert entry["test/accuracy"] == result["test/accuracy"]
+        assert entry["val/accuracy"] == result["val/accuracy"]
+        assert entry["weights"] == "best epoch by validation"
+        assert 0 <= entry["test/accuracy with shifts"] <= 1  # type: ignore[operator]
+    together = next(entry for entry in record if entry["row"] == "works_ensemble")
+    assert together["seeds"] == [0, 1, 2]
+    assert Path("docs/results.png").is_file()
+
+    # A second call repeats nothing; a changed recipe is run again.
+    assert all(is_done(WORKS, seed) for seed in range(3))
+    before = [(folder_of(WORKS, seed) / "result.json").stat().st_mtime_ns for seed in range(3)]
+    assert call("works") == record
+    assert [(folder_of(WORKS, seed) / "result.json").stat().st_mtime_ns for seed in range(3)] == before
+    assert not is_done(Row("works", "", f"{SMALL} optimizer.lr=0.05"), 0)
+
+    # An interrupted run goes on from its checkpoint.
+    (folder_of(WORKS, 1) / "result.json").unlink()
+    started: list[list[str]] = []
+    popen = runs.subprocess.Popen  # type: ignore[attr-defined]
+
+    def note(command: list[str], **options: object) -> object:
+        started.append(command)
+        return popen(command, **options)
+
+    monkeypatch.setattr(runs.subprocess, "Popen", note)  # type: ignore[attr-defined]
+    with pytest.raises(SystemExit, match="failed: outputs/results/works/seed1"):
+        call("works")  # its only epoch is done, which train.py says
+    assert f"resume={folder_of(WORKS, 1)}" in started[0]
+    assert "has 1 epochs already" in (folder_of(WORKS, 1) / "train.log").read_text()
+
+
+def test_a_run_that_fails_is_named_at_the_end() -> None:
+    with pytest.raises(SystemExit, match="failed: outputs/results/fails/seed0"):
+        call("fails")
+    assert "nowhere" in (folder_of(FAILS, 0) / "train.log").read_text()
+    assert Path("docs/results.md").is_file()
+
+
+def test_unknown_rows_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call("bets")
+    assert "bets: must be one of works, fails" in capsys.readouterr().err
