@@ -36,6 +36,7 @@ def commands(document: str) -> list[str]:
 
 # What is left out or added so that a command takes seconds; none changes what is run.
 SHORTENED = {
+    'make results ARGS="two_epochs --seeds 0 1 2"': 'make results ARGS="two_epochs --no-runs"',
     "make train": 'make train ARGS="debug=limit"',
     "make test": 'make test ARGS="--collect-only -q"',
     "make test ARGS=\"-m 'not slow'\"": "make test ARGS=\"--collect-only -q -m 'not slow'\"",
@@ -47,6 +48,8 @@ def shortened(command: str) -> str:
         return SHORTENED[command]
     if command.startswith("make train ARGS="):
         return command[:-1] + ' debug=limit"'
+    if "debug=lr_find" in command:
+        return f"{command} trainer.max_steps=60 optimizer.lr=1"
     if command.startswith("python train.py") and "--help" not in command:
         return f"{command} debug=limit"
     return command
@@ -117,7 +120,9 @@ def test_command_runs(workspace: Path, command: str) -> None:
         return
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert done.stdout
-    if "train" in command.split(".")[0] and "--help" not in command:
+    if "debug=lr_find" in command:
+        assert "suggested optimizer.lr=" in done.stdout
+    elif "train" in command.split(".")[0] and "--help" not in command:
         assert "python predict.py ckpt=outputs/" in done.stdout
 
 

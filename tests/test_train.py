@@ -442,3 +442,47 @@ def test_missing_inputs_are_one_line(script: Script, arguments: list[str], messa
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_gradients_are_clipped_to_their_norm(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    one_step = (
+        "trainer.max_steps=1",
+        "scheduler=none",
+        "optimizer.momentum=0",
+        "optimizer.nesterov=false",
+        "data.val_split=0",
+    )
+    for name, settings in [("start", ["optimizer.lr=1e-12"]), ("clip", ["optimizer.lr=1.0"])]:
+        done = script(
+            "train.py",
+            *TINY_RUN,
+            *one_step,
+            *settings,
+            "trainer.gradient_clip_val=0.001",
+            f"data.root={tiny_idx}",
+            f"output_dir={name}",
+        )
+        assert done.returncode == 0, done.stderr
+    start, clipped = (weights_of(tmp_path / name / "checkpoints/last.ckpt") for name in ("start", "clip"))
+    moved = [clipped[key] - start[key] for key in start if "running" not in key and "num_batches" not in key]
+    length = torch.cat([difference.flatten() for difference in moved]).norm()
+    assert length.item() == pytest.approx(0.001, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_time_limit_ends_a_run_with_its_results(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        "trainer.max_epochs=-1",
+        "trainer.max_time=00:00:00:05",
+        "scheduler=none",
+        f"data.root={tiny_idx}",
+        "output_dir=run",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    result = result_of(tmp_path / "run")
+    assert result["fit_seconds"] < 60  # type: ignore[operator]
+    assert result["test/accuracy"] is not None
+    assert (tmp_path / "run/checkpoints/best.ckpt").is_file()
