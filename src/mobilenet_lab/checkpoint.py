@@ -1,6 +1,8 @@
 """Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
 
+import logging
 import pickle
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,11 @@ from mobilenet_lab.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
+log = logging.getLogger(__name__)
+
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
+PREVIOUS = "previous.ckpt"  # while a run is under way, what last.ckpt was before
 REQUIRED_KEYS = ("state_dict", "hyper_parameters", "epoch", "global_step")
 
 
@@ -30,8 +35,8 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
     if path.is_file():
         return path
     other = "last" if prefer == "best" else "best"
-    for name in (prefer, other):
-        for candidate in (path / "checkpoints" / f"{name}.ckpt", path / f"{name}.ckpt"):
+    for name in (f"{prefer}.ckpt", f"{other}.ckpt", PREVIOUS):
+        for candidate in (path / "checkpoints" / name, path / name):
             if candidate.is_file():
                 return candidate
     raise FileNotFoundError(f"{key}={where}: no checkpoint there; {_runs_there_are()}")
@@ -40,14 +45,25 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of this project.
 
+    What PyTorch writes is a zip archive with a checksum of every part, which its own reader does not look at.
+
     Raises:
         InputError: it is damaged, holds anything but plain values and tensors, or is another program's.
     """
     import torch
 
     try:
+        _check_whole(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        KeyError,
+        ValueError,
+    ) as error:
         # PyTorch's own words would advise to switch the protection off.
         raise InputError(
             f"{path}: no checkpoint, a damaged one, or one that holds more than plain values and tensors"
@@ -56,6 +72,38 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"{path}: not a checkpoint of this project, it lacks {', '.join(missing)}")
     return checkpoint
+
+
+def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
+    """Read a checkpoint to go on from; where it is damaged, the one that was last before it.
+
+    Returns:
+        The checkpoint, and the file that it came from.
+
+    Raises:
+        InputError: neither can be read.
+    """
+    try:
+        return load_checkpoint(path), path
+    except InputError as error:
+        previous = path.with_name(PREVIOUS)
+        if path.name == PREVIOUS or not previous.is_file():
+            raise
+        log.warning("%s; going on from the one before it, %s", error, previous)
+        return load_checkpoint(previous), previous
+
+
+def _check_whole(path: Path) -> None:
+    """Compare the checksums of a checkpoint's parts with their bytes.
+
+    Raises:
+        zipfile.BadZipFile: they differ, or it is no archive, or none as PyTorch writes them.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise zipfile.BadZipFile("packed parts, which PyTorch never writes")
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
 
 
 def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":

@@ -26,7 +26,8 @@ from mobilenet_lab.callbacks.averaging import CURRENT_WEIGHTS
 from mobilenet_lab.callbacks.checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import History
 from mobilenet_lab.callbacks.signals import AgreeOnSigterm
-from mobilenet_lab.checkpoint import LATEST, find_checkpoint, load_checkpoint
+from mobilenet_lab.checkpoint import LATEST, PREVIOUS, find_checkpoint, load_checkpoint, load_or_previous
+from mobilenet_lab.checkpoint_io import DurableCheckpointIO
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
 from mobilenet_lab.data.batches import SPLIT_KEYS
@@ -56,14 +57,15 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     check_accelerator(cfg.trainer.accelerator, cfg.trainer.devices)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    resume = None
+    resume, checkpoint = None, None
     if cfg.resume is not None:
-        resume = find_checkpoint(cfg.resume, "resume", prefer="last")
+        checkpoint, resume = load_or_previous(find_checkpoint(cfg.resume, "resume", prefer="last"))
         cfg.resume = str(resume)  # "latest" will soon mean this very run, also to other ranks
     datamodule = _open_data(cfg)
     model = _build_model(cfg, datamodule)
-    if resume is not None:
-        _check_resume(cfg, load_checkpoint(resume), dict(model.hparams))
+    if checkpoint is not None:
+        _check_resume(cfg, checkpoint, dict(model.hparams))
+        del checkpoint
     folder = _make_run_folder(cfg)
     history = History()
     trainer = _build_trainer(cfg, history, has_validation=len(datamodule.parts["val"]) > 0)
@@ -214,6 +216,7 @@ def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> T
         cfg.trainer,
         callbacks=[history, AgreeOnSigterm(), *callbacks],
         logger=_members(cfg, "logger"),
+        plugins=[DurableCheckpointIO()],
         default_root_dir=cfg.output_dir,
         _convert_="all",
     )
@@ -373,6 +376,7 @@ def _finish(
     _log_hyperparameters(cfg, trainer, result)
     # Lightning's loggers leave an empty one; config.yaml says all.
     (folder / "hparams.yaml").unlink(missing_ok=True)
+    (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
     names = {"train/accuracy": "training", "val/accuracy": "validation", "test/accuracy": "test"}
     accuracies = ", ".join(
         f"{name} {result[key]:.4f}" for key, name in names.items() if result[key] is not None
