@@ -34,3 +34,17 @@ class RefuseToWait(Callback):
     ) -> None:
         first, last = self.steps
         torch.cuda.set_sync_debug_mode("error" if first <= batch_idx < last else "default")
+
+
+class Spoil(Callback):
+    """Makes the weights infinite before a step, as a learning rate that is far too high would."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.steps:
+            with torch.no_grad():
+                next(iter(pl_module.parameters())).fill_(torch.inf)

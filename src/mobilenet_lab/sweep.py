@@ -30,7 +30,7 @@ def write_table(folder: Path) -> Path:
         (path.parent for path in folder.glob("*/result.json")),
         key=lambda job: (len(job.name), job.name),
     )
-    settings = [_flat(OmegaConf.to_container(OmegaConf.load(job / "config.yaml"))) for job in jobs]
+    settings = [flat_settings(OmegaConf.to_container(OmegaConf.load(job / "config.yaml"))) for job in jobs]
     keys = sorted(set().union(*settings))
     varied = [
         key
@@ -52,10 +52,11 @@ def write_table(folder: Path) -> Path:
     return table
 
 
-def _flat(values: object, prefix: str = "") -> dict[str, object]:
+def flat_settings(values: object, prefix: str = "") -> dict[str, object]:
+    """Nested settings by their dotted keys."""
     if not isinstance(values, dict):
         return {prefix.removesuffix("."): values}
     flat: dict[str, object] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.")
+        flat |= flat_settings(value, f"{prefix}{key}.")
     return flat

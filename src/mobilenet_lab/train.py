@@ -25,6 +25,7 @@ from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.callbacks.averaging import CURRENT_WEIGHTS
 from mobilenet_lab.callbacks.checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import History
+from mobilenet_lab.callbacks.ranks import SameSettings
 from mobilenet_lab.callbacks.signals import AgreeOnSigterm
 from mobilenet_lab.checkpoint import LATEST, PREVIOUS, find_checkpoint, load_checkpoint, load_or_previous
 from mobilenet_lab.checkpoint_io import DurableCheckpointIO
@@ -35,6 +36,7 @@ from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.devices import check_accelerator
 from mobilenet_lab.errors import InputError, Stopped
 from mobilenet_lab.report import draw_confusion, draw_curves, write_json
+from mobilenet_lab.sweep import flat_settings
 
 log = logging.getLogger(__name__)
 
@@ -212,9 +214,11 @@ def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> T
     callbacks: list[Callback] = _members(cfg, "callbacks")
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
+    settings = flat_settings(OmegaConf.to_container(cfg, resolve=True))
+    shared = {key: value for key, value in settings.items() if cfg.output_dir not in str(value)}
     return instantiate(
         cfg.trainer,
-        callbacks=[history, AgreeOnSigterm(), *callbacks],
+        callbacks=[history, SameSettings(shared), AgreeOnSigterm(), *callbacks],
         logger=_members(cfg, "logger"),
         plugins=[DurableCheckpointIO()],
         default_root_dir=cfg.output_dir,

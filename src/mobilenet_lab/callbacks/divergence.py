@@ -1,0 +1,59 @@
+"""End a run whose loss is no number any more, before it overwrites what was good."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from mobilenet_lab.errors import InputError
+
+
+class StopOnDivergence(Callback):
+    """Looks at the epoch's sum of losses, which one loss that is not finite spoils for good.
+
+    On a CPU it looks after every batch; elsewhere, where looking waits for the device, after every
+    `log_every_n_steps` batches. A checkpoint is never written of a run that has diverged.
+
+    Args:
+        dirpath: Folder of the run's checkpoints, for the message.
+    """
+
+    def __init__(self, dirpath: str) -> None:
+        self._dirpath = Path(dirpath)
+        self._rate = 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the learning rate of the step to come."""
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the losses so far."""
+        is_cpu = pl_module.device.type == "cpu"
+        if is_cpu or (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self._check(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to write one that would be of no use."""
+        self._check(trainer, pl_module)
+
+    def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        total: Tensor = pl_module.train_sums.loss_sum  # type: ignore[assignment, union-attr]
+        if total.isfinite():
+            return
+        last = self._dirpath / "last.ckpt"
+        go_on = shlex.join(["python", "train.py", f"resume={self._dirpath.parent}"])
+        good = f"the last good checkpoint is {last} ({go_on} ...)" if last.is_file() else "no checkpoint yet"
+        mend = "lower optimizer.lr, or set trainer.gradient_clip_val=1.0"
+        raise InputError(
+            f"the loss is not finite by step {trainer.global_step:,} (epoch {trainer.current_epoch + 1}), "
+            f"learning rate {self._rate:.3g}; {good}; {mend}"
+        )

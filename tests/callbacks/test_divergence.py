@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import torch
+from conftest import TINY_RUN, Script
+
+
+def test_a_run_that_diverges_ends_with_its_last_good_checkpoint(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "scheduler=none", "data.val_split=0")
+    # An epoch has 8 steps; a rate that no number survives comes with the ninth.
+    assert script("train.py", *settings, "trainer.max_epochs=1", "output_dir=run").returncode == 0
+    done = script(
+        "train.py",
+        *settings,
+        "output_dir=run",
+        "resume=run",
+        "callbacks.checkpoint.every_n_train_steps=1",
+        "+callbacks.spoil._target_=stop_after.Spoil",
+        "+callbacks.spoil.steps=10",
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the loss is not finite by step 11 (epoch 2), learning rate 0.1; ")
+    assert (
+        "the last good checkpoint is run/checkpoints/last.ckpt (python train.py resume=run ...)"
+        in done.stderr
+    )
+    assert done.stderr.count("\n") == 1
+    last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 10
+    assert all(value.isfinite().all() for value in last["state_dict"].values())
+
+
+def test_without_a_checkpoint_it_says_so(script: Script, tiny_idx: Path) -> None:
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        f"data.root={tiny_idx}",
+        "+callbacks.spoil._target_=stop_after.Spoil",
+        "+callbacks.spoil.steps=0",
+    )
+    assert done.returncode == 2
+    assert "by step 1 (epoch 1)" in done.stderr
+    assert "; no checkpoint yet; lower optimizer.lr" in done.stderr

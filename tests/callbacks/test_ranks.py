@@ -1,0 +1,50 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT, TINY_RUN
+
+
+def test_ranks_with_different_settings_end_with_one_line_each(tmp_path: Path, tiny_idx: Path) -> None:
+    """Started as torchrun does on two machines, with a slip on one of them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = []
+    for rank, rate in enumerate(("0.1", "0.2")):
+        place = {
+            "TORCHELASTIC_RUN_ID": "test",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "1",
+            "RANK": str(rank),
+            "GROUP_RANK": str(rank),
+            "LOCAL_RANK": "0",
+        }
+        settings = [
+            *TINY_RUN,
+            "trainer=ddp_cpu",
+            "trainer.devices=1",
+            "trainer.num_nodes=2",
+            "data.batch_size=8",
+            f"data.root={tiny_idx}",
+            f"optimizer.lr={rate}",
+            f"output_dir=run{rank}",
+        ]
+        ranks.append(
+            subprocess.Popen(
+                [sys.executable, str(ROOT / "train.py"), *settings],
+                cwd=tmp_path,
+                env=os.environ | place,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    line = "error: the ranks have different settings: optimizer.lr is 0.1 on rank 0, 0.2 on rank 1\n"
+    for process in ranks:
+        assert process.communicate(timeout=120)[1].endswith(line)
+        assert process.returncode == 2
