@@ -105,6 +105,17 @@ def test_mixed_targets_are_probabilities() -> None:
     assert module.train_sums.confusion.sum(dim=1).tolist() == [1, 0, 1]
 
 
+def test_class_weights_weigh_mixed_targets_as_labels() -> None:
+    torch.manual_seed(0)
+    module = classifier(class_weights=[1.0, 2.0, 5.0], label_smoothing=0.1).eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, labels = torch.randn(4, 1, 28, 28), torch.tensor([0, 1, 2, 2])
+    mixed = torch.nn.functional.one_hot(labels, 3).float()
+    torch.testing.assert_close(
+        module.training_step((images, mixed), 0), module.training_step((images, labels), 0)
+    )
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
 def test_copies_compile_nothing() -> None:
     module = classifier(compile="default")

@@ -94,12 +94,33 @@ def test_prediction_of_several(script: Script, tmp_path: Path, tiny_run: Path, a
     assert list(json.loads(done.stdout)[0]["probabilities"].values()) == pytest.approx(mean, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("classes", list("abcdefghij")),
+        ("picture_size", 32),
+        ("fit", "crop"),
+        ("digits", False),
+        ("channels", 3),
+    ],
+)
 def test_networks_that_do_not_go_together_are_refused(
-    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+    tmp_path: Path, tiny_run: Path, part: str, value: object
 ) -> None:
     best = tiny_run / "checkpoints/best.ckpt"
     checkpoint = torch.load(best, weights_only=True)
-    checkpoint["hyper_parameters"]["classes"] = list("abcdefghij")
+    hparams = checkpoint["hyper_parameters"]
+    if part == "channels":
+        hparams["preprocessing"]["channels"] = value
+        stem = "network.features.0.0.weight"
+        checkpoint["state_dict"][stem] = checkpoint["state_dict"][stem].expand(-1, 3, -1, -1)
+    else:
+        (hparams if part == "classes" else hparams["data"])[part] = value
     torch.save(checkpoint, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match="has other classes or pictures than"):
         Ensemble([best, tmp_path / "other.ckpt"], CPU)
+
+
+def test_no_network_at_all_is_refused() -> None:
+    with pytest.raises(InputError, match="needs a checkpoint"):
+        Predictor([])

@@ -19,7 +19,8 @@ def test_agrees_with_the_test_of_the_run(script: Script, tiny_run: Path, tiny_id
 
 def test_another_division_of_the_pictures_is_told(script: Script, tiny_run: Path, tiny_idx: Path) -> None:
     done = script("evaluate.py", f"ckpt={tiny_run}", "data=idx", f"data.root={tiny_idx}", "split=val")
-    assert "These are not the parts of the training run: that had data.val_split=20" in done.stdout
+    path = tiny_run / "checkpoints/best.ckpt"
+    assert f"These are not the parts of the training run of {path}: that had data.val_split=20" in done.stdout
 
 
 @pytest.mark.parametrize(("split", "count"), [("val", 20), ("train", 100), ("test", 40)])

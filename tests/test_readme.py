@@ -182,7 +182,18 @@ def test_settings_table_lists_every_choice() -> None:
 
 def test_make_help_lists_every_target(workspace: Path) -> None:
     listed = run(workspace, "make help").stdout
-    for target in ["setup", "train", "predict", "evaluate", "tensorboard", "test", "lint", "bench", "clean"]:
+    for target in [
+        "setup",
+        "train",
+        "predict",
+        "evaluate",
+        "tensorboard",
+        "test",
+        "lint",
+        "bench",
+        "results",
+        "clean",
+    ]:
         assert f"make {target} " in listed
     assert "reinstall" not in listed
 

@@ -402,7 +402,8 @@ def test_gpu_run(script: Script, tmp_path: Path, tiny_idx: Path, cache: str, com
 def test_a_step_on_a_gpu_does_not_wait_for_it(script: Script, tiny_idx: Path) -> None:
     # The steps in between: the first chooses kernels, every log_every_n_steps reads values.
     quiet = ("trainer.log_every_n_steps=1000", "callbacks.progress.interval_s=1000")
-    settings = (*ON_GPU, "data.batch_size=10", "trainer.max_epochs=1", *quiet)
+    device_work = ("callbacks=ema", "augmentation=warp", "mixing=cutmix")
+    settings = (*ON_GPU, "data.batch_size=10", "trainer.max_epochs=1", *quiet, *device_work)
     check = ("+callbacks.wait._target_=stop_after.RefuseToWait", "+callbacks.wait.steps=[2,8]")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings, *check, "output_dir=run")
     assert done.returncode == 0, done.stderr

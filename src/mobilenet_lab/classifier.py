@@ -125,7 +125,13 @@ class ImageClassifier(LightningModule):
         images, targets = batch
         logits = self(images)
         loss = F.cross_entropy(logits, targets, self.class_weights, label_smoothing=self.label_smoothing)
-        labels = targets.argmax(dim=1) if targets.ndim == 2 else targets
+        labels = targets
+        if targets.ndim == 2:
+            labels = targets.argmax(dim=1)
+            if (
+                self.class_weights is not None
+            ):  # the mean that PyTorch takes of labels, but not of probabilities
+                loss = loss * len(targets) / (targets @ self.class_weights).sum()
         self.train_sums.update(loss.detach(), logits.detach(), labels)
         # Reading a value waits for the device, and Lightning's `log` costs 0.3 ms: not in every step.
         step = self.global_step

@@ -235,6 +235,8 @@ RULES: dict[str, Rule] = {
     "callbacks.average.decay": number(0, 1, below=True),
     "callbacks.average.every_n_steps": whole(1),
     "callbacks.average.start_step": whole(0),
+    "callbacks.lr_find.smoothing": number(0, 1, below=True),
+    "callbacks.lr_find.stop_factor": Rule("a number above 1", lambda value: _is_number(value) and value > 1),
     "callbacks.progress.refresh_rate": whole(1),
     "callbacks.progress.interval_s": number(0),
 }
@@ -308,8 +310,9 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
             if value is not None and not (isinstance(value, Mapping) and "_target_" in value):
                 raise InputError(f"{group}.{name}: needs a class, {group}.{name}._target_=...")
     present = set(_keys(values))
+    nulls = tuple(f"{key}." for key in present if _value_of(values, key) is None)
     for key in known_keys - present:
-        if key.split(".")[0] not in OPEN_GROUPS:
+        if key.split(".")[0] not in OPEN_GROUPS and not key.startswith(nulls):
             raise InputError(f"{key}: the key is missing; it has a default, so do not delete it")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,27 +26,31 @@ class Ensemble:
 
     Attributes:
         classes: The classes' names, by label.
-        data: What the pictures were in training; see `classifier.ImageClassifier`.
+        data: What the pictures were in training, for each network; see `classifier.ImageClassifier`.
         channels: Of the pictures as the networks take them.
 
     Raises:
-        InputError: a checkpoint cannot be used, or the networks do not go together.
+        InputError: a checkpoint cannot be used, the networks do not go together, or there is none.
     """
 
     def __init__(self, paths: Sequence[Path], device: torch.device, fold_norm: bool = False) -> None:
         self.device = device
+        if not paths:
+            raise InputError("ckpt=[]: needs a checkpoint")
         self._members: list[tuple[nn.Module, Preprocessing]] = []
+        self.data: list[dict[str, Any]] = []
         first = None
         for path in paths:
             checkpoint = load_checkpoint(path)
             network = network_from(checkpoint, path)
             hparams = checkpoint["hyper_parameters"]
             preprocessing = Preprocessing(**hparams["preprocessing"])
-            reading = (hparams["data"]["picture_size"], hparams["data"]["fit"], preprocessing.channels)
+            data = hparams["data"]
+            self.data.append(data)
+            reading = (data["picture_size"], data["fit"], data["digits"], preprocessing.channels)
             if first is None:
                 first = reading
                 self.classes: list[str] = list(hparams["classes"])
-                self.data = hparams["data"]
                 self.channels = preprocessing.channels
             elif list(hparams["classes"]) != self.classes or reading != first:
                 raise InputError(f"{path}: has other classes or pictures than {paths[0]}")

@@ -41,7 +41,7 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
     wanted = cfg.ckpt if isinstance(cfg.ckpt, ListConfig) else [cfg.ckpt]
     paths = [find_checkpoint(str(where)) for where in wanted]
     ensemble = Ensemble(paths, pick_device(cfg.accelerator))
-    trained_on, classes = ensemble.data, ensemble.classes
+    trained_on, classes = ensemble.data[0], ensemble.classes
     data = cfg.data if cfg.get("data") else _data_of(trained_on, conf)
     # A folder's pictures are decoded as in training, whatever the configuration says.
     as_trained = {"size": trained_on["picture_size"], "channels": ensemble.channels}
@@ -56,8 +56,10 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
         )
     if source.classes != classes:
         log.warning("The classes have other names than in training: %s", ", ".join(source.classes))
-    if cfg.split != "test" and source.name == trained_on["name"]:
-        _warn_of_other_split(data, trained_on)
+    if cfg.split != "test":
+        for path, member in zip(paths, ensemble.data, strict=True):
+            if source.name == member["name"]:
+                _warn_of_other_split(data, member, path)
     parts = split_parts(source, **{key: data[key] for key in SPLIT_KEYS})
     if not len(parts[cfg.split]):
         raise InputError(f"split={cfg.split}: the data set has no such pictures")
@@ -159,11 +161,11 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _warn_of_other_split(data: DictConfig, trained_on: dict[str, Any]) -> None:
+def _warn_of_other_split(data: DictConfig, trained_on: dict[str, Any], path: Path) -> None:
     other = {key: trained_on[key] for key in SPLIT_KEYS if trained_on[key] != data[key]}
     if other:
         settings = " ".join(f"data.{key}={value}" for key, value in other.items())
-        log.warning("These are not the parts of the training run: that had %s", settings)
+        log.warning("These are not the parts of the training run of %s: that had %s", path, settings)
 
 
 def _data_of(trained_on: dict[str, Any], conf: Path) -> DictConfig:

@@ -1,5 +1,6 @@
 """On what something was measured: processor, versions, commit."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def processor() -> str:
     """The processor's name."""
     return proc_field("cpuinfo", "model name") or platform.processor() or platform.machine()
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def package_version(package: str) -> str | None:

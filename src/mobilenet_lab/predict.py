@@ -73,7 +73,7 @@ class Predictor:
         paths = [find_checkpoint(str(where)) for where in wanted]
         self._ensemble = Ensemble(paths, pick_device(accelerator), fold_norm)
         self.classes = self._ensemble.classes
-        self._data = self._ensemble.data
+        self._data = self._ensemble.data[0]
         self._prepares_digits = preprocess == "auto" and self._data["digits"]
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:

@@ -94,9 +94,11 @@ def range_test(optimizer: Optimizer, total_steps: float, start_factor: float) ->
         start_factor: First learning rate, as a fraction of the last.
 
     Raises:
-        InputError: the run's steps are not known.
+        InputError: the run's steps are not known, or the first rate would be 0.
     """
     _need_end("range_test", total_steps)
+    if start_factor <= 0:
+        raise InputError(f"scheduler.start_factor={start_factor}: must be above 0 for scheduler=range_test")
     return _by_step(optimizer, lambda step: start_factor ** max(0.0, 1 - step / max(1, total_steps - 1)))
 
 

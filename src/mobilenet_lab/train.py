@@ -127,7 +127,8 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
             f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
             f"this run's {optimizer}"
         )
-    averages = any("AverageWeights" in str(node.get("_target_")) for node in (cfg.callbacks or {}).values())
+    callbacks = [node for node in (cfg.callbacks or {}).values() if node is not None]
+    averages = any(_target_name(node) == "AverageWeights" for node in callbacks)
     if CURRENT_WEIGHTS in checkpoint and not averages:
         raise InputError(
             f"resume={cfg.resume}: the checkpoint averages weights; go on with callbacks=ema, as that run did"

@@ -19,6 +19,7 @@ def test_suggests_the_rate_at_which_most_of_the_fall_is_done() -> None:
     assert finding.suggestion == pytest.approx(0.03, rel=0.3)  # 0.9 = 1 / (1 + (0.01 / rate)^2) at 0.03
     assert finding.losses[-1] > 4 * min(finding.losses)
     assert len(finding.losses) < 301
+    assert finding.has_exploded
 
 
 def test_smoothing_starts_at_the_first_loss() -> None:
@@ -26,7 +27,10 @@ def test_smoothing_starts_at_the_first_loss() -> None:
     assert finding.losses == pytest.approx([3.0, 3.0, 3.0])
 
 
-@pytest.mark.parametrize("losses", [[1.0, 2.0, 3.0], [math.nan], [1.0, math.nan]])
+NOISE = [float(loss) for loss in np.random.default_rng(0).normal(2.3, 0.05, 200)]
+
+
+@pytest.mark.parametrize("losses", [[1.0, 2.0, 3.0], [math.nan], [1.0, math.nan], [2.3, 2.29, 50.0], NOISE])
 def test_a_loss_that_never_falls_suggests_nothing(losses: list[float]) -> None:
     rates = [0.1 * (i + 1) for i in range(len(losses))]
     assert suggest(rates, losses, smoothing=0.0, stop_factor=4.0).suggestion is None

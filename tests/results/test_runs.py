@@ -1,4 +1,9 @@
+import fcntl
 import json
+import os
+import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,20 +60,52 @@ def test_runs_what_is_missing_and_keeps_the_rest(tmp_path: Path, monkeypatch: py
     assert [(folder_of(WORKS, seed) / "result.json").stat().st_mtime_ns for seed in range(3)] == before
     assert not is_done(Row("works", "", f"{SMALL} optimizer.lr=0.05"), 0)
 
-    # An interrupted run goes on from its checkpoint.
-    (folder_of(WORKS, 1) / "result.json").unlink()
-    started: list[list[str]] = []
-    popen = runs.subprocess.Popen  # type: ignore[attr-defined]
+    # An interrupted run goes on, or begins anew where its checkpoint is of another recipe or of the end.
+    longer = Row("works", "a short run", f"{SMALL} trainer.max_epochs=2")
+    monkeypatch.setattr(results, "ROWS", (longer,))
+    folder = folder_of(longer, 1)
+    (folder / "result.json").unlink()
+    first = call("works", "--seeds", "1")
+    assert [entry["epochs"] for entry in first] == [2]  # those of the other recipe are gone
+    assert "resume" not in (folder / "train.log").read_text()
+    cut_to_one_epoch(folder)
+    resumed = call("works", "--seeds", "1")[0]
+    assert resumed["minutes"] is None  # only a part of it was timed
+    assert resumed["test/accuracy"] == first[0]["test/accuracy"]
+    (folder / "result.json").unlink()
+    assert call("works", "--seeds", "1")[0]["minutes"] is not None
 
-    def note(command: list[str], **options: object) -> object:
-        started.append(command)
-        return popen(command, **options)
 
-    monkeypatch.setattr(runs.subprocess, "Popen", note)  # type: ignore[attr-defined]
-    with pytest.raises(SystemExit, match="failed: outputs/results/works/seed1"):
-        call("works")  # its only epoch is done, which train.py says
-    assert f"resume={folder_of(WORKS, 1)}" in started[0]
-    assert "has 1 epochs already" in (folder_of(WORKS, 1) / "train.log").read_text()
+def cut_to_one_epoch(folder: Path) -> None:
+    """Leave the folder as a run that was interrupted after the first of two epochs."""
+    first_epoch = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "train.py"),
+            *shlex.split(SMALL),
+            "trainer.max_epochs=2",
+            "seed=1",
+            "output_dir=other",
+            "callbacks.checkpoint.every_n_train_steps=1",
+            "+callbacks.stop._target_=stop_after.StopAfter",
+            "+callbacks.stop.steps=3",
+        ],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        check=False,
+    )
+    assert first_epoch.returncode == -9
+    shutil.copy("other/checkpoints/last.ckpt", folder / "checkpoints/last.ckpt")
+    (folder / "result.json").unlink()
+
+
+def test_a_second_call_at_the_same_time_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    runs.RUNS.mkdir(parents=True)
+    with (runs.RUNS / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit):
+            call("works", "--no-runs")
+    assert "another make results is at work there" in capsys.readouterr().err
 
 
 def test_a_run_that_fails_is_named_at_the_end() -> None:

@@ -1,14 +1,39 @@
 """An exponential moving average of the weights, which is what is validated, tested and kept."""
 
+import itertools
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 # The state that Lightning's callback adds to a checkpoint: there the average is `state_dict`.
 CURRENT_WEIGHTS = "current_model_state"
+
+
+class _Average(AveragedModel):
+    """PyTorch's, with all weights in one call, and without a look at the device in each step."""
+
+    def __init__(self, model: nn.Module, device: torch.device, decay: float) -> None:
+        super().__init__(model, device, use_buffers=True)
+        self.n_averaged = self.n_averaged.cpu()
+        self._decay = decay
+
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move towards the current weights; the first time, become them."""
+        averages, current = (
+            [tensor.detach() for tensor in itertools.chain(of.parameters(), of.buffers())]
+            for of in (self.module, model)
+        )
+        updates = int(self.n_averaged)
+        share = 1 - min(self._decay, (1 + updates) / (10 + updates)) if updates else 1.0
+        floats = [i for i, tensor in enumerate(averages) if tensor.is_floating_point()]
+        torch._foreach_lerp_([averages[i] for i in floats], [current[i] for i in floats], share)
+        for i in set(range(len(averages))) - set(floats):  # how many batches BatchNorm has seen
+            averages[i].copy_(current[i])
+        self.n_averaged += 1
 
 
 class AverageWeights(WeightAveraging):
@@ -16,8 +41,9 @@ class AverageWeights(WeightAveraging):
 
     Lightning's callback with three changes. Before the first update it validates, tests and keeps the current
     weights, where Lightning takes those from before the training (its issue 21724). The average lies on the
-    device that trains, and a step does not wait for that device. The decay rises from 0.1 to its value, as
-    in TensorFlow's `ExponentialMovingAverage`, so that short runs do not drag their first steps along.
+    device that trains, and a step does not wait for that device. The decay rises to its value as
+    (1 + n) / (10 + n) after n updates, as in TensorFlow's `ExponentialMovingAverage`, so that short runs do
+    not drag their first steps along.
 
     Args:
         decay: Weight of the average so far, in [0, 1): 0.999 looks back over about a thousand updates.
@@ -26,17 +52,15 @@ class AverageWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float, every_n_steps: int, start_step: int) -> None:
-        super().__init__(use_buffers=True, multi_avg_fn=self._average)
+        super().__init__()
         self.decay = decay
         self.every_n_steps = every_n_steps
         self.start_step = start_step
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make room for the average."""
-        self._device = trainer.strategy.root_device  # the module's own is the CPU still
-        super().setup(trainer, pl_module, stage)
-        if self._average_model is not None:  # read in every step, which must not wait for the device
-            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+        if stage == "fit":
+            self._average_model = _Average(pl_module, trainer.strategy.root_device, self.decay)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Whether a step, counted from 0, is one of those that are averaged."""
@@ -63,12 +87,3 @@ class AverageWeights(WeightAveraging):
     def _has_begun(self) -> bool:
         assert self._average_model is not None
         return int(self._average_model.n_averaged) > 0
-
-    def _average(self, averages: list[Tensor], current: list[Tensor], num_averaged: Tensor) -> None:
-        assert self._average_model is not None
-        updates = int(self._average_model.n_averaged)
-        share = 1 - min(self.decay, (1 + updates) / (10 + updates))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, current, share)
-        else:  # how many batches BatchNorm has seen
-            torch._foreach_copy_(averages, current)

@@ -14,8 +14,9 @@ from mobilenet_lab.errors import InputError
 class StopOnDivergence(Callback):
     """Looks at the epoch's sum of losses, which one loss that is not finite spoils for good.
 
-    On a CPU it looks after every batch; elsewhere, where looking waits for the device, after every
-    `log_every_n_steps` batches. A checkpoint is never written of a run that has diverged.
+    One process on a CPU looks after every batch. On a GPU, where looking waits for the device, and with
+    several ranks, which have to agree, it looks after every `log_every_n_steps` batches. A checkpoint is
+    never written of a run that has diverged.
 
     Args:
         dirpath: Folder of the run's checkpoints, for the message.
@@ -35,8 +36,8 @@ class StopOnDivergence(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the losses so far."""
-        is_cpu = pl_module.device.type == "cpu"
-        if is_cpu or (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        is_cheap = pl_module.device.type == "cpu" and trainer.world_size == 1
+        if is_cheap or (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._check(trainer, pl_module)
 
     def on_save_checkpoint(
@@ -47,7 +48,7 @@ class StopOnDivergence(Callback):
 
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         total: Tensor = pl_module.train_sums.loss_sum  # type: ignore[assignment, union-attr]
-        if total.isfinite():
+        if trainer.strategy.reduce_boolean_decision(bool(total.isfinite()), all=True):
             return
         last = self._dirpath / "last.ckpt"
         go_on = shlex.join(["python", "train.py", f"resume={self._dirpath.parent}"])

@@ -14,6 +14,7 @@ from mobilenet_lab.report import draw_rates
 
 log = logging.getLogger(__name__)
 
+NOISE = 0.9  # a loss that never came below this share of the first has not fallen
 FALLEN = 0.9  # share of the loss's whole fall that is done at the suggested rate
 
 
@@ -23,12 +24,14 @@ class Finding:
 
     Attributes:
         rates, losses: Of each step, the losses smoothed.
-        suggestion: A learning rate for the top of a schedule; None where the loss never fell.
+        suggestion: A learning rate for the top of a schedule; None where the loss did not fall.
+        has_exploded: Whether the test ended because the loss had become too large.
     """
 
     rates: list[float]
     losses: list[float]
     suggestion: float | None
+    has_exploded: bool
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float], smoothing: float, stop_factor: float) -> Finding:
@@ -44,20 +47,23 @@ def suggest(rates: Sequence[float], losses: Sequence[float], smoothing: float, s
         smoothing: Weight of the losses before in their moving average, in [0, 1).
         stop_factor: Where the average exceeds its lowest so many times, the rest is left out.
     """
-    average, smooth = 0.0, []
+    average, lowest, has_exploded = 0.0, math.inf, False
+    smooth: list[float] = []
     for step, loss in enumerate(losses):
-        average = smoothing * average + (1 - smoothing) * loss
-        smooth.append(
-            average / (1 - smoothing ** (step + 1))
-        )  # as if the average had begun at the first loss
-        if not math.isfinite(loss) or smooth[-1] > stop_factor * min(smooth):
+        if not math.isfinite(loss):
+            has_exploded = True
             break
-    smooth = [loss for loss in smooth if math.isfinite(loss)]
+        average = smoothing * average + (1 - smoothing) * loss
+        smooth.append(average / (1 - smoothing ** (step + 1)))  # as if it had begun at the first loss
+        lowest = min(lowest, smooth[-1])
+        if smooth[-1] > stop_factor * lowest:
+            has_exploded = True
+            break
     suggestion = None
-    if smooth and min(smooth) < smooth[0]:
-        enough = smooth[0] - FALLEN * (smooth[0] - min(smooth))
+    if smooth and lowest < NOISE * smooth[0]:
+        enough = smooth[0] - FALLEN * (smooth[0] - lowest)
         suggestion = next(rate for rate, loss in zip(rates, smooth, strict=False) if loss <= enough)
-    return Finding(list(rates[: len(smooth)]), smooth, suggestion)
+    return Finding(list(rates[: len(smooth)]), smooth, suggestion, has_exploded)
 
 
 class LearningRateFinder(Callback):
@@ -90,17 +96,20 @@ class LearningRateFinder(Callback):
         value = float(trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean"))
         self._rates.append(self._rate)
         self._losses.append(value)
-        if not math.isfinite(value) or value > self.stop_factor * max(self._losses[0], min(self._losses)):
+        if self._finding().has_exploded:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw and suggest."""
         if not trainer.is_global_zero or not self._losses:
             return
-        finding = suggest(self._rates, self._losses, self.smoothing, self.stop_factor)
+        finding = self._finding()
         draw_rates(self.picture, finding.rates, finding.losses, finding.suggestion)
         log.info("picture   %s", self.picture)
         if finding.suggestion is None:
             log.warning("The loss did not fall: begin with a smaller rate, optimizer.lr=... is the last")
         else:
             log.info("suggested optimizer.lr=%.2g", finding.suggestion)
+
+    def _finding(self) -> Finding:
+        return suggest(self._rates, self._losses, self.smoothing, self.stop_factor)

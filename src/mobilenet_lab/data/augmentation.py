@@ -128,9 +128,12 @@ class RandomWarp(RandomAffine):
 class RandomErasing:
     """Blackens a rectangle of some pictures (Zhong et al. 2017, arXiv:1708.04896).
 
+    The paper fills it with noise and keeps it inside the picture; here its centre lies anywhere, and the edge
+    cuts off the rest.
+
     Args:
         probability: Share of the pictures.
-        area: Smallest and largest area of the rectangle, as a fraction of the picture's.
+        area: Smallest and largest area of the whole rectangle, as a fraction of the picture's.
         aspect: Largest ratio of its sides, either way.
     """
 

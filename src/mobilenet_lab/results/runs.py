@@ -1,8 +1,9 @@
 """The rows of the table, the runs that fill them, and what is kept of each run."""
 
+import hashlib
 import json
-import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -15,8 +16,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from mobilenet_lab.machine import commit, package_version, processor
+from mobilenet_lab.checkpoint import load_or_previous
+from mobilenet_lab.errors import InputError
+from mobilenet_lab.machine import available_cores, commit, package_version, processor
 from mobilenet_lab.report import write_json
+from mobilenet_lab.sweep import flat_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS = Path("outputs/results")
@@ -64,51 +68,77 @@ def folder_of(row: Row, seed: int) -> Path:
     return RUNS / row.name / f"seed{seed}"
 
 
+def recipe_of(row: Row, seed: int) -> str:
+    """A fingerprint of all settings that a run's figures depend on."""
+    overrides = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder_of(row, seed)}"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides=overrides)
+    settings = flat_settings(OmegaConf.to_container(cfg, resolve=True))
+    # Where it runs and what it prints and logs makes no other recipe, nor does the seed.
+    kept = {
+        key: value
+        for key, value in settings.items()
+        if key not in ("seed", "threads", "resume", "output_dir")
+        and not key.startswith(("logger.", "callbacks.progress.", "callbacks.divergence."))
+        and cfg.output_dir not in str(value)
+    }
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def is_done(row: Row, seed: int) -> bool:
     """Whether the run is finished, and was of the recipe as it is now."""
     folder = folder_of(row, seed)
-    if not (folder / "result.json").is_file():
-        return False
-    settings: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        overrides = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder}"]
-        now: Any = OmegaConf.to_container(compose("train", overrides=overrides), resolve=True)
-    if now["model"]["stem_stride"] is None:  # filled in by the run
-        settings["model"]["stem_stride"] = None
-    return {**settings, "threads": None, "resume": None} == now
+    return (folder / "result.json").is_file() and _begun(folder).get("recipe") == recipe_of(row, seed)
 
 
 def run_all(wanted: Sequence[tuple[Row, int]], jobs: int) -> list[str]:
     """Run what is not done, so many at a time, each with its share of the cores.
 
+    Whatever ends this ends the runs, too; the next call goes on with them.
+
     Returns:
-        The names of the runs that failed; each run's output is in train.log in its folder.
+        The folders of the runs that failed; each run's output is in train.log in its folder.
     """
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, available_cores() // jobs) if jobs > 1 else None
     waiting = [(row, seed) for row, seed in wanted if not is_done(row, seed)]
     running: dict[Path, subprocess.Popen[bytes]] = {}
     failed = []
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            row, seed = waiting.pop(0)
-            running[folder_of(row, seed)] = _start(row, seed, threads)
-            print(f"{time.strftime('%H:%M')} began {row.name}, seed {seed}", flush=True)
-        time.sleep(0.2)
-        for folder, process in list(running.items()):
-            if process.poll() is not None:
-                del running[folder]
-                word = "finished" if process.returncode == 0 else f"failed, see {folder}/train.log:"
-                print(f"{time.strftime('%H:%M')} {word} {folder}", flush=True)
-                failed += [str(folder)] if process.returncode else []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                row, seed = waiting.pop(0)
+                running[folder_of(row, seed)] = _start(row, seed, threads)
+            time.sleep(0.2)
+            for folder, process in list(running.items()):
+                if process.poll() is not None:
+                    del running[folder]
+                    word = "finished" if process.returncode == 0 else f"failed, see {folder}/train.log:"
+                    _say(f"{word} {folder}")
+                    failed += [str(folder)] if process.returncode else []
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
     return failed
 
 
-def _start(row: Row, seed: int, threads: int) -> "subprocess.Popen[bytes]":
-    folder = folder_of(row, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = [*shlex.split(row.settings), f"seed={seed}", f"threads={threads}", f"output_dir={folder}"]
-    if (folder / "checkpoints/last.ckpt").is_file() and not (folder / "result.json").is_file():
+def _start(row: Row, seed: int, threads: int | None) -> "subprocess.Popen[bytes]":
+    """Begin a run, or go on with one of the same recipe that was interrupted between its epochs."""
+    folder, recipe = folder_of(row, seed), recipe_of(row, seed)
+    settings = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder}"]
+    if threads is not None:
+        settings.append(f"threads={threads}")
+    goes_on = _begun(folder).get("recipe") == recipe and _has_epochs_left(folder)
+    if goes_on:
         settings.append(f"resume={folder}")
+    elif folder.exists():
+        if (folder / "result.json").is_file():
+            _say(f"of another recipe, and run anew: {folder}")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "begun.json", {"recipe": recipe, **_where(threads)})
+    _say(f"{'going on with' if goes_on else 'beginning'} {folder}")
     with (folder / "train.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, str(ROOT / "train.py"), *settings],
@@ -116,6 +146,30 @@ def _start(row: Row, seed: int, threads: int) -> "subprocess.Popen[bytes]":
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+
+
+def _begun(folder: Path) -> Entry:
+    """What was noted when a run of the table began; empty where none did."""
+    path = folder / "begun.json"
+    begun: Entry = json.loads(path.read_text()) if path.is_file() else {}
+    return begun
+
+
+def _has_epochs_left(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from; one at the very end has nothing left to do."""
+    last = folder / "checkpoints/last.ckpt"
+    if not last.is_file() or not (folder / "config.yaml").is_file():
+        return False
+    try:
+        position = load_or_previous(last)[0]["ImageDataModule"]
+    except InputError:
+        return False
+    max_epochs = OmegaConf.load(folder / "config.yaml").trainer.max_epochs
+    return bool(position["epoch"] + (position["batch"] == 0) < max_epochs)
+
+
+def _say(what: str) -> None:
+    print(f"{time.strftime('%H:%M')} {what}", flush=True)
 
 
 def collect(row: Row, seed: int) -> Entry:
@@ -137,10 +191,8 @@ def _entry(row: Row, seed: int) -> Entry:
     result = json.loads((folder / "result.json").read_text())
     config = OmegaConf.load(folder / "config.yaml")
     measured = _evaluate([folder])
-    was_resumed = config.resume is not None
     averaged = "average" in (config.callbacks or {})
     holds_out = result["val/accuracy"] is not None
-    on_gpu = torch.cuda.is_available() and config.trainer.accelerator != "cpu"
     return {
         "row": row.name,
         "settings": row.settings,
@@ -149,12 +201,12 @@ def _entry(row: Row, seed: int) -> Entry:
         **{key: result[key] for key in ("test/accuracy", "val/accuracy", "train/accuracy")},
         "test/accuracy with shifts": measured["with_shifts"]["accuracy"],
         "epochs": result["epochs"],
-        "minutes": None if was_resumed else round(result["fit_seconds"] / 60, 2),
+        "minutes": None if config.resume is not None else round(result["fit_seconds"] / 60, 2),
         "parameters": result["parameters"],
         "macs": result["macs"],
         "weights": ("best epoch by validation" if holds_out else "last epoch")
         + (", averaged" if averaged else ""),
-        **_where(on_gpu, config.threads),
+        **_begun(folder),
     }
 
 
@@ -178,20 +230,29 @@ def _ensemble_entry(row: Row, seeds: Sequence[int], folders: Sequence[Path]) -> 
         "test/accuracy with shifts": measured["with_shifts"]["accuracy"],
         "parameters": sum(result["parameters"] for result in results),
         "macs": sum(result["macs"] for result in results),
-        **_where(False, None),
+        "recipe": _begun(folders[0])["recipe"],
+        **_where(None),
     }
 
 
 def _evaluate(folders: Sequence[Path]) -> dict[str, Any]:
+    """Measure one network or several together, on the CPU in single precision.
+
+    Raises:
+        InputError: evaluate.py failed; it has said why.
+    """
     ckpt = f"ckpt=[{','.join(map(str, folders))}]"
     command = [sys.executable, str(ROOT / "evaluate.py"), ckpt, f"shifts={SHIFTS}", "format=json"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise InputError(f"{ckpt} cannot be measured")
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured
 
 
-def _where(on_gpu: bool, threads: int | None) -> Entry:
-    cores = os.cpu_count() or 1
+def _where(threads: int | None) -> Entry:
+    cores = available_cores()
+    on_gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if on_gpu else f"{processor()}, {threads or cores} of {cores} cores"
     return {
         "hardware": device,
