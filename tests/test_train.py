@@ -203,6 +203,8 @@ def test_signals_end_a_run_with_a_word(
         "+callbacks.stop._target_=stop_after.StopAfter",
         "+callbacks.stop.steps=9",
         f"+callbacks.stop.signal_number={int(stop)}",
+        # A shell that starts the tests in the background lets them, and what they start, ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert done.returncode == code
     hint = "go on from its last checkpoint with python train.py resume=run"

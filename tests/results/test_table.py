@@ -68,7 +68,8 @@ def test_a_row_is_the_mean_over_its_seeds() -> None:
 
 def test_the_page_says_how_to_repeat_a_row() -> None:
     page = as_markdown(RECORD)
-    assert "`python train.py experiment=two_epochs model.filters=2 seed=...` | last epoch | 0 |" in page
+    settings = next(row.settings for row in ROWS if row.name == "two_epochs_025")
+    assert f"`python train.py {settings} seed=...` | last epoch | 0 |" in page
     assert "| 0, 1, 2 | some processor, 2 of 2 cores; torch 2.13.0; commit abc, 2026-01-31 |" in page
 
 
