@@ -2,7 +2,9 @@
 
 import logging
 import pickle
+import shlex
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,22 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
             if candidate.is_file():
                 return candidate
     raise FileNotFoundError(f"{key}={where}: no checkpoint there; {_runs_there_are()}")
+
+
+def find_checkpoints(where: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The file or files that one or several of what `find_checkpoint` takes mean."""
+    return [find_checkpoint(str(one)) for one in ([where] if isinstance(where, str | Path) else where)]
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with a run."""
+    return shlex.join(["python", "train.py", f"resume={folder}"])
+
+
+def epochs_done(checkpoint: dict[str, Any]) -> int:
+    """Whole epochs that the run of a checkpoint has behind it."""
+    position = checkpoint["ImageDataModule"]
+    return int(position["epoch"] + (position["batch"] == 0))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -297,6 +297,17 @@ def suggest(key: str, known: Mapping[str, Any]) -> str:
     return f"{parent or 'the configuration'} has {names}" if names else "see --help"
 
 
+def settings_apart_from_folder(cfg: Any) -> dict[str, Any]:
+    """A run's settings by their dotted keys, without those that name its folder."""
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    flat = {key: _value_of(values, key) for key in _keys(values)}
+    return {
+        key: value
+        for key, value in flat.items()
+        if not isinstance(value, Mapping) and cfg.output_dir not in str(value)
+    }
+
+
 def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     known_keys = set(_keys(known))
     for key in _keys(values):

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from torch import Tensor
 
 from mobilenet_lab.allocator import keep_pages
-from mobilenet_lab.checkpoint import find_checkpoint
+from mobilenet_lab.checkpoint import find_checkpoints
 from mobilenet_lab.confusion import count_confusions
 from mobilenet_lab.data.batches import SPLIT_KEYS, Part, Source, batch_loader, split_parts
 from mobilenet_lab.data.order import BatchSampler
@@ -38,8 +38,7 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
         FileNotFoundError: checkpoint or data are missing.
     """
     keep_pages()
-    wanted = cfg.ckpt if isinstance(cfg.ckpt, ListConfig) else [cfg.ckpt]
-    paths = [find_checkpoint(str(where)) for where in wanted]
+    paths = find_checkpoints(cfg.ckpt)
     ensemble = Ensemble(paths, pick_device(cfg.accelerator))
     trained_on, classes = ensemble.data[0], ensemble.classes
     data = cfg.data if cfg.get("data") else _data_of(trained_on, conf)

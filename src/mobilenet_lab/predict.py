@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from mobilenet_lab.allocator import keep_pages
-from mobilenet_lab.checkpoint import find_checkpoint
+from mobilenet_lab.checkpoint import find_checkpoints
 from mobilenet_lab.data.digits import prepare_digit
 from mobilenet_lab.data.image_folder import EXTENSIONS
 from mobilenet_lab.data.pictures import fit_picture, open_picture
@@ -69,9 +69,7 @@ class Predictor:
         accelerator: str = "cpu",
         fold_norm: bool = True,
     ) -> None:
-        wanted = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
-        paths = [find_checkpoint(str(where)) for where in wanted]
-        self._ensemble = Ensemble(paths, pick_device(accelerator), fold_norm)
+        self._ensemble = Ensemble(find_checkpoints(checkpoint), pick_device(accelerator), fold_norm)
         self.classes = self._ensemble.classes
         self._data = self._ensemble.data[0]
         self._prepares_digits = preprocess == "auto" and self._data["digits"]
@@ -130,8 +128,7 @@ def predict(cfg: DictConfig) -> int:
     keep_pages()
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
-    checkpoints = [str(where) for where in cfg.ckpt] if isinstance(cfg.ckpt, ListConfig) else cfg.ckpt
-    predictor = Predictor(checkpoints, cfg.preprocess, cfg.accelerator, cfg.fold_norm)
+    predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator, cfg.fold_norm)
     predictions = predict_files(predictor, names, cfg.batch_size, failures)
     WRITERS[cfg.format](predictions, predictor.classes, sys.stdout)
     for failure in failures:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from mobilenet_lab.configuration import settings_apart_from_folder
+
 RESULTS = (
     "train/accuracy",
     "val/accuracy",
@@ -30,15 +32,13 @@ def write_table(folder: Path) -> Path:
         (path.parent for path in folder.glob("*/result.json")),
         key=lambda job: (len(job.name), job.name),
     )
-    settings = [flat_settings(OmegaConf.to_container(OmegaConf.load(job / "config.yaml"))) for job in jobs]
+    settings = [settings_apart_from_folder(OmegaConf.load(job / "config.yaml")) for job in jobs]
     keys = sorted(set().union(*settings))
     varied = [
         key
         for key in keys
         if not key.endswith(("_partial_", "_convert_"))
         and len({str(setting.get(key)) for setting in settings}) > 1
-        and key != "output_dir"
-        if not any(str(job) in str(setting.get(key)) for job, setting in zip(jobs, settings, strict=True))
     ]
     table = folder / "results.csv"
     with table.open("w", newline="") as file:
@@ -50,13 +50,3 @@ def write_table(folder: Path) -> Path:
                 [job.name, *(setting.get(key) for key in varied), *(result[key] for key in RESULTS)]
             )
     return table
-
-
-def flat_settings(values: object, prefix: str = "") -> dict[str, object]:
-    """Nested settings by their dotted keys."""
-    if not isinstance(values, dict):
-        return {prefix.removesuffix("."): values}
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        flat |= flat_settings(value, f"{prefix}{key}.")
-    return flat

@@ -27,16 +27,24 @@ from mobilenet_lab.callbacks.checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import History
 from mobilenet_lab.callbacks.ranks import SameSettings
 from mobilenet_lab.callbacks.signals import AgreeOnSigterm
-from mobilenet_lab.checkpoint import LATEST, PREVIOUS, find_checkpoint, load_checkpoint, load_or_previous
+from mobilenet_lab.checkpoint import (
+    LATEST,
+    PREVIOUS,
+    epochs_done,
+    find_checkpoint,
+    load_checkpoint,
+    load_or_previous,
+    resume_command,
+)
 from mobilenet_lab.checkpoint_io import DurableCheckpointIO
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
+from mobilenet_lab.configuration import settings_apart_from_folder
 from mobilenet_lab.data.batches import SPLIT_KEYS
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.devices import check_accelerator
 from mobilenet_lab.errors import InputError, Stopped
 from mobilenet_lab.report import draw_confusion, draw_curves, write_json
-from mobilenet_lab.sweep import flat_settings
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +141,7 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
         raise InputError(
             f"resume={cfg.resume}: the checkpoint averages weights; go on with callbacks=ema, as that run did"
         )
-    position = checkpoint["ImageDataModule"]
-    done = position["epoch"] + (position["batch"] == 0)
+    done = epochs_done(checkpoint)
     if 0 < cfg.trainer.max_epochs <= done:
         raise InputError(
             f"resume={cfg.resume}: the checkpoint has {done} epochs already; "
@@ -163,9 +170,10 @@ def _fit(
         if not trainer.is_global_zero:
             raise SystemExit(code) from None
         has_checkpoint = (folder / "checkpoints" / "last.ckpt").is_file()
-        how = shlex.join(["python", "train.py", f"resume={folder}"])
         hint = (
-            f"go on from its last checkpoint with {how}" if has_checkpoint else "there is no checkpoint yet"
+            f"go on from its last checkpoint with {resume_command(folder)}"
+            if has_checkpoint
+            else "there is no checkpoint yet"
         )
         raise Stopped(f"{name}: {hint}", code) from None
 
@@ -215,11 +223,9 @@ def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> T
     callbacks: list[Callback] = _members(cfg, "callbacks")
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
-    settings = flat_settings(OmegaConf.to_container(cfg, resolve=True))
-    shared = {key: value for key, value in settings.items() if cfg.output_dir not in str(value)}
     return instantiate(
         cfg.trainer,
-        callbacks=[history, SameSettings(shared), AgreeOnSigterm(), *callbacks],
+        callbacks=[history, SameSettings(settings_apart_from_folder(cfg)), AgreeOnSigterm(), *callbacks],
         logger=_members(cfg, "logger"),
         plugins=[DurableCheckpointIO()],
         default_root_dir=cfg.output_dir,

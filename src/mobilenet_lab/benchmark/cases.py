@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from mobilenet_lab.machine import ROOT
 from mobilenet_lab.procfs import proc_field
 
-ROOT = Path(__file__).resolve().parents[3]
 MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, as in conf/data/mnist.yaml
 LARGE = 6_000_000  # pictures of the large file
 EVAL_BATCH = 250

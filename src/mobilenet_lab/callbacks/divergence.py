@@ -1,17 +1,17 @@
 """End a run whose loss is no number any more, before it overwrites what was good."""
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from mobilenet_lab.callbacks.learning_rate import NotesRate
+from mobilenet_lab.checkpoint import resume_command
 from mobilenet_lab.errors import InputError
 
 
-class StopOnDivergence(Callback):
+class StopOnDivergence(NotesRate):
     """Looks at the epoch's sum of losses, which one loss that is not finite spoils for good.
 
     One process on a CPU looks after every batch. On a GPU, where looking waits for the device, and with
@@ -24,13 +24,6 @@ class StopOnDivergence(Callback):
 
     def __init__(self, dirpath: str) -> None:
         self._dirpath = Path(dirpath)
-        self._rate = 0.0
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Note the learning rate of the step to come."""
-        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -51,10 +44,10 @@ class StopOnDivergence(Callback):
         if trainer.strategy.reduce_boolean_decision(bool(total.isfinite()), all=True):
             return
         last = self._dirpath / "last.ckpt"
-        go_on = shlex.join(["python", "train.py", f"resume={self._dirpath.parent}"])
+        go_on = resume_command(self._dirpath.parent)
         good = f"the last good checkpoint is {last} ({go_on} ...)" if last.is_file() else "no checkpoint yet"
         mend = "lower optimizer.lr, or set trainer.gradient_clip_val=1.0"
         raise InputError(
             f"the loss is not finite by step {trainer.global_step:,} (epoch {trainer.current_epoch + 1}), "
-            f"learning rate {self._rate:.3g}; {good}; {mend}"
+            f"learning rate {self.rate:.3g}; {good}; {mend}"
         )

@@ -66,7 +66,23 @@ def suggest(rates: Sequence[float], losses: Sequence[float], smoothing: float, s
     return Finding(list(rates[: len(smooth)]), smooth, suggestion, has_exploded)
 
 
-class LearningRateFinder(Callback):
+class NotesRate(Callback):
+    """Knows the rate of the step at hand, which after it the schedule has changed already.
+
+    Attributes:
+        rate: Learning rate of the first group of parameters.
+    """
+
+    rate = 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the rate of the step to come."""
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+
+class LearningRateFinder(NotesRate):
     """Notes rate and loss of every step, ends once the loss explodes, draws both and suggests a rate.
 
     Args:
@@ -80,13 +96,6 @@ class LearningRateFinder(Callback):
         self.stop_factor = stop_factor
         self._rates: list[float] = []
         self._losses: list[float] = []
-        self._rate = 0.0
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Note the rate of the step to come."""
-        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -94,7 +103,7 @@ class LearningRateFinder(Callback):
         """Note the step's loss, of all ranks."""
         loss: Tensor = outputs["loss"] if isinstance(outputs, dict) else outputs
         value = float(trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean"))
-        self._rates.append(self._rate)
+        self._rates.append(self.rate)
         self._losses.append(value)
         if self._finding().has_exploded:
             trainer.should_stop = True

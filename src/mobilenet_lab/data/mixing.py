@@ -45,7 +45,28 @@ class Unmixed:
         return images, labels
 
 
-class MixUp:
+class _Drawn:
+    """Draws how much of its partner enters a picture.
+
+    Args:
+        alpha: Of the Beta distribution.
+        probability: Share of the pictures that are mixed.
+    """
+
+    def __init__(self, alpha: float, probability: float) -> None:
+        self.alpha = alpha
+        self.probability = probability
+
+    def _partners_share(self, images: Tensor, generator: Generator) -> Tensor:
+        """For each picture, float32, shape (N,)."""
+        # PyTorch's own gamma and beta distributions take no generator.
+        random = np.random.default_rng(generator.initial_seed())
+        share = random.beta(self.alpha, self.alpha, len(images))
+        share *= random.random(len(images)) < self.probability
+        return torch.from_numpy(share.astype(np.float32)).to(images.device, non_blocking=True)
+
+
+class MixUp(_Drawn):
     """Weighted means of two pictures and of their targets (Zhang et al. 2017, arXiv:1710.09412).
 
     Args:
@@ -53,20 +74,16 @@ class MixUp:
         probability: Share of the pictures that are mixed.
     """
 
-    def __init__(self, alpha: float, probability: float) -> None:
-        self.alpha = alpha
-        self.probability = probability
-
     def __call__(
         self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """Mix a batch; see `Mixing`."""
-        share = _partners_share(self.alpha, self.probability, images, generator)
+        share = self._partners_share(images, generator)
         mixed = images.lerp(images.roll(-1, 0), share[:, None, None, None])
         return mixed, _mix_targets(labels, share, num_classes)
 
 
-class CutMix:
+class CutMix(_Drawn):
     """A rectangle of another picture, and its share of the target (Yun et al. 2019, arXiv:1905.04899).
 
     Args:
@@ -74,27 +91,15 @@ class CutMix:
         probability: Share of the pictures that are mixed.
     """
 
-    def __init__(self, alpha: float, probability: float) -> None:
-        self.alpha = alpha
-        self.probability = probability
-
     def __call__(
         self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """Mix a batch; see `Mixing`."""
-        half = _partners_share(self.alpha, self.probability, images, generator).sqrt() / 2
+        half = self._partners_share(images, generator).sqrt() / 2
         centre = torch.rand((2, len(images)), generator=generator, device=images.device)
         cut = inside_boxes(images.shape[2:], (centre[0], centre[1]), (half, half))
         mixed = torch.where(cut[:, None], images.roll(-1, 0), images)
         return mixed, _mix_targets(labels, cut.float().mean(dim=(1, 2)), num_classes)
-
-
-def _partners_share(alpha: float, probability: float, images: Tensor, generator: Generator) -> Tensor:
-    """How much of each picture's partner enters, float32, shape (N,)."""
-    # PyTorch's own gamma and beta distributions take no generator.
-    random = np.random.default_rng(generator.initial_seed())
-    share = random.beta(alpha, alpha, len(images)) * (random.random(len(images)) < probability)
-    return torch.from_numpy(share.astype(np.float32)).to(images.device, non_blocking=True)
 
 
 def _mix_targets(labels: Tensor, share: Tensor, num_classes: int) -> Tensor:

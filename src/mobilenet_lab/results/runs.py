@@ -16,13 +16,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from mobilenet_lab.checkpoint import load_or_previous
+from mobilenet_lab.checkpoint import epochs_done, load_or_previous
+from mobilenet_lab.configuration import settings_apart_from_folder
 from mobilenet_lab.errors import InputError
-from mobilenet_lab.machine import available_cores, commit, package_version, processor
+from mobilenet_lab.machine import ROOT, available_cores, commit, package_version, processor
 from mobilenet_lab.report import write_json
-from mobilenet_lab.sweep import flat_settings
 
-ROOT = Path(__file__).resolve().parents[3]
 RUNS = Path("outputs/results")
 SHIFTS = 1  # pixels of the test-time shifts that are reported apart
 PACKAGES = ("torch", "lightning")
@@ -68,19 +67,16 @@ def folder_of(row: Row, seed: int) -> Path:
     return RUNS / row.name / f"seed{seed}"
 
 
-def recipe_of(row: Row, seed: int) -> str:
+def recipe_of(row: Row) -> str:
     """A fingerprint of all settings that a run's figures depend on."""
-    overrides = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder_of(row, seed)}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("train", overrides=overrides)
-    settings = flat_settings(OmegaConf.to_container(cfg, resolve=True))
+        cfg = compose("train", overrides=[*shlex.split(row.settings), f"output_dir={folder_of(row, 0)}"])
     # Where it runs and what it prints and logs makes no other recipe, nor does the seed.
     kept = {
         key: value
-        for key, value in settings.items()
-        if key not in ("seed", "threads", "resume", "output_dir")
+        for key, value in settings_apart_from_folder(cfg).items()
+        if key not in ("seed", "threads", "resume")
         and not key.startswith(("logger.", "callbacks.progress.", "callbacks.divergence."))
-        and cfg.output_dir not in str(value)
     }
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -88,7 +84,7 @@ def recipe_of(row: Row, seed: int) -> str:
 def is_done(row: Row, seed: int) -> bool:
     """Whether the run is finished, and was of the recipe as it is now."""
     folder = folder_of(row, seed)
-    return (folder / "result.json").is_file() and _begun(folder).get("recipe") == recipe_of(row, seed)
+    return (folder / "result.json").is_file() and _begun(folder).get("recipe") == recipe_of(row)
 
 
 def run_all(wanted: Sequence[tuple[Row, int]], jobs: int) -> list[str]:
@@ -125,7 +121,7 @@ def run_all(wanted: Sequence[tuple[Row, int]], jobs: int) -> list[str]:
 
 def _start(row: Row, seed: int, threads: int | None) -> "subprocess.Popen[bytes]":
     """Begin a run, or go on with one of the same recipe that was interrupted between its epochs."""
-    folder, recipe = folder_of(row, seed), recipe_of(row, seed)
+    folder, recipe = folder_of(row, seed), recipe_of(row)
     settings = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder}"]
     if threads is not None:
         settings.append(f"threads={threads}")
@@ -161,11 +157,11 @@ def _has_epochs_left(folder: Path) -> bool:
     if not last.is_file() or not (folder / "config.yaml").is_file():
         return False
     try:
-        position = load_or_previous(last)[0]["ImageDataModule"]
+        done = epochs_done(load_or_previous(last)[0])
     except InputError:
         return False
     max_epochs = OmegaConf.load(folder / "config.yaml").trainer.max_epochs
-    return bool(position["epoch"] + (position["batch"] == 0) < max_epochs)
+    return bool(done < max_epochs)
 
 
 def _say(what: str) -> None:
