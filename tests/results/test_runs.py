@@ -19,7 +19,7 @@ SMALL = (
     "model.filters=1 model.stem_stride=4 trainer.max_epochs=1 trainer.limit_train_batches=3 "
     "data.val_split=250 logger=none"
 )
-WORKS = Row("works", "a short run", SMALL, num_seeds=3, ensemble=True)
+WORKS = Row("works", "a short run", SMALL, num_seeds=3, ensemble=True, shifts=True)
 FAILS = Row("fails", "no such pictures", f"{SMALL} data=image_folder data.root=nowhere", num_seeds=1)
 
 
