@@ -1,18 +1,25 @@
 """Callbacks for the runs that tests interrupt or watch."""
 
+import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from mobilenet_lab.procfs import proc_field
+
 
 class StopAfter(Callback):
     """Sends the process a signal once so many steps are done: SIGKILL is what a loss of power is like."""
 
-    def __init__(self, steps: int, signal_number: int = signal.SIGKILL, rank: int | None = None) -> None:
+    def __init__(
+        self, steps: int, signal_number: int = signal.SIGKILL, rank: int | None = None, times: int = 1
+    ) -> None:
         self.steps = steps
+        self.times = times
         self.rank = rank
         self.signal_number = signal_number
 
@@ -20,7 +27,8 @@ class StopAfter(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step == self.steps and self.rank in (None, trainer.global_rank):
-            os.kill(os.getpid(), self.signal_number)
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.signal_number)
 
 
 class RefuseToWait(Callback):
@@ -48,3 +56,34 @@ class Spoil(Callback):
         if trainer.global_step == self.steps:
             with torch.no_grad():
                 next(iter(pl_module.parameters())).fill_(torch.inf)
+
+
+class KillInTest(Callback):
+    """Ends the process when all epochs are done, and the test pictures are about to be read."""
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class WatchProcess(Callback):
+    """Writes down every so many steps how much memory of its own the process has, and how many open files."""
+
+    def __init__(self, every_n_steps: int) -> None:
+        self.every_n_steps = every_n_steps
+        self.samples: list[dict[str, int]] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every_n_steps == 0:
+            anonymous = proc_field("self/status", "RssAnon")
+            assert anonymous is not None
+            self.samples.append(
+                {
+                    "anonymous_bytes": int(anonymous.removesuffix(" kB")) << 10,
+                    "open_files": len(list(Path("/proc/self/fd").iterdir())),
+                }
+            )
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        Path("watched.json").write_text(json.dumps(self.samples))

@@ -208,7 +208,8 @@ def test_signals_end_a_run_with_a_word(
     )
     assert done.returncode == code
     hint = "go on from its last checkpoint with python train.py resume=run"
-    assert done.stderr == f"{word}: {hint}\n"
+    assert done.stderr == f"{word} at step 10 (epoch 2): {hint}\n"
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
 
 
 @pytest.mark.slow
@@ -231,9 +232,9 @@ def test_two_ranks_end_together_when_one_is_told_to(
     )
     assert done.returncode == 143
     hint = "go on from its last checkpoint with python train.py resume=run"
-    assert done.stderr == f"terminated: {hint}\n"
-    # Asked every ten batches, after the ninth step they end by the twentieth; an epoch has seven.
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] in (7, 14)
+    # They ask each other after the first batch of an epoch of seven, and at its end.
+    assert done.stderr == f"terminated at step 14 (epoch 2): {hint}\n"
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 14
 
 
 @pytest.mark.slow

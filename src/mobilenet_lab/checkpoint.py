@@ -1,8 +1,12 @@
 """Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
 
+import io
 import logging
+import math
 import pickle
+import pickletools
 import shlex
+import struct
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +16,7 @@ from mobilenet_lab.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.overrides import TorchFunctionMode
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +24,16 @@ OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
 PREVIOUS = "previous.ckpt"  # while a run is under way, what last.ckpt was before
 REQUIRED_KEYS = ("state_dict", "hyper_parameters", "epoch", "global_step")
+
+# Reading a stranger's file takes a small multiple of its size, and never more than these.
+MAX_BYTES = 1 << 32  # of a file; width 8.0 with Adam's moments has 1.7 GB
+MAX_VALUES = 1 << 20  # in a file, counted as often as they are referred to
+MAX_SIDE = 4096  # pixels of a picture
+# What PyTorch writes for plain values and tensors. Its own list is longer: bytearray(10**12) is on it.
+STORAGES = ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
+PLAIN_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
+    f"torch {kind}Storage" for kind in STORAGES
+}
 
 
 def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path:
@@ -36,8 +51,8 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
     path = LATEST.resolve() if where == "latest" else Path(where).resolve()
     if path.is_file():
         return path
-    other = "last" if prefer == "best" else "best"
-    for name in (f"{prefer}.ckpt", f"{other}.ckpt", PREVIOUS):
+    names = ("best.ckpt", "last.ckpt", PREVIOUS) if prefer == "best" else ("last.ckpt", PREVIOUS, "best.ckpt")
+    for name in names:
         for candidate in (path / "checkpoints" / name, path / name):
             if candidate.is_file():
                 return candidate
@@ -63,24 +78,27 @@ def epochs_done(checkpoint: dict[str, Any]) -> int:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of this project.
 
-    What PyTorch writes is a zip archive with a checksum of every part, which its own reader does not look at.
-
     Raises:
         InputError: it is damaged, holds anything but plain values and tensors, or is another program's.
     """
     import torch
 
     try:
-        _check_whole(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(_checked_copy(path), map_location="cpu", weights_only=True)
+        _check_values(checkpoint)
     except (
         zipfile.BadZipFile,
         pickle.UnpicklingError,
         RuntimeError,
         EOFError,
         OSError,
-        KeyError,
+        LookupError,
         ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        OverflowError,
+        struct.error,
     ) as error:
         # PyTorch's own words would advise to switch the protection off.
         raise InputError(
@@ -111,17 +129,66 @@ def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
         return load_checkpoint(previous), previous
 
 
-def _check_whole(path: Path) -> None:
-    """Compare the checksums of a checkpoint's parts with their bytes.
+def _checked_copy(path: Path) -> io.BytesIO:
+    """Check the archive that a checkpoint is, and hand on exactly what was checked.
+
+    PyTorch's own reader looks at no checksum, and may find other parts in the same bytes than Python's.
 
     Raises:
-        zipfile.BadZipFile: they differ, or it is no archive, or none as PyTorch writes them.
+        zipfile.BadZipFile: it is damaged, states sizes that it does not have, or is no checkpoint.
+        pickle.UnpicklingError: it names what is no part of plain values and tensors.
     """
-    with zipfile.ZipFile(path) as archive:
-        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise zipfile.BadZipFile(f"more than {MAX_BYTES:,} bytes")
+    copy = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as checked:
+        parts = archive.infolist()
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
             raise zipfile.BadZipFile("packed parts, which PyTorch never writes")
-        if (damaged := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        if sum(part.file_size for part in parts) > size:
+            raise zipfile.BadZipFile("parts that claim to be larger than the file")
+        for part in parts:
+            content = archive.read(part)  # compares the checksum
+            if part.filename.endswith("constants.pkl"):
+                raise zipfile.BadZipFile("a program, not a checkpoint")
+            if part.filename.endswith(".pkl"):
+                _check_globals(content)
+            checked.writestr(part.filename, content)
+    copy.seek(0)
+    return copy
+
+
+def _check_globals(content: bytes) -> None:
+    """Refuse a pickle that names any class or function beyond those of plain values and tensors."""
+    for opcode, argument, _ in pickletools.genops(content):
+        is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
+        if is_name and argument not in PLAIN_GLOBALS:
+            raise pickle.UnpicklingError(f"names {argument}")
+
+
+def _check_values(checkpoint: Any) -> None:
+    """Refuse what looks small in the file but would not stay so, and what is neither value nor tensor."""
+    import torch
+
+    left, waiting = MAX_VALUES, [checkpoint]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            members = [*dict.keys(value), *dict.values(value)]
+        elif isinstance(value, list | tuple):
+            members = list(value)
+        elif isinstance(value, torch.Tensor):
+            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+                raise ValueError(f"a tensor of shape {tuple(value.shape)} has fewer values than that")
+            continue
+        elif value is None or isinstance(value, str | int | float | bytes):
+            continue
+        else:
+            raise ValueError(f"holds a {type(value).__name__}")
+        if (left := left - len(members)) < 0:
+            raise ValueError(f"more than {MAX_VALUES:,} values")
+        waiting += members
 
 
 def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
@@ -132,26 +199,111 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
     """
     from mobilenet_lab.models import build_network
 
+    _check_hyper_parameters(checkpoint["hyper_parameters"], path)
     hparams = dict(checkpoint["hyper_parameters"])
     try:
         name, classes = hparams.pop("network"), hparams.pop("classes")
         preprocessing = hparams.pop("preprocessing")
         for key in ("data", "label_smoothing"):
             hparams.pop(key)
-        network = build_network(
-            name, in_channels=preprocessing["channels"], num_classes=len(classes), **hparams
-        )
         prefix = "network."
         weights = {
             key.removeprefix(prefix): value
             for key, value in checkpoint["state_dict"].items()
             if key.startswith(prefix)
         }
-        network.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0][:200]
+        # The description may ask for a network larger than the weights, or than any machine.
+        with _without_memory():
+            network = build_network(
+                name, in_channels=preprocessing["channels"], num_classes=len(classes), **hparams
+            )
+        _check_shapes(network.state_dict(), weights)
+        network.to_empty(device="cpu").load_state_dict(weights)
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: the weights do not fit the network it describes: {reason}") from error
     return network.eval()
+
+
+def _without_memory() -> "TorchFunctionMode":
+    """A context in which layers are built of tensors that have a shape but no values.
+
+    `torch.device("meta")` does so, too, but imports for three seconds first.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    makes = (torch.empty, torch.zeros, torch.ones, torch.tensor)
+    initialises = (torch.Tensor.normal_, torch.Tensor.uniform_)
+
+    class WithoutMemory(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = dict(kwargs or {})
+            if func in makes:
+                kwargs["device"] = "meta"
+            return args[0] if func in initialises else func(*args, **kwargs)
+
+    return WithoutMemory()
+
+
+def _check_shapes(described: dict[str, Any], weights: dict[str, Any]) -> None:
+    for key in described.keys() | weights.keys():
+        wanted, found = (tuple(some[key].shape) if key in some else None for some in (described, weights))
+        if wanted != found:
+            raise ValueError(f"{key[:80]} should have shape {wanted}, not {found}")
+
+
+def _check_hyper_parameters(hparams: Any, path: Path) -> None:
+    """Refuse what is not of the kind that this project writes, before anything is built of it.
+
+    Raises:
+        InputError: a value has another type, or is out of range.
+    """
+    from mobilenet_lab.data.batches import SPLIT_KEYS
+
+    is_dict = isinstance(hparams, dict)
+    preprocessing, data = (hparams.get(key) if is_dict else None for key in ("preprocessing", "data"))
+    if not (isinstance(preprocessing, dict) and isinstance(data, dict)):
+        raise InputError(f"{path}: not a checkpoint of this project, it does not describe its pictures")
+    classes = hparams.get("classes")
+    channels = preprocessing.get("channels")
+    valid = {
+        "network": isinstance(hparams.get("network"), str),
+        "classes": isinstance(classes, list | tuple)
+        and bool(classes)
+        and all(isinstance(name, str) for name in classes),
+        "preprocessing.channels": _is_whole(channels) and channels in (1, 3),
+        "preprocessing.image_size": _is_side(preprocessing.get("image_size")),
+        "preprocessing.mean": _is_per_channel(preprocessing.get("mean"), channels),
+        "preprocessing.std": _is_per_channel(preprocessing.get("std"), channels),
+        "data.name": isinstance(data.get("name"), str),
+        "data.picture_size": _is_side(data.get("picture_size")),
+        "data.digits": isinstance(data.get("digits"), bool),
+        "data.fit": data.get("fit") in ("crop", "pad", "stretch"),
+    }
+    for key in SPLIT_KEYS:
+        valid[f"data.{key}"] = data.get(key) is None or _is_number(data[key])
+    wrong = [key for key, is_valid in valid.items() if not is_valid]
+    if wrong:
+        raise InputError(f"{path}: not a checkpoint of this project, its {', '.join(wrong)} cannot be")
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (type(value) is float and math.isfinite(value))
+
+
+def _is_side(value: Any) -> bool:
+    return _is_whole(value) and 1 <= value <= MAX_SIDE
+
+
+def _is_per_channel(value: Any, channels: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) in (1, channels) and all(map(_is_number, value))
+    return _is_number(value)
 
 
 def _runs_there_are() -> str:

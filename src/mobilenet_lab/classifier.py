@@ -194,6 +194,7 @@ class ImageClassifier(LightningModule):
                 "confusion": self.train_sums.confusion.clone(),
                 "loss_sum": self.train_sums.loss_sum.clone(),
             }
+        checkpoint["threads"] = torch.get_num_threads()
         if self.trainer.optimizers:
             checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
 
@@ -211,12 +212,21 @@ class ImageClassifier(LightningModule):
     def _log_epoch(self, stage: str, sums: ClassificationSums) -> dict[str, Tensor]:
         values = sums.compute()
         # The sums are of all ranks already; `sync_dist` takes a mean of equal values.
-        self.log(f"{stage}/loss", values["loss"], sync_dist=True)
-        self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=True, sync_dist=True)
+        self.log(f"{stage}/loss", values["loss"], logger=False, sync_dist=True)
+        self.log(f"{stage}/accuracy", values["accuracy"], logger=False, prog_bar=True, sync_dist=True)
+        if not self.trainer.sanity_checking:
+            # Lightning would log after the epoch's checkpoint is written, and a run that is killed in between
+            # and goes on from it would lack them. The step is the last one done, as Lightning's.
+            step = self.global_step if stage == "test" else self.global_step - 1
+            metrics = {f"{stage}/{name}": float(values[name]) for name in ("loss", "accuracy")}
+            self._log_now({"epoch": self.current_epoch, **metrics}, step)
         return values
 
     def _log_step(self, loss: Tensor, accuracy: Tensor) -> None:
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         values = {"step/loss": float(loss), "step/accuracy": float(accuracy), "step/learning_rate": rate}
+        self._log_now(values, self.global_step)
+
+    def _log_now(self, values: dict[str, float], step: int) -> None:
         for logger in self.loggers:
-            logger.log_metrics(values, step=self.global_step)
+            logger.log_metrics(values, step=step)

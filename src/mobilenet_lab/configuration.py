@@ -107,6 +107,7 @@ def either(*rules: Rule, optional: bool = False) -> Rule:
 
 
 positive = Rule("a number above 0", lambda value: _is_number(value) and value > 0)
+positive_or_null = Rule(positive.description, positive.accepts, optional=True)
 text = Rule("text", lambda value: isinstance(value, str))
 text_or_null = Rule("text", lambda value: isinstance(value, str), optional=True)
 per_channel = Rule(
@@ -232,6 +233,7 @@ RULES: dict[str, Rule] = {
     "callbacks.best.monitor": one_of("val/accuracy", "val/loss"),
     "callbacks.best.mode": one_of("max", "min"),
     "callbacks.checkpoint.every_n_train_steps": whole(1, optional=True),
+    "callbacks.checkpoint.every_n_minutes": positive_or_null,
     "callbacks.average.decay": number(0, 1, below=True),
     "callbacks.average.every_n_steps": whole(1),
     "callbacks.average.start_step": whole(0),

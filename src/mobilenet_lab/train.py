@@ -1,10 +1,12 @@
 """One training run: from a checked configuration to a run folder with weights and results."""
 
+import json
 import logging
 import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import time
 import types
@@ -23,10 +25,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.callbacks.averaging import CURRENT_WEIGHTS
-from mobilenet_lab.callbacks.checkpoint import BestCheckpoint
+from mobilenet_lab.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from mobilenet_lab.callbacks.history import History
-from mobilenet_lab.callbacks.ranks import SameSettings
-from mobilenet_lab.callbacks.signals import AgreeOnSigterm
+from mobilenet_lab.callbacks.ranks import EndTogether, SameSettings
+from mobilenet_lab.callbacks.signals import EXIT_CODES, WORDS, StopOnSignal
 from mobilenet_lab.checkpoint import (
     LATEST,
     PREVIOUS,
@@ -40,6 +42,7 @@ from mobilenet_lab.checkpoint_io import DurableCheckpointIO
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
 from mobilenet_lab.configuration import settings_apart_from_folder
+from mobilenet_lab.continuation import begin_logs
 from mobilenet_lab.data.batches import SPLIT_KEYS
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.devices import check_accelerator
@@ -49,6 +52,8 @@ from mobilenet_lab.report import draw_confusion, draw_curves, write_json
 log = logging.getLogger(__name__)
 
 TIMED_FOLDER = re.compile(r".*\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")  # the default output_dir
+AUTO = "auto"  # as a value of resume: go on if the run's folder has a checkpoint, else begin
+RESULT = "result.json"
 SMALL_PICTURE = 40  # pixels; below, a stem of stride 1 keeps enough of the picture
 
 
@@ -67,19 +72,32 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     check_accelerator(cfg.trainer.accelerator, cfg.trainer.devices)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    resume, checkpoint = None, None
-    if cfg.resume is not None:
-        checkpoint, resume = load_or_previous(find_checkpoint(cfg.resume, "resume", prefer="last"))
-        cfg.resume = str(resume)  # "latest" will soon mean this very run, also to other ranks
+    resume, checkpoint = _find_resumed(cfg)
+    if checkpoint is not None and cfg.resume == AUTO and (result := _result_of_finished(cfg, checkpoint)):
+        log.info("%s is finished already", cfg.output_dir)
+        return result
+    # "latest" will soon mean this very run, and "auto" its own checkpoints, also to other ranks.
+    cfg.resume = str(resume) if resume is not None else None
     datamodule = _open_data(cfg)
     model = _build_model(cfg, datamodule)
+    step, threads = 0, None
     if checkpoint is not None:
         _check_resume(cfg, checkpoint, dict(model.hparams))
+        step, threads = checkpoint["global_step"], checkpoint.get("threads")
         del checkpoint
-    folder = _make_run_folder(cfg)
+    folder = _make_run_folder(cfg, resume, step)
     history = History()
-    trainer = _build_trainer(cfg, history, has_validation=len(datamodule.parts["val"]) > 0)
+    together = EndTogether(folder)
+    trainer = _build_trainer(cfg, [history, together], len(datamodule.parts["val"]) > 0, step)
     _share_cores(cfg.threads, trainer)
+    if threads not in (None, torch.get_num_threads()):
+        log.warning(
+            "the run so far had %s threads, now there are %s: results will differ in their last bits; "
+            "threads=%s keeps them the same",
+            threads,
+            torch.get_num_threads(),
+            threads,
+        )
     size = {
         "parameters": count_parameters(model.network),
         "macs": count_macs(model.network, cfg.data.channels, cfg.data.image_size),
@@ -91,17 +109,19 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         _hand_configuration_to_ranks(folder)
 
     began = time.perf_counter()
-    with _as_latest(folder):
-        _fit(trainer, model, datamodule, resume, folder)
-    fit_seconds = time.perf_counter() - began
-    # Ranks that were started by torchrun may each have read another clock.
-    folder = Path(trainer.strategy.broadcast(str(folder)))
-    best, val_accuracy = _keep_best(trainer, folder, history)
-    if trainer.limit_test_batches:
-        if best:
-            # Not by `ckpt_path`, which would also put the callbacks back to where they were then.
-            model.load_state_dict(load_checkpoint(best)["state_dict"])
-        trainer.test(model, datamodule, verbose=False)
+    with together:
+        with _as_latest(folder), _stoppable(trainer, folder):
+            trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+        fit_seconds = time.perf_counter() - began
+        # Ranks that were started by torchrun may each have read another clock.
+        folder = Path(trainer.strategy.broadcast(str(folder)))
+        best, val_accuracy = _keep_best(trainer, folder, history)
+        if trainer.limit_test_batches:
+            if best:
+                # Not by `ckpt_path`, which would also put the callbacks back to where they were then.
+                model.load_state_dict(load_checkpoint(best)["state_dict"])
+            with _stoppable(trainer, folder):
+                trainer.test(model, datamodule, verbose=False)
     if not trainer.is_global_zero:
         return {}
     result = {
@@ -117,6 +137,38 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     }
     _finish(cfg, trainer, model, history, result, folder)
     return result
+
+
+def _find_resumed(cfg: DictConfig) -> tuple[Path | None, dict[str, Any] | None]:
+    """The checkpoint to go on from, its file and what it holds; None where the run begins.
+
+    Raises:
+        FileNotFoundError: there is none where one was asked for.
+        InputError: it cannot be read, or `auto` would look into a folder that is new every time.
+    """
+    if cfg.resume is None:
+        return None, None
+    where = cfg.resume
+    if where == AUTO:
+        if TIMED_FOLDER.fullmatch(cfg.output_dir):
+            raise InputError("resume=auto: name the run's folder, output_dir=..., that it may find it again")
+        where = cfg.output_dir
+        if not any((Path(where) / "checkpoints" / name).is_file() for name in ("last.ckpt", PREVIOUS)):
+            return None, None
+    checkpoint, path = load_or_previous(find_checkpoint(where, "resume", prefer="last"))
+    return path, checkpoint
+
+
+def _result_of_finished(cfg: DictConfig, checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of a run that has nothing left to do."""
+    path = Path(cfg.output_dir) / RESULT
+    is_finished = 0 < cfg.trainer.max_epochs <= epochs_done(checkpoint) and path.is_file()
+    return json.loads(path.read_text()) if is_finished else None
+
+
+def _result_beside(checkpoint: Path) -> Path:
+    """Where the run that a checkpoint is of leaves its result."""
+    return checkpoint.parent.parent / RESULT
 
 
 def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str, Any]) -> None:
@@ -142,7 +194,9 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
             f"resume={cfg.resume}: the checkpoint averages weights; go on with callbacks=ema, as that run did"
         )
     done = epochs_done(checkpoint)
-    if 0 < cfg.trainer.max_epochs <= done:
+    # A run that was stopped between its last epoch and its result has that left to do.
+    is_finished = _result_beside(Path(cfg.resume)).is_file()
+    if 0 < cfg.trainer.max_epochs < done or (is_finished and done == cfg.trainer.max_epochs):
         raise InputError(
             f"resume={cfg.resume}: the checkpoint has {done} epochs already; "
             f"go on with trainer.max_epochs={done + 1} or more"
@@ -153,29 +207,27 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
         log.warning("optimizer.lr=%s is not used: the checkpoint goes on with %s", cfg.optimizer.lr, rate)
 
 
-def _fit(
-    trainer: Trainer,
-    model: ImageClassifier,
-    datamodule: ImageDataModule,
-    resume: Path | None,
-    folder: Path,
-) -> None:
-    """Train; a signal that ends it says how to go on."""
+@contextmanager
+def _stoppable(trainer: Trainer, folder: Path) -> Iterator[None]:
+    """Let a signal that ends the work say how to go on, once, and not once a rank."""
     try:
-        trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+        yield
+    except Stopped as stopped:
+        message, code = str(stopped), stopped.exit_code
     except SystemExit:  # Lightning's way to leave after a signal
         if not trainer.interrupted:
             raise
-        name, code = ("terminated", 143) if trainer.received_sigterm else ("interrupted", 130)
-        if not trainer.is_global_zero:
-            raise SystemExit(code) from None
-        has_checkpoint = (folder / "checkpoints" / "last.ckpt").is_file()
-        hint = (
-            f"go on from its last checkpoint with {resume_command(folder)}"
-            if has_checkpoint
-            else "there is no checkpoint yet"
-        )
-        raise Stopped(f"{name}: {hint}", code) from None
+        code = EXIT_CODES[signal.SIGTERM if trainer.received_sigterm else signal.SIGINT]
+        message = WORDS[code]
+    else:
+        return
+    if not trainer.is_global_zero:
+        raise SystemExit(code)
+    if (folder / "checkpoints" / "last.ckpt").is_file():
+        hint = f"go on from its last checkpoint with {resume_command(folder)}"
+    else:
+        hint = "there is no checkpoint yet"
+    raise Stopped(f"{message}: {hint}", code)
 
 
 def _open_data(cfg: DictConfig) -> ImageDataModule:
@@ -219,14 +271,16 @@ def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifie
     )
 
 
-def _build_trainer(cfg: DictConfig, history: History, has_validation: bool) -> Trainer:
+def _build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, step: int) -> Trainer:
+    """Build the trainer of a run whose first step is the one after `step`."""
     callbacks: list[Callback] = _members(cfg, "callbacks")
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
+    callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))  # it keeps the others' state
     return instantiate(
         cfg.trainer,
-        callbacks=[history, SameSettings(settings_apart_from_folder(cfg)), AgreeOnSigterm(), *callbacks],
-        logger=_members(cfg, "logger"),
+        callbacks=[*own, SameSettings(settings_apart_from_folder(cfg)), *callbacks, StopOnSignal()],
+        logger=_build_loggers(cfg, step),
         plugins=[DurableCheckpointIO()],
         default_root_dir=cfg.output_dir,
         _convert_="all",
@@ -246,14 +300,30 @@ def _share_cores(threads: int | None, trainer: Trainer) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
+def _build_loggers(cfg: DictConfig, step: int) -> list[Any]:
+    """The loggers; TensorBoard shall forget what an interrupted run logged from `step` on."""
+    nodes = (node for node in (cfg.get("logger") or {}).values() if node is not None)
+    return [
+        instantiate(
+            node,
+            **({"purge_step": step} if step and _target_name(node) == TensorBoardLogger.__name__ else {}),
+            _convert_="all",
+        )
+        for node in nodes
+    ]
+
+
 def _members(cfg: DictConfig, group: str) -> list[Any]:
     """The objects of a group of named ones; a group or member may be deleted or null."""
     members = instantiate(cfg.get(group) or {}, _convert_="all")
     return [member for member in members.values() if member is not None]
 
 
-def _make_run_folder(cfg: DictConfig) -> Path:
-    """Make the folder on the first rank; of two runs of one second the later takes a number."""
+def _make_run_folder(cfg: DictConfig, resume: Path | None, step: int) -> Path:
+    """Make the folder on the first rank; of two runs of one second the later takes a number.
+
+    It begins with what was logged before `step` of the run that is gone on with.
+    """
     folder = Path(cfg.output_dir)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return folder
@@ -261,10 +331,12 @@ def _make_run_folder(cfg: DictConfig) -> Path:
     while folder.exists() and TIMED_FOLDER.fullmatch(cfg.output_dir):
         number += 1
         folder = Path(f"{cfg.output_dir}-{number}")
-    if (folder / "result.json").exists():
+    if (folder / RESULT).exists() and (resume is None or _result_beside(resume) != folder.resolve() / RESULT):
         log.warning("%s holds an earlier run, whose files are replaced", folder)
     cfg.output_dir = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)  # of what the folder held before
+    begin_logs(folder, resume, step)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     return folder
 
@@ -379,7 +451,7 @@ def _finish(
     result: dict[str, Any],
     folder: Path,
 ) -> None:
-    write_json(folder / "result.json", result)
+    write_json(folder / RESULT, result)
     if history.epochs:
         draw_curves(folder / "curves.png", history.epochs)
     if result["test/accuracy"] is not None:

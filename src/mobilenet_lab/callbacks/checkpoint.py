@@ -1,6 +1,7 @@
 """The two checkpoints of a run: the last, to go on from, and the best, to use."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,36 +9,95 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+SECONDS_IN_A_MINUTE = 60
+ASK_EVERY_N_BATCHES = 10  # how often several ranks ask each other what to do
+
+
+def can_pause(trainer: Trainer) -> bool:
+    """Whether a run that stops in `on_train_batch_end` can go on exactly where it was.
+
+    Not before a validation, which Lightning leaves out when it goes on, and not between the batches whose
+    gradients are added up.
+    """
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    if progress.is_last_batch:
+        return False
+    done: int = progress.current.processed  # type: ignore[attr-defined]
+    every = trainer.val_check_batch
+    validates = every not in (None, float("inf")) and done % int(every) == 0  # type: ignore[arg-type]
+    return not validates and done % trainer.accumulate_grad_batches == 0
+
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps last.ckpt: at the end of every epoch, and every so many steps.
+    """Keeps last.ckpt: at the end of every epoch, and every so many steps or minutes.
 
-    Lightning's own saves at one or the other.
+    Lightning's own saves at one of them alone, and also where going on would leave out a validation.
 
     Args:
         dirpath: The folder.
         every_n_train_steps: None for the ends of epochs only.
+        every_n_minutes: Likewise.
     """
 
-    def __init__(self, dirpath: str, every_n_train_steps: int | None) -> None:
+    def __init__(self, dirpath: str, every_n_train_steps: int | None, every_n_minutes: float | None) -> None:
         super().__init__(
             dirpath,
             save_top_k=0,
             save_last=True,
-            every_n_train_steps=every_n_train_steps,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+        self.every_n_steps = every_n_train_steps
+        self.every_n_minutes = every_n_minutes
+        self._saved_at_step = 0
+        self._saved_at = time.monotonic()
 
     @property
     def state_key(self) -> str:
         """The same whatever the arguments, so that a run may go on with other ones."""
         return type(self).__name__
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count steps and minutes from here."""
+        super().on_train_start(trainer, pl_module)
+        self._note_saved(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where steps or minutes are up, at the first batch from which the run can go on exactly."""
+        if self._is_due(trainer, batch_idx) and can_pause(trainer):
+            self.save(trainer)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, whatever was saved in the epoch."""
         if not self._should_skip_saving_checkpoint(trainer):
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Save now, and bring to the disk first what was logged: it will not be logged again."""
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.save()
+        self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        self._note_saved(trainer)
+
+    def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
+        steps, minutes = self.every_n_steps, self.every_n_minutes
+        if steps is not None and trainer.global_step // steps > self._saved_at_step // steps:
+            return True
+        if minutes is None:
+            return False
+        is_due = time.monotonic() - self._saved_at >= minutes * SECONDS_IN_A_MINUTE
+        if trainer.world_size == 1:
+            return is_due
+        # The ranks' clocks differ, and all of them have to take part in saving.
+        return batch_idx % ASK_EVERY_N_BATCHES == 0 and trainer.strategy.reduce_boolean_decision(
+            is_due, all=False
+        )
+
+    def _note_saved(self, trainer: Trainer) -> None:
+        self._saved_at_step, self._saved_at = trainer.global_step, time.monotonic()
 
 
 class BestCheckpoint(ModelCheckpoint):

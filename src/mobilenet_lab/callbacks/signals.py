@@ -1,60 +1,103 @@
-"""End all ranks at the same step when one of them is told to."""
+"""End a run in good order when a signal asks for it: all ranks at one step, with a checkpoint."""
 
+import os
+import signal
+import threading
+from types import FrameType
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from torch import distributed
 
-EVERY_N_BATCHES = 10
+from mobilenet_lab.callbacks.checkpoint import ASK_EVERY_N_BATCHES, LastCheckpoint, can_pause
+from mobilenet_lab.errors import Stopped
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+WORDS = {130: "interrupted", 143: "terminated"}
 
 
-class AgreeOnSigterm(Callback):
-    """Asks all ranks every ten batches whether one has received SIGTERM, and ends them together.
+class StopOnSignal(Checkpoint):
+    """After SIGINT or SIGTERM finishes the step, writes last.ckpt and raises `Stopped`.
 
-    Lightning itself asks before every batch, and waits for the device each time. One process alone ends after
-    the step at hand, as ever.
+    A signal during a validation takes effect at its end. A second signal ends the process at once. Several
+    ranks ask each other every ten batches whether one has received a signal, and end together; Lightning
+    itself asks before every batch, and waits for the device each time.
+
+    It is a `Checkpoint` to Lightning, since those come after all other callbacks; it has to be the last.
     """
 
     def __init__(self) -> None:
-        self._received = False
-        self._batches = 0
+        self._exit_code = 0
+        self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the place of Lightning's own question while training."""
-        if trainer.world_size == 1:
-            return
-        loop, connector = trainer.fit_loop.epoch_loop, trainer._signal_connector
-        if stage == "fit":
+        """Take the place of Lightning's own question."""
+        if stage == "fit" and trainer.world_size > 1:
+            loop = trainer.fit_loop.epoch_loop
             loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
-            connector._sigterm_notifier_fn = self._note  # type: ignore[method-assign, assignment]
-        else:
-            vars(connector).pop("_sigterm_notifier_fn", None)
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen; Lightning's own handlers are in place by now."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in EXIT_CODES:
+            # A shell lets what it starts in the background ignore SIGINT: then it stays ignored.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._handlers[number] = signal.signal(number, self._note)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Ask now and then."""
-        self._batches += 1
-        if self._batches % EVERY_N_BATCHES == 0:
-            self._ask(trainer)
+        """End here, or after the first batch from which the run can go on exactly."""
+        if trainer.world_size > 1 and batch_idx % ASK_EVERY_N_BATCHES == 0:
+            self._agree(trainer)
+        has_agreed = trainer.world_size == 1 or self._agreed
+        if self._exit_code and has_agreed and can_pause(trainer):
+            for callback in trainer.checkpoint_callbacks:
+                if isinstance(callback, LastCheckpoint):
+                    callback.save(trainer)
+            self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End here; the checkpoint of the epoch's end has just been written."""
+        self._agree(trainer)
+        if self._exit_code:
+            self._stop(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Ask a last time."""
-        self._ask(trainer)
+        """Leave signals to whoever had them before."""
+        self._restore()
 
-    def _ask(self, trainer: Trainer) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Likewise."""
+        self._restore()
+
+    _agreed = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._exit_code:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._exit_code = EXIT_CODES[signal.Signals(number)]
+
+    def _agree(self, trainer: Trainer) -> None:
         if trainer.world_size == 1:
             return
-        received = torch.tensor(int(self._received), device=trainer.strategy.root_device)
-        distributed.all_reduce(received, distributed.ReduceOp.MAX)
-        if received.item():
-            trainer._signal_connector.received_sigterm = True
-            raise SIGTERMException
+        code = torch.tensor(self._exit_code, device=trainer.strategy.root_device)
+        distributed.all_reduce(code, distributed.ReduceOp.MAX)
+        self._exit_code = int(code)
+        self._agreed = self._exit_code > 0
 
-    def _note(self, signal_number: int, frame: Any) -> None:
-        self._received = True
+    def _stop(self, trainer: Trainer) -> None:
+        where = f"step {trainer.global_step:,} (epoch {trainer.current_epoch + 1})"
+        raise Stopped(f"{WORDS[self._exit_code]} at {where}", self._exit_code)
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
 
 def _nothing() -> None:

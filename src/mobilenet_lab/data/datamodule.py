@@ -1,9 +1,11 @@
 """The LightningDataModule: parts of a data set as batches, prepared on the device that trains."""
 
+import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Generator, Tensor
@@ -15,6 +17,8 @@ from mobilenet_lab.data.mixing import Mixing
 from mobilenet_lab.data.order import BatchSampler
 from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.errors import InputError
+
+OTHER_SEEDS = 0x85EBCA6B  # odd: a permutation of all seeds of 32 bits
 
 
 class ImageDataModule(LightningDataModule):
@@ -136,6 +140,7 @@ class ImageDataModule(LightningDataModule):
             return self.preprocessing(images), labels
         generator = Generator(images.device)
         generator.manual_seed(batch["seed"])
+        _seed_global_generators(batch["seed"])
         images = self.preprocessing(images, partial(self.augmentation, generator=generator))
         return self.mixing(images, labels, self._num_classes, generator)
 
@@ -169,3 +174,14 @@ class ImageDataModule(LightningDataModule):
             resident = self._resident[id(pictures)] = load_all(pictures, where, self.num_workers)
         pin_memory = device.type == "cuda" and not resident.images.is_cuda
         return batch_loader(resident, sampler, pin_memory=pin_memory)
+
+
+def _seed_global_generators(seed: int) -> None:
+    """Let what a training step draws, dropout for one, depend on the step alone, not on those before it.
+
+    So a run that goes on needs no generator's state. The seeds are others than the augmentation's.
+    """
+    seed = (seed * OTHER_SEEDS + 1) % (1 << 32)
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the one that others' code may draw from
+    random.seed(seed)

@@ -79,6 +79,7 @@ def recipe_of(row: Row) -> str:
         for key, value in settings_apart_from_folder(cfg).items()
         if key not in ("seed", "threads", "resume")
         and not key.startswith(("logger.", "callbacks.progress.", "callbacks.divergence."))
+        and key != "callbacks.checkpoint.every_n_minutes"
     }
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -33,8 +33,8 @@ Recipes were chosen on held-out training pictures alone. Those of one epoch, of 
 train on all 60,000 pictures (`data.val_split=5000` holds some out again), and the figure is of the last
 epoch's weights, or of their moving average where the recipe keeps one; the others hold pictures out, and
 theirs is of the epoch that validated best: the last table says which. The test pictures are read once a run,
-at its end. "With shifts", measured for long recipes, is the mean probability over the nine shifts of up to one
-pixel, a second reading by which nothing was chosen; it and the means of several networks come from
+at its end. "With shifts", measured for long recipes, is the mean probability over the nine shifts of up to
+one pixel, a second reading by which nothing was chosen; it and the means of several networks come from
 `python evaluate.py ckpt=[run,...] shifts=1`, on the CPU. On 10,000 pictures, one standard error at 99.7 % is
 0.055 points.
 """

@@ -1,0 +1,81 @@
+"""What a run that goes on takes over of what was logged before, so that its curves are whole."""
+
+import csv
+import shutil
+from pathlib import Path
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch import loggers
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+METRICS = ExperimentWriter.NAME_METRICS_FILE
+EVENTS = "events.out.tfevents.*"
+STEP = "step"
+
+
+def begin_logs(folder: Path, resumed: Path | None = None, step: int = 0) -> None:
+    """Let the logs in a run's folder hold what was logged before a step, and nothing else.
+
+    TensorBoard itself leaves out later events where the next file begins with a step to purge from.
+
+    Args:
+        folder: The run's.
+        resumed: The checkpoint that the run goes on from; None where it begins.
+        step: The first that will be logged.
+    """
+    before = resumed.parent.parent if resumed is not None else None
+    rows = _rows_before(before / METRICS, step) if before is not None else []
+    if before is None or before.resolve() != folder.resolve():
+        for old in [folder / METRICS, *folder.glob(EVENTS)]:
+            old.unlink(missing_ok=True)
+        for events in sorted(before.glob(EVENTS)) if before is not None else []:
+            shutil.copy2(events, folder)
+    if rows:
+        _write_rows(folder / METRICS, list(rows[0]), rows)
+    else:
+        (folder / METRICS).unlink(missing_ok=True)
+
+
+class CSVLogger(loggers.CSVLogger):
+    """metrics.csv; a run that goes on keeps the rows that there are, which Lightning's own would delete."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "_Writer":
+        """What writes the file."""
+        if self._experiment is None:
+            Path(self.root_dir).mkdir(parents=True, exist_ok=True)
+            self._experiment = _Writer(self.log_dir)
+        return self._experiment  # type: ignore[return-value]
+
+
+class _Writer(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        path = Path(self.metrics_file_path)
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        _write_rows(path, fieldnames, rows)
+
+
+def _rows_before(path: Path, step: int) -> list[dict[str, str]]:
+    """The rows of earlier steps, without one that was cut off while it was written."""
+    if not path.is_file():
+        return []
+    whole = path.read_text().rpartition("\n")[0]
+    return [row for row in csv.DictReader(whole.splitlines()) if int(row[STEP]) < step]
+
+
+def _write_rows(path: Path, names: list[str], rows: list[dict[str, str]]) -> None:
+    """Write a table that is whole or as it was."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    with scratch.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    scratch.replace(path)

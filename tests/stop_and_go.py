@@ -1,0 +1,77 @@
+"""Trainings that are stopped again and again: python tests/stop_and_go.py FOLDER [options] [setting ...].
+
+Each life of a run is a process of its own, forked from this one, which has imported everything.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+from mobilenet_lab.errors import Stopped
+from mobilenet_lab.train import train
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    """Stop a run so many times at random moments, let it end, and print how its lives ended as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="of the run")
+    parser.add_argument("settings", nargs="*", help="as of train.py")
+    parser.add_argument("--stops", type=int, default=0)
+    parser.add_argument("--signals", nargs="+", default=["KILL"], help="chosen at random: KILL, TERM, INT")
+    parser.add_argument("--longest", type=float, default=4.0, help="seconds of a life")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_intermixed_args()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # also where a shell in the background ignores it
+    chance = random.Random(options.seed)
+    codes = []
+    while len(codes) < options.stops:
+        pid = _live(options.folder, options.settings)
+        time.sleep(chance.uniform(0, options.longest))
+        os.kill(pid, signal.Signals[f"SIG{chance.choice(options.signals)}"])
+        codes.append(_wait(pid))
+    codes.append(_wait(_live(options.folder, options.settings)))
+    print(json.dumps(codes))
+
+
+def _live(folder: Path, settings: Sequence[str]) -> int:
+    """Start one life of a run, which goes on with what there is; its output goes to a file beside it."""
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        log = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            train(compose("train", overrides=[*settings, f"output_dir={folder}", "resume=auto"]))
+        code = 0
+    except Stopped as stopped:
+        code = stopped.exit_code
+    except KeyboardInterrupt:  # before the training
+        code = 130
+    finally:
+        if code == 1:
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _wait(pid: int) -> int:
+    """A life's exit code, or minus the number of the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""What a run promises that is stopped and goes on; FULL_SOAK=1 (`make soak`) asks ten times as much."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, TINY_RUN, Script
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+pytestmark = pytest.mark.slow
+
+FACTOR = 10 if os.environ.get("FULL_SOAK") else 1
+# Everything that draws random numbers or has a state, and checkpoints all the time
+BUSY = (
+    "augmentation=warp",
+    "mixing=mixup",
+    "callbacks=ema",
+    "model.dropout=0.2",
+    "threads=1",
+)
+KILLED, INTERRUPTED, TERMINATED = -signal.SIGKILL, 130, 143
+
+
+def run_lives(folder: Path, root: Path, *settings: str, **options: object) -> list[int]:
+    """How the lives of a run ended that was stopped at random moments."""
+    flags = [text for name, value in options.items() for text in (f"--{name}", *str(value).split())]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "tests/stop_and_go.py",
+            str(folder),
+            *TINY_RUN,
+            f"data.root={root}",
+            *settings,
+            *flags,
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "src:tests"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    codes: list[int] = json.loads(done.stdout.splitlines()[-1])
+    assert codes[-1] == 0, folder.with_suffix(".log").read_text()[-3000:]
+    return codes
+
+
+def load(folder: Path, name: str = "last") -> dict[str, Any]:
+    checkpoint: dict[str, Any] = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
+    return checkpoint
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two nested structures differ by a bit."""
+    if isinstance(one, torch.Tensor):
+        return [] if torch.equal(one, other) else [where]
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        return [text for key in one for text in differences(one[key], other[key], f"{where}.{key}")]
+    if isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        return [
+            t
+            for i, (a, b) in enumerate(zip(one, other, strict=True))
+            for t in differences(a, b, f"{where}.{i}")
+        ]
+    return [] if one == other else [where]
+
+
+def assert_same_run(whole: Path, stopped: Path) -> None:
+    for name in ("last", "best"):
+        one, other = load(whole, name), load(stopped, name)
+        kept = (
+            "state_dict",
+            "current_model_state",
+            "optimizer_states",
+            "lr_schedulers",
+            "epoch",
+            "global_step",
+        )
+        kept = (*kept, "train_sums", "averaging_state")
+        assert differences(*({key: c[key] for key in kept if key in c} for c in (one, other))) == []
+    results = [json.loads((folder / "result.json").read_text()) for folder in (whole, stopped)]
+    for key in ("train/accuracy", "val/accuracy", "test/accuracy", "epochs"):
+        assert results[0][key] == results[1][key]
+    assert (whole / "metrics.csv").read_text() == (stopped / "metrics.csv").read_text()
+    assert scalars(whole) == scalars(stopped)
+
+
+@pytest.mark.timeout(900 * FACTOR)
+def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
+    tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*BUSY, f"trainer.max_epochs={20 * FACTOR}", "callbacks.checkpoint.every_n_train_steps=3")
+    run_lives(tmp_path / "whole", tiny_idx, *settings)
+    codes = run_lives(tmp_path / "stopped", tiny_idx, *settings, stops=20, seed=1)
+    assert codes.count(KILLED) >= 15, codes  # a life may also end before its time
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("data.num_workers=2",),
+        ("trainer.val_check_interval=0.5", "trainer.accumulate_grad_batches=2", "optimizer=adamw"),
+    ],
+    ids=["workers", "validation-within-epochs-and-accumulation"],
+)
+def test_so_does_one_with(tmp_path: Path, tiny_idx: Path, settings: tuple[str, ...]) -> None:
+    settings = (*BUSY, *settings, "trainer.max_epochs=12", "callbacks.checkpoint.every_n_train_steps=1")
+    run_lives(tmp_path / "whole", tiny_idx, *settings)
+    run_lives(tmp_path / "stopped", tiny_idx, *settings, stops=6, seed=2)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.timeout(900 * FACTOR)
+def test_a_run_ended_by_signals_goes_on_from_the_very_step(tmp_path: Path, tiny_idx: Path) -> None:
+    """Without any checkpoint but those of epochs' ends and of the signals."""
+    settings = (*BUSY, f"trainer.max_epochs={20 * FACTOR}")
+    run_lives(tmp_path / "whole", tiny_idx, *settings)
+    signals = "TERM INT KILL"
+    codes = run_lives(
+        tmp_path / "stopped", tiny_idx, *settings, stops=20 * FACTOR, seed=3, signals=signals, longest=3
+    )
+    assert codes.count(INTERRUPTED) > 0
+    assert codes.count(TERMINATED) > 0
+    assert 1 not in codes
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def stop_after(*arguments: str) -> list[str]:
+    return ["+callbacks.stop._target_=stop_after.StopAfter", *(f"+callbacks.stop.{a}" for a in arguments)]
+
+
+def test_a_second_signal_ends_the_process_at_once(script: Script, tiny_idx: Path) -> None:
+    stop = stop_after("steps=9", f"signal_number={int(signal.SIGTERM)}", "times=2")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", *stop)
+    assert done.returncode == -signal.SIGTERM
+
+
+def test_auto_begins_then_goes_on_then_has_nothing_to_do(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "resume=auto"]
+    done = script("train.py", *settings, *stop_after("steps=9"))
+    assert done.returncode == KILLED
+    assert load(tmp_path / "run")["global_step"] == 7
+    done = script("train.py", *settings)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1 of 2" not in done.stdout
+    written = (tmp_path / "run/result.json").stat().st_mtime_ns
+    done = script("train.py", *settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "run is finished already\n"
+    assert (tmp_path / "run/result.json").stat().st_mtime_ns == written
+
+
+def test_auto_needs_a_folder_that_it_finds_again(script: Script, tiny_idx: Path) -> None:
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "resume=auto")
+    assert done.returncode == 2
+    message = "name the run's folder, output_dir=..., that it may find it again"
+    assert done.stderr == f"error: resume=auto: {message}\n"
+
+
+def test_a_run_killed_after_its_last_epoch_is_measured_yet(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
+    done = script("train.py", *settings, "+callbacks.stop._target_=stop_after.KillInTest")
+    assert done.returncode == KILLED
+    assert not (tmp_path / "run/result.json").exists()
+    done = script("train.py", *settings, "resume=run")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["epochs"] == 2
+    assert None not in (result["train/accuracy"], result["val/accuracy"], result["test/accuracy"])
+    rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows if row["val/accuracy"]] == ["0", "1"]
+
+
+def test_checkpoints_by_minutes(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    often = "callbacks.checkpoint.every_n_minutes=0.00001"
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", often]
+    done = script("train.py", *settings, *stop_after("steps=4"))
+    assert done.returncode == KILLED
+    assert load(tmp_path / "run")["global_step"] == 4
+
+
+def test_another_number_of_threads_is_warned_of(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
+    script("train.py", *settings, "threads=1", *stop_after("steps=9"))
+    done = script("train.py", *settings, "threads=2", "resume=run")
+    assert "the run so far had 1 threads, now there are 2" in done.stdout + done.stderr
+
+
+@pytest.mark.timeout(900)
+def test_memory_and_open_files_stay_the_same(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    steps = 1_000 * FACTOR
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        f"data.root={tiny_idx}",
+        "output_dir=run",
+        "trainer.max_epochs=-1",
+        f"trainer.max_steps={steps}",
+        "callbacks.progress.interval_s=60",
+        "callbacks.checkpoint.every_n_train_steps=50",
+        "+callbacks.watch._target_=stop_after.WatchProcess",
+        f"+callbacks.watch.every_n_steps={steps // 20}",
+    )
+    assert done.returncode == 0, done.stderr
+    samples = json.loads((tmp_path / "watched.json").read_text())
+    assert len(samples) == 20
+    settled, last = samples[len(samples) // 4], samples[-1]
+    assert last["anonymous_bytes"] - settled["anonymous_bytes"] < 4 << 20, samples
+    assert last["open_files"] <= settled["open_files"], samples
