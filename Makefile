@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train predict evaluate tensorboard test lint bench results clean
+.PHONY: help setup train predict evaluate tensorboard test lint bench results soak clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(READY) ## measure speed: make bench ARGS="--quick"
 
 results: $(READY) ## run the recipes over seeds, write docs/results.md
 	$(RUN) -m mobilenet_lab.results $(ARGS)
+
+soak: $(READY) ## stop runs and let them go on, 200 times (half an hour)
+	FULL_SOAK=1 $(RUN) -m pytest tests/test_reliability.py $(ARGS)
 
 clean: ## remove .venv and caches; data and runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
