@@ -143,6 +143,8 @@ def test_resume_in_the_middle_of_an_epoch_ends_with_the_same_bits(
     resumed, whole = result_of(tmp_path / "whole"), result_of(tiny_run)
     for key in ("train/accuracy", "val/accuracy", "test/accuracy", "epochs"):
         assert resumed[key] == whole[key]
+    logged = [(folder / "metrics.csv").read_text() for folder in (tmp_path / "whole", tiny_run)]
+    assert logged[0] == logged[1]
     assert resumed["images_per_second"] < 50 * whole["images_per_second"]  # type: ignore[operator]
 
 
