@@ -143,13 +143,29 @@ def test_every_target_takes_its_arguments(group: str, choice: str) -> None:
         ("optimizer.lr=fast", "must be a number above 0"),
         ("trainer.accelerator=gpuu", r"must be one of cpu, gpu, .* did you mean gpu\?"),
         ("trainer.devices=0", "of at least 1 or one of auto, -1 or a list"),
+        ("trainer.devices=[0,0]", "a list of the devices' numbers, each once"),
+        (
+            "trainer.limit_train_batches=0",
+            "must be a fraction above 0, up to 1, or a whole count of at least 1",
+        ),
+        ("trainer.max_time=00:00:00:00", "must be a time above 0"),
+        ("trainer.accumulate_grad_batches=1.5", "must be a whole number of at least 1"),
+        ("trainer.use_distributed_sampler=true", "must be false, as the order of pictures knows the ranks"),
+        ("trainer.sync_batchnorm=maybe", "must be true or false"),
+        ("model.norm_momentum=0", "must be a number above 0, up to 1"),
+        ("optimizer.lr=inf", "must be a number above 0"),
+        ("optimizer.weight_decay=nan", "must be a number of at least 0"),
+        ("output_dir=", "must be a path"),
         ("trainer.max_epochs=0", "of at least 1"),
         ("trainer.precision=bf17-mixed", r"did you mean bf16-mixed\?"),
         ("seed=-1", "from 0 to 4,294,967,295"),
-        ("trainer.limit_train_batches=inf", "must be a fraction from 0 to 1 or a whole count"),
+        ("trainer.limit_val_batches=inf", "must be a fraction from 0 to 1 or a whole count"),
         ("trainer.max_time=soon", "must be a time as DD:HH:MM:SS"),
         ("trainer.strategy=dpp", r"did you mean ddp\?"),
-        ("trainer.val_check_interval=0", "must be a whole number of at least 1 or a fraction up to 1"),
+        (
+            "trainer.val_check_interval=0",
+            "must be a fraction above 0, up to 1, or a whole count of at least 1",
+        ),
         ("trainer.max_epochs=-1", "needs an end"),
         ("data.mean=[]", "a list with a number for each channel"),
         ("data.mean=[0.1,0.2,0.3]", "needs 1 or data.channels=1 numbers"),
@@ -164,6 +180,115 @@ def test_wrong_settings_are_named_with_the_mend(override: str, message: str) -> 
         composed(override)
 
 
+CPU = "trainer.accelerator=cpu"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            "data.image_size=8",
+            "data.image_size=8: model.stem_stride=1 and model.strides=[1, 2, 2, 2, 1, 2, 1] leave one pixel",
+        ),
+        (
+            "data.image_size=40 model.strides=[2,2,2,2,2,2,2]",
+            "data.image_size=40: model.stem_stride=2 and model.strides=[2, 2, 2, 2, 2, 2, 2] leave one pixel",
+        ),
+        (
+            "data.channels=3 data.std=[0.1,0.2]",
+            "data.std=[0.1, 0.2]: must be a number above 0 or a list with",
+        ),
+        ("data.channels=1 data.std=[1,1,1]", "data.std=[1, 1, 1]: needs 1 or data.channels=1 numbers"),
+        (
+            "augmentation=affine augmentation.scale=[1.1,0.9]",
+            "augmentation.scale=[1.1, 0.9]: must be a list of 2 numbers above 0, the smaller first",
+        ),
+        (
+            "augmentation=mirror augmentation.erase.area=[0.3,0.1]",
+            "augmentation.erase.area=[0.3, 0.1]: must be a list of 2 fractions from 0 to 1, the smaller",
+        ),
+        ("augmentation.pixels=28", "augmentation.pixels=28: shifts pictures of 28 pixels out of sight"),
+        (
+            "augmentation=mirror augmentation.shift.pixels=99",
+            "augmentation.shift.pixels=99: shifts pictures of 28 pixels out of sight",
+        ),
+        (
+            f"{CPU} trainer.precision=16-mixed",
+            "trainer.precision=16-mixed: for GPUs; on the CPU use 32-true or bf16-mixed",
+        ),
+        (f"{CPU} trainer.sync_batchnorm=true", "trainer.sync_batchnorm=true: for GPUs; on the CPU each rank"),
+        (f"{CPU} trainer.devices=[0,1]", "trainer.devices=[0, 1]: on the CPU, a number of processes"),
+        (f"{CPU} trainer.devices=-1", "trainer.devices=-1: on the CPU, a number of processes"),
+        (
+            "trainer.deterministic=true model.compile=max-autotune",
+            "model.compile=max-autotune: chooses by the clock, so not with trainer.deterministic=true",
+        ),
+        (
+            "trainer.val_check_interval=0.5 trainer.check_val_every_n_epoch=null",
+            "trainer.val_check_interval=0.5: with trainer.check_val_every_n_epoch=null a whole",
+        ),
+        (
+            "trainer.check_val_every_n_epoch=5 trainer.max_epochs=2",
+            "trainer.check_val_every_n_epoch=5: never comes in trainer.max_epochs=2; to train",
+        ),
+        ("trainer.num_nodes=2", "trainer.num_nodes=2: to be started on every node, with torchrun --nnodes=2"),
+        (
+            "optimizer.momentum=0",
+            "optimizer.nesterov=true: needs optimizer.momentum above 0 and optimizer.dampening=0; or use",
+        ),
+        ("optimizer.dampening=0.1", "optimizer.nesterov=true: needs optimizer.momentum above 0"),
+        (
+            "trainer.max_epochs=-1 trainer.max_time=00:01:00:00",
+            "scheduler=onecycle: needs to know the run's steps: set trainer.max_epochs or trainer.max_steps",
+        ),
+        (
+            "scheduler=cosine trainer.max_epochs=-1 trainer.max_time=00:01:00:00",
+            "scheduler=cosine: needs to know the run's steps",
+        ),
+        (
+            "scheduler=plateau trainer.check_val_every_n_epoch=2",
+            "trainer.check_val_every_n_epoch=2: scheduler=plateau looks at a validation after every epoch",
+        ),
+        ("scheduler=range_test scheduler.start_factor=0", "scheduler.start_factor=0: must be above 0"),
+        ("callbacks.best.mode=min", "callbacks.best.mode=min: val/accuracy needs callbacks.best.mode=max"),
+        (
+            "callbacks.best.monitor=val/loss",
+            "callbacks.best.mode=max: val/loss needs callbacks.best.mode=min",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_one_line(overrides: str, line: str) -> None:
+    with pytest.raises(InputError) as raised:
+        composed(*overrides.split())
+    assert str(raised.value).startswith(line)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            [],
+            "trainer.devices=1 trainer.num_nodes=1: torchrun has started 2 processes; use trainer.devices=2",
+        ),
+        (["trainer.devices=2", "trainer.num_nodes=2"], "trainer.devices=2 trainer.num_nodes=2: torchrun has"),
+        (["trainer.devices=2"], None),
+        (["trainer.devices=auto"], None),
+    ],
+)
+def test_torchrun_has_to_start_what_is_configured(
+    monkeypatch: pytest.MonkeyPatch, settings: list[str], line: str | None
+) -> None:
+    place = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    if line is None:
+        composed(*settings)
+        return
+    with pytest.raises(InputError, match=f"^{line}"):
+        composed(*settings)
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -173,6 +298,11 @@ def test_wrong_settings_are_named_with_the_mend(override: str, message: str) -> 
         "callbacks.best=null",
         "trainer.deterministic=warn",
         "trainer.devices=-1",
+        "trainer.val_check_interval=50 trainer.check_val_every_n_epoch=null",
+        "callbacks.best.monitor=val/loss callbacks.best.mode=min",
+        "optimizer.momentum=0 optimizer.nesterov=false",
+        "data.image_size=16",
+        "data.resize=pad data.image_size=56",
         "trainer.devices=[0,1]",
         "trainer.limit_train_batches=10",
         "callbacks.checkpoint.every_n_train_steps=50",
@@ -182,7 +312,7 @@ def test_wrong_settings_are_named_with_the_mend(override: str, message: str) -> 
     ],
 )
 def test_right_settings_pass(override: str) -> None:
-    composed(override)
+    composed(*override.split())
 
 
 def test_unknown_key_in_an_experiment_file_is_found(tmp_path: Path) -> None:
@@ -210,6 +340,8 @@ def test_format_depends_on_the_script(script_name: str) -> None:
         (["model.filters=(1"], "cannot read 'model.filters=(1' as key=value"),
         (["model.filters=0"], "model.filters=0: must be a whole number"),
         (["optimizer=null"], "a group cannot be null"),
+        (["callbacks.best.mode=min"], "callbacks.best.mode=min: val/accuracy needs callbacks.best.mode=max"),
+        (["resume=nowhere"], "resume=nowhere: no checkpoint there; train one first"),
     ],
 )
 def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], message: str) -> None:
@@ -221,6 +353,29 @@ def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], mes
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert seconds < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "key"),
+    [
+        ("train.py", ["resume=outputs/2026-01-02/rum"], "resume"),
+        ("evaluate.py", ["ckpt=outputs/2026-01-02/rum"], "ckpt"),
+        ("predict.py", ["ckpt=outputs/2026-01-02/rum", "image=x.png"], "ckpt"),
+    ],
+)
+def test_a_checkpoint_that_is_not_there_is_one_line_with_the_nearest(
+    script: Script, tmp_path: Path, name: str, arguments: list[str], key: str
+) -> None:
+    for run in ("2026-01-01/new", "2026-01-02/run"):
+        (tmp_path / "outputs" / run / "checkpoints").mkdir(parents=True)
+    began = time.perf_counter()
+    done = script(name, *arguments)
+    assert time.perf_counter() - began < 2
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"error: {key}=outputs/2026-01-02/rum: no checkpoint there; did you mean outputs/2026-01-02/run? "
+    )
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_sweep_refuses_a_folder_for_all(script: Script) -> None:

@@ -1,8 +1,11 @@
 import csv
 import io
 import json
+import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,9 @@ from PIL import Image
 
 from mobilenet_lab import Predictor
 from mobilenet_lab.classifier import ImageClassifier
+from mobilenet_lab.data.pictures import MAX_BYTES, open_picture
 from mobilenet_lab.errors import InputError
-from mobilenet_lab.predict import list_images, predict_files
+from mobilenet_lab.predict import Prediction, list_images, predict_files
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,26 @@ def test_files_are_named_in_their_order_whatever_the_batch(
         alone = predictor([Image.open(name)])[0]
         assert prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
     assert list(predict_files(predictor, [], batch_size, failures)) == []
+
+
+def test_large_pictures_are_named_few_at_a_time(
+    tiny_run: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(tiny_run, preprocess="none")
+    files = [str(path) for path in sorted(pictures.iterdir())]
+    together = [prediction for _, prediction in predict_files(predictor, files, 100, [])]
+    sizes, classify = [], predictor.classify
+
+    def count(pixels: list[np.ndarray]) -> list[Prediction]:
+        sizes.append(len(pixels))
+        return classify(pixels)
+
+    monkeypatch.setattr(predictor, "classify", count)
+    monkeypatch.setattr("mobilenet_lab.predict.MAX_BATCH_PIXELS", 3 * predictor.largest_side**2)
+    few = [prediction for _, prediction in predict_files(predictor, files, 100, [])]
+    assert max(sizes) == 3
+    for one, other in zip(few, together, strict=True):
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
 
 
 def test_one_picture_gives_the_same_alone_and_in_a_batch(tiny_run: Path, pictures: Path) -> None:
@@ -139,6 +163,208 @@ def test_prediction_imports_no_training_code() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def write_header_only_png(path: Path, width: int, height: int) -> None:
+    """A picture that claims a size; its data are zeros, a thousandth of it when packed."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(min(height, 2000) * (3 * width + 1)), 1)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def write_tiled_tiff(path: Path, side: int) -> None:
+    """Ten pixels in a tile of another size, packed with LZW."""
+    values = {
+        256: 10,
+        257: 1,
+        258: 8,
+        259: 5,
+        262: 1,
+        277: 1,
+        322: side,
+        323: side,
+        324: 8 + 2 + 12 * 10 + 4,
+        325: 9,
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    header = b"II*\0" + struct.pack("<IH", 8, len(values))
+    path.write_bytes(header + entries + bytes(4) + b"\x80\0" * 1000)
+
+
+def write_odd_pictures(folder: Path) -> list[str]:
+    """Pictures that are rare but sound: each has to be answered."""
+    digit = Image.fromarray(digit_pictures(1, seed=5)[0][0])
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    frames = [digit, digit.rotate(90)]
+    folder.mkdir()
+    Image.new("L", (1, 1), 7).save(folder / "1x1.png")
+    Image.new("RGB", (20_000, 3), (9, 200, 9)).save(folder / "wide.png")
+    Image.new("RGB", (2, 20_000), (9, 200, 9)).save(folder / "high.jpg")
+    Image.fromarray(np.asarray(digit).astype(np.uint16) * 257).save(folder / "16bit.png")
+    Image.fromarray(np.asarray(digit).astype(np.float32)).save(folder / "float.tif")
+    digit.convert("CMYK").save(folder / "cmyk.jpg")
+    digit.convert("P").save(folder / "palette.png", transparency=0)
+    digit.convert("LA").save(folder / "alpha.png")
+    digit.convert("1").save(folder / "bits.png")
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], lossless=True)
+    digit.save(folder / "turned.jpg", exif=exif, quality=95)
+    names = [
+        "a b",
+        "a=b",
+        "a,b",
+        "it's",
+        'say "x"',
+        "[1]",
+        "{y}",
+        "(z)",
+        "ü 数",
+        "-x",
+        "$HOME",
+        "#;&",
+        "back\\n",
+    ]
+    for name in [*names, "new\nline", "\udcff"]:
+        digit.save(folder / f"{name}.png")
+    return sorted(str(path) for path in folder.iterdir())
+
+
+def write_bad_pictures(folder: Path) -> dict[str, str]:
+    """Names of files that cannot be answered, with a word of the reason."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for name in ("cut.png", "cut.jpg", "cut.gif", "cut.tif", "cut.webp"):
+        Image.fromarray(noise).save(folder / name)
+        (folder / name).write_bytes((folder / name).read_bytes()[:1500])
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("no picture")
+    (folder / "postscript.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    write_header_only_png(folder / "bomb.png", 8193, 8192)
+    write_header_only_png(folder / "big bomb.png", 30_000, 30_000)
+    write_tiled_tiff(folder / "tile.tif", 32_768)
+    with (folder / "heavy.bmp").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    reasons = dict.fromkeys(("cut.png", "cut.jpg", "cut.gif", "cut.tif", "cut.webp"), "damaged picture")
+    reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not a picture")
+    reasons |= {"bomb.png": "67,117,056 pixels; at most 67,108,864", "big bomb.png": "too many pixels"}
+    reasons["tile.tif"] = "1,073,741,824 pixels"
+    return reasons | {"heavy.bmp": "bytes; at most 536,870,912"}
+
+
+def test_every_sound_picture_is_answered_and_every_bad_one_told(
+    script: Script, tiny_run: Path, tmp_path: Path
+) -> None:
+    """In one call, in the order asked for, whatever their names."""
+    odd, bad = write_odd_pictures(tmp_path / "odd"), write_bad_pictures(tmp_path / "bad")
+    (tmp_path / "broken.png").symlink_to("nowhere")
+    (tmp_path / "itself.png").symlink_to("itself.png")
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    long = "n" * 300 + ".png"
+    apart = ["broken.png", "itself.png", "folder.png", "pipe.png", "/proc/self/mem", "ü" * 200, long]
+    images = ",".join([apart[0], str(tmp_path / "bad"), *apart[1:], str(tmp_path / "odd"), odd[0]])
+    done = script("predict.py", f"ckpt={tiny_run}", f"image=[{images}]", "format=json")
+    assert done.returncode == 1
+    assert [entry["image"] for entry in json.loads(done.stdout)] == [*odd, odd[0]]
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(bad) + len(apart), done.stderr
+    assert all(line.startswith("error: ") for line in lines)
+    for name, reason in bad.items():
+        assert any(f"bad/{name}: " in line and reason in line for line in lines), (name, done.stderr)
+    for name in apart:
+        assert sum(name[:60] in line for line in lines) == 1, (name, done.stderr)
+
+
+def test_odd_names_in_every_format(script: Script, tiny_run: Path, tmp_path: Path) -> None:
+    names = write_odd_pictures(tmp_path / "odd")
+    for stem in ("-x", 'say "x"', "back\\n"):
+        name = str(tmp_path / f"odd/{stem}.png")
+        done = script("predict.py", f"ckpt={tiny_run}", f"image={name}", "format=json")
+        assert done.returncode == 0, (name, done.stderr)
+        assert [entry["image"] for entry in json.loads(done.stdout)] == [name]
+    ask = ("predict.py", f"ckpt={tiny_run}", f"image={tmp_path / 'odd'}")
+    done = script(*ask, "format=csv", input=b"")  # bytes, as one name is no UTF-8
+    assert (done.returncode, done.stderr) == (0, b"")
+    rows = list(csv.reader(io.StringIO(done.stdout.decode(errors="surrogateescape"), newline="")))
+    assert [row[0] for row in rows[1:]] == names
+    shown = script(*ask, "format=text", input=b"").stdout.decode().splitlines()
+    assert len(shown) == len(names)
+    assert any(line.startswith(f"{tmp_path}/odd/new\\nline.png: ") for line in shown)
+
+
+def test_the_first_frame_counts_and_pictures_stand_upright(tmp_path: Path) -> None:
+    write_odd_pictures(tmp_path / "odd")
+    upright = np.asarray(Image.fromarray(digit_pictures(1, seed=5)[0][0]), int)
+    for name in ("moving.gif", "moving.webp", "16bit.png", "float.tif"):
+        opened = np.asarray(open_picture(tmp_path / "odd" / name).convert("L"), int)
+        assert np.abs(opened - upright).max() <= 2, name
+    turned = np.asarray(open_picture(tmp_path / "odd/turned.jpg").convert("L"), int)
+    assert np.abs(turned - np.rot90(upright)).mean() < 4
+
+
+def test_links_that_loop_end_and_count_once(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    (folder / "b").mkdir(parents=True)
+    Image.new("L", (3, 3)).save(folder / "b/x.png")
+    Image.new("L", (3, 3)).save(folder / "b/.hidden.png")
+    for i in range(3):  # followed, these would be 3 to the power of 40 ways
+        (folder / f"loop{i}").symlink_to(folder)
+    for pattern in (
+        folder,
+        f"{folder}/**",
+        f"{folder}/**/*.png",
+        f"{tmp_path}/**/b/x.*",
+        f"{tmp_path}/*/**/x.png",
+    ):
+        names, failures = list_images([str(pattern)])
+        assert {os.path.realpath(name) for name in names} == {str(folder / "b/x.png")} or pattern == folder
+        assert len([name for name in names if "hidden" not in name]) <= 4
+        assert failures == []
+    assert list_images([f"{folder}/**/*.jpg"])[1] == [f"image={folder}/**/*.jpg: no such file"]
+
+
+def test_memory_is_bounded_where_a_picture_claims_a_huge_size(tmp_path: Path) -> None:
+    bad = write_bad_pictures(tmp_path / "bad")
+    Image.new("RGBA", (16_000, 16_000)).save(tmp_path / "bad/bomb.webp", lossless=True, quality=0, method=0)
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from mobilenet_lab.data.pictures import open_picture; from mobilenet_lab.errors import InputError\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before, refused = peak(), 0\n"
+        "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
+        "    try: open_picture(path)\n"
+        "    except InputError: refused += 1\n"
+        "print(refused, (peak() - before) // 1024)"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "bad")]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )
+    refused, grown_mib = map(int, done.stdout.split())
+    assert refused == len(bad) + 1
+    assert grown_mib < 100
+
+
+def test_endless_standard_input_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    """Of a stream that does not end, no more is read than a picture may have."""
+    limit = f"ulimit -v {8 << 20}; "
+    command = f"{limit} cat /dev/zero | {sys.executable} {ROOT / 'predict.py'} ckpt={tiny_run} image=-"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard input: has more than 536,870,912 bytes\n"
 
 
 class Payload:

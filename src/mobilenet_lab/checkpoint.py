@@ -1,14 +1,17 @@
 """Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
 
+import difflib
 import io
 import logging
 import math
+import os
 import pickle
 import pickletools
 import shlex
 import struct
 import zipfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,7 @@ REQUIRED_KEYS = ("state_dict", "hyper_parameters", "epoch", "global_step")
 
 # Reading a stranger's file takes a small multiple of its size, and never more than these.
 MAX_BYTES = 1 << 32  # of a file; width 8.0 with Adam's moments has 1.7 GB
+MAX_GROWTH = 16  # of tensors: a file may hold one row and say that there are many like it
 MAX_VALUES = 1 << 20  # in a file, counted as often as they are referred to
 MAX_SIDE = 4096  # pixels of a picture
 # What PyTorch writes for plain values and tensors. Its own list is longer: bytearray(10**12) is on it.
@@ -56,7 +60,7 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
         for candidate in (path / "checkpoints" / name, path / name):
             if candidate.is_file():
                 return candidate
-    raise FileNotFoundError(f"{key}={where}: no checkpoint there; {_runs_there_are()}")
+    raise FileNotFoundError(f"{key}={where}: no checkpoint there; {_runs_there_are(path)}")
 
 
 def find_checkpoints(where: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -85,7 +89,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     try:
         checkpoint = torch.load(_checked_copy(path), map_location="cpu", weights_only=True)
-        _check_values(checkpoint)
+        _check_values(checkpoint, MAX_GROWTH * path.stat().st_size)
     except (
         zipfile.BadZipFile,
         pickle.UnpicklingError,
@@ -167,7 +171,7 @@ def _check_globals(content: bytes) -> None:
             raise pickle.UnpicklingError(f"names {argument}")
 
 
-def _check_values(checkpoint: Any) -> None:
+def _check_values(checkpoint: Any, max_bytes: int) -> None:
     """Refuse what looks small in the file but would not stay so, and what is neither value nor tensor."""
     import torch
 
@@ -179,8 +183,8 @@ def _check_values(checkpoint: Any) -> None:
         elif isinstance(value, list | tuple):
             members = list(value)
         elif isinstance(value, torch.Tensor):
-            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-                raise ValueError(f"a tensor of shape {tuple(value.shape)} has fewer values than that")
+            if (max_bytes := max_bytes - value.numel() * value.element_size()) < 0:
+                raise ValueError("tensors that are far larger than the file")
             continue
         elif value is None or isinstance(value, str | int | float | bytes):
             continue
@@ -213,12 +217,13 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
             if key.startswith(prefix)
         }
         # The description may ask for a network larger than the weights, or than any machine.
+        build = partial(
+            build_network, name, in_channels=preprocessing["channels"], num_classes=len(classes), **hparams
+        )
         with _without_memory():
-            network = build_network(
-                name, in_channels=preprocessing["channels"], num_classes=len(classes), **hparams
-            )
-        _check_shapes(network.state_dict(), weights)
-        network.to_empty(device="cpu").load_state_dict(weights)
+            _check_shapes(build().state_dict(), weights)
+        network = build()
+        network.load_state_dict(weights)
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: the weights do not fit the network it describes: {reason}") from error
@@ -234,14 +239,17 @@ def _without_memory() -> "TorchFunctionMode":
     from torch.overrides import TorchFunctionMode
 
     makes = (torch.empty, torch.zeros, torch.ones, torch.tensor)
-    initialises = (torch.Tensor.normal_, torch.Tensor.uniform_)
+    init = torch.nn.init
+    draws = (torch.Tensor.normal_, torch.Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_)
 
     class WithoutMemory(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = dict(kwargs or {})
+            if func in draws:
+                return args[0] if args else kwargs["tensor"]
             if func in makes:
                 kwargs["device"] = "meta"
-            return args[0] if func in initialises else func(*args, **kwargs)
+            return func(*args, **kwargs)
 
     return WithoutMemory()
 
@@ -259,8 +267,6 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
     Raises:
         InputError: a value has another type, or is out of range.
     """
-    from mobilenet_lab.data.batches import SPLIT_KEYS
-
     is_dict = isinstance(hparams, dict)
     preprocessing, data = (hparams.get(key) if is_dict else None for key in ("preprocessing", "data"))
     if not (isinstance(preprocessing, dict) and isinstance(data, dict)):
@@ -269,9 +275,7 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
     channels = preprocessing.get("channels")
     valid = {
         "network": isinstance(hparams.get("network"), str),
-        "classes": isinstance(classes, list | tuple)
-        and bool(classes)
-        and all(isinstance(name, str) for name in classes),
+        "classes": isinstance(classes, list | tuple) and {type(name) for name in classes} == {str},
         "preprocessing.channels": _is_whole(channels) and channels in (1, 3),
         "preprocessing.image_size": _is_side(preprocessing.get("image_size")),
         "preprocessing.mean": _is_per_channel(preprocessing.get("mean"), channels),
@@ -281,8 +285,8 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
         "data.digits": isinstance(data.get("digits"), bool),
         "data.fit": data.get("fit") in ("crop", "pad", "stretch"),
     }
-    for key in SPLIT_KEYS:
-        valid[f"data.{key}"] = data.get(key) is None or _is_number(data[key])
+    for key in data.keys() - {"name", "fit", "picture_size", "digits"}:
+        valid[f"data.{key}"] = data[key] is None or isinstance(data[key], bool) or _is_number(data[key])
     wrong = [key for key, is_valid in valid.items() if not is_valid]
     if wrong:
         raise InputError(f"{path}: not a checkpoint of this project, its {', '.join(wrong)} cannot be")
@@ -306,7 +310,17 @@ def _is_per_channel(value: Any, channels: Any) -> bool:
     return _is_number(value)
 
 
-def _runs_there_are() -> str:
-    found = sorted(OUTPUTS.glob("*/*/checkpoints"), key=lambda folder: folder.stat().st_mtime)
-    runs = [str(folder.parent) for folder in reversed(found)]
-    return f"the newest runs are {', '.join(runs[:3])}" if runs else "train one first: python train.py"
+def _runs_there_are(wrong: Path) -> str:
+    """The run with the nearest name, here or beside the wrong path, and the newest ones."""
+    found = sorted(OUTPUTS.glob("*/*/checkpoints"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    newest = [str(folder.parent) for folder in found]
+    beside = [
+        os.path.relpath(folder.parent)
+        for parent in dict.fromkeys((wrong.parent, wrong.parent.parent))
+        for folder in sorted(parent.glob("*/checkpoints"))
+    ]
+    near = difflib.get_close_matches(os.path.relpath(wrong), [*beside, *newest], n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    if newest:
+        return f"{hint}the newest runs are {', '.join(newest[:3])}"
+    return hint.strip() or "train one first: python train.py"

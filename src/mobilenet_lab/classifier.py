@@ -216,8 +216,8 @@ class ImageClassifier(LightningModule):
         self.log(f"{stage}/accuracy", values["accuracy"], logger=False, prog_bar=True, sync_dist=True)
         if not self.trainer.sanity_checking:
             # Lightning would log after the epoch's checkpoint is written, and a run that is killed in between
-            # and goes on from it would lack them. The step is the last one done, as Lightning's, or the one that
-            # is begun, where gradients are added up.
+            # and goes on from it would lack them. The step is the last one done, as Lightning's, or where
+            # gradients are added up the one that is begun.
             is_within = stage == "test" or self.trainer.fit_loop.epoch_loop._should_accumulate()
             step = self.global_step if is_within else self.global_step - 1
             metrics = {f"{stage}/{name}": float(values[name]) for name in ("loss", "accuracy")}

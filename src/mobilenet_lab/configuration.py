@@ -5,7 +5,9 @@ choices compose to alone. Types follow the defaults there; `RULES` adds ranges, 
 """
 
 import difflib
+import math
 import numbers
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mobilenet_lab.checkpoint import find_checkpoint, find_checkpoints
 from mobilenet_lab.errors import InputError
 
 # Groups whose files change other groups: their keys must be known already.
@@ -24,6 +27,8 @@ OVERLAYS = ("experiment", "debug")
 # Groups of named objects: a new object may be added on the command line.
 OPEN_GROUPS = ("callbacks", "logger")
 MISSING = "???"
+SMALL_PICTURE = 40  # pixels; below, a stem of stride 1 keeps enough of the picture
+AUTO = "auto"  # as a value of resume: go on if the run's folder has a checkpoint, else begin
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,15 @@ def list_of(rule: Rule, length: int, what: str) -> Rule:
     )
 
 
+def ascending(rule: Rule, what: str) -> Rule:
+    """A smallest and a largest value."""
+    pair = list_of(rule, 2, what)
+    return Rule(
+        f"{pair.description}, the smaller first",
+        lambda value: pair.accepts(value) and value[0] <= value[1],
+    )
+
+
 def either(*rules: Rule, optional: bool = False) -> Rule:
     """Any of several rules."""
     return Rule(
@@ -108,8 +122,14 @@ def either(*rules: Rule, optional: bool = False) -> Rule:
 
 positive = Rule("a number above 0", lambda value: _is_number(value) and value > 0)
 positive_or_null = Rule(positive.description, positive.accepts, optional=True)
+up_to_one = Rule("a number above 0, up to 1", lambda value: _is_number(value) and 0 < value <= 1)
+some = Rule(
+    "a fraction above 0, up to 1, or a whole count of at least 1",
+    lambda value: (_is_whole(value) and value > 0) or (_is_number(value) and 0 < value <= 1),
+)
 text = Rule("text", lambda value: isinstance(value, str))
-text_or_null = Rule("text", lambda value: isinstance(value, str), optional=True)
+path = Rule("a path", lambda value: isinstance(value, str) and bool(value))
+path_or_null = Rule(path.description, path.accepts, optional=True)
 per_channel = Rule(
     "a list with a number for each channel",
     lambda value: isinstance(value, list) and len(value) in (1, 3) and all(map(_is_number, value)),
@@ -119,8 +139,10 @@ positive_per_channel = Rule(
     lambda value: per_channel.accepts(value) and min(value) > 0,
 )
 devices_list = Rule(
-    "a list of the devices' numbers",
-    lambda value: isinstance(value, list) and len(value) > 0 and all(map(whole(0).accepts, value)),
+    "a list of the devices' numbers, each once",
+    lambda value: (
+        isinstance(value, list) and len(set(value)) == len(value) > 0 and all(map(whole(0).accepts, value))
+    ),
 )
 class_weights = Rule(
     "balanced, or a list with a number above 0 for each class",
@@ -131,15 +153,19 @@ class_weights = Rule(
     optional=True,
 )
 duration = Rule(
-    "a time as DD:HH:MM:SS",
-    lambda value: isinstance(value, str) and re.fullmatch(r"\d\d:\d\d:\d\d:\d\d", value) is not None,
+    "a time above 0 as DD:HH:MM:SS",
+    lambda value: (
+        isinstance(value, str)
+        and re.fullmatch(r"\d\d:\d\d:\d\d:\d\d", value) is not None
+        and re.search("[1-9]", value) is not None
+    ),
     optional=True,
 )
 
 RULES: dict[str, Rule] = {
     "seed": whole(0, 2**32 - 1),
-    "output_dir": text,
-    "resume": text_or_null,
+    "output_dir": path,
+    "resume": path_or_null,
     "ckpt": either(
         text,
         Rule(
@@ -149,7 +175,7 @@ RULES: dict[str, Rule] = {
     ),
     "shifts": whole(0, 8),
     "image": either(
-        Rule("a path", lambda value: isinstance(value, str) and bool(value)),
+        path,
         Rule("a list of paths", lambda value: isinstance(value, Sequence) and len(value) > 0),
     ),
     "preprocess": one_of("auto", "none"),
@@ -162,7 +188,7 @@ RULES: dict[str, Rule] = {
     "model.strides": list_of(whole(1, 8), 7, "whole numbers from 1 to 8"),
     "model.round_to": whole(1, 1024),
     "model.dropout": number(0, 1, below=True),
-    "model.norm_momentum": number(0, 1),
+    "model.norm_momentum": up_to_one,
     "model.compile": one_of("default", "reduce-overhead", "max-autotune", optional=True),
     "model.label_smoothing": number(0, 1, below=True),
     "model.class_weights": class_weights,
@@ -181,16 +207,17 @@ RULES: dict[str, Rule] = {
     "data.num_workers": whole(0, 256),
     "data.cache": one_of("auto", "disk", "memory", "device"),
     "data.source.fit": one_of("crop", "pad", "stretch"),
+    "data.on_bad_image": one_of("error", "skip"),
     "augmentation.pixels": whole(0),
     "augmentation.degrees": number(0, 180),
     "augmentation.translate": number(0, 1),
-    "augmentation.scale": list_of(positive, 2, "numbers above 0"),
+    "augmentation.scale": ascending(positive, "numbers above 0"),
     "augmentation.shear": number(0, 60),
     "augmentation.elastic": number(0, 1),
     "augmentation.grid_size": whole(2, 64),
     "augmentation.shift.pixels": whole(0),
     "augmentation.erase.probability": number(0, 1),
-    "augmentation.erase.area": list_of(number(0, 1), 2, "fractions from 0 to 1"),
+    "augmentation.erase.area": ascending(number(0, 1), "fractions from 0 to 1"),
     "augmentation.erase.aspect": number(1),
     "mixing.alpha": positive,
     "mixing.probability": number(0, 1),
@@ -210,26 +237,27 @@ RULES: dict[str, Rule] = {
     "scheduler.min_lr": number(0),
     "trainer.accelerator": one_of("cpu", "gpu", "cuda", "mps", "auto"),
     "trainer.devices": either(whole(1), one_of("auto", -1), devices_list),
-    "trainer.strategy": one_of("auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters_true", "fsdp"),
+    "trainer.strategy": one_of("auto", "ddp", "ddp_find_unused_parameters_true"),
     "trainer.deterministic": one_of(True, False, "warn"),
     "trainer.num_nodes": whole(1),
     "trainer.precision": one_of("32-true", "32", 32, "bf16-mixed", "16-mixed"),
     "trainer.max_epochs": either(whole(1), one_of(-1)),
     "trainer.max_steps": either(whole(1), one_of(-1)),
     "trainer.max_time": duration,
-    "trainer.limit_train_batches": share(),
+    "trainer.limit_train_batches": some,
     "trainer.limit_val_batches": share(),
     "trainer.limit_test_batches": share(),
     "trainer.check_val_every_n_epoch": whole(1, optional=True),
-    "trainer.val_check_interval": either(
-        whole(1), Rule("a fraction up to 1", lambda value: _is_number(value) and 0 < value <= 1)
-    ),
+    "trainer.val_check_interval": some,
     "trainer.num_sanity_val_steps": whole(-1),
     "trainer.accumulate_grad_batches": whole(1),
     "trainer.gradient_clip_val": number(0, optional=True),
     "trainer.gradient_clip_algorithm": one_of("norm", "value"),
     "trainer.profiler": one_of("simple", "advanced", "pytorch", optional=True),
     "trainer.log_every_n_steps": whole(1),
+    "trainer.use_distributed_sampler": Rule(
+        "false, as the order of pictures knows the ranks itself", lambda value: value is False
+    ),
     "callbacks.best.monitor": one_of("val/accuracy", "val/loss"),
     "callbacks.best.mode": one_of("max", "min"),
     "callbacks.checkpoint.every_n_train_steps": whole(1, optional=True),
@@ -250,8 +278,9 @@ def check(cfg: DictConfig) -> None:
     """Check the configuration that Hydra has composed for a script.
 
     Raises:
-        InputError: a key is unknown or missing, or a value has the wrong type or is out of range; the message
-            names the key, what it may be, and the nearest key that there is.
+        InputError: a key is unknown or missing, a value has the wrong type or is out of range, or values do
+            not go together; the message names the key, what it may be, and the nearest key that there is.
+        FileNotFoundError: there is no such checkpoint.
     """
     hydra = HydraConfig.get()
     rules = dict(RULES)
@@ -270,6 +299,11 @@ def check(cfg: DictConfig) -> None:
         _check_keys(values, known)
     _check_values(values, known, rules)
     _check_combinations(values)
+    # Where it is "latest", a default, whoever uses it looks.
+    if values.get("resume") not in (None, AUTO, "latest"):
+        find_checkpoint(values["resume"], "resume", prefer="last")
+    if values.get("ckpt") not in (None, "latest"):
+        find_checkpoints(values["ckpt"])
 
 
 def compose_choices(config_name: str, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -340,23 +374,130 @@ def _check_values(
         if rule is None or (value is None and rule.optional) or (value is not None and rule.accepts(value)):
             continue
         null = " or null" if rule.optional else ""
-        shown = "null" if value is None else value
         near = difflib.get_close_matches(
             str(value), rule.description.removeprefix("one of ").split(", "), n=1
         )
         hint = f"; did you mean {near[0]}?" if rule.description.startswith("one of ") and near else ""
-        raise InputError(f"{key}={shown}: must be {rule.description}{null}{hint}")
+        raise InputError(f"{key}={_shown(value)}: must be {rule.description}{null}{hint}")
 
 
 def _check_combinations(values: Mapping[str, Any]) -> None:
-    data = values.get("data") or {}
+    """Refuse values that are right by themselves but not together; what a script lacks is not looked at."""
+    data, model = values.get("data") or {}, values.get("model") or {}
     for key in ("mean", "std"):
         value = data.get(key)
         if isinstance(value, list) and len(value) not in (1, data["channels"]):
             raise InputError(f"data.{key}={value}: needs 1 or data.channels={data['channels']} numbers")
-    trainer = values.get("trainer") or {}
-    if trainer and trainer["max_epochs"] == -1 and trainer["max_steps"] == -1 and trainer["max_time"] is None:
+    if trainer := values.get("trainer"):
+        _check_model(model, data["image_size"], trainer)
+        _check_augmentation(values.get("augmentation") or {}, data["image_size"])
+        _check_trainer(trainer)
+        if trainer["accelerator"] == "cpu":
+            check_cpu(trainer)
+        _check_optimizer(values["optimizer"], values["scheduler"], trainer)
+        _check_callbacks(values.get("callbacks") or {})
+
+
+def check_cpu(trainer: Mapping[str, Any]) -> None:
+    """Refuse what PyTorch cannot do on a CPU.
+
+    Raises:
+        InputError: it is asked for.
+    """
+    if trainer["precision"] == "16-mixed":
+        raise InputError("trainer.precision=16-mixed: for GPUs; on the CPU use 32-true or bf16-mixed")
+    if trainer["sync_batchnorm"]:
+        raise InputError(
+            "trainer.sync_batchnorm=true: for GPUs; on the CPU each rank normalises by its share of a batch"
+        )
+    if not isinstance(trainer["devices"], int | str) or trainer["devices"] == -1:
+        raise InputError(f"trainer.devices={trainer['devices']}: on the CPU, a number of processes")
+
+
+def _check_model(model: Mapping[str, Any], image_size: int, trainer: Mapping[str, Any]) -> None:
+    if "strides" in model:
+        stem = model["stem_stride"] or (1 if image_size < SMALL_PICTURE else 2)
+        side = image_size
+        for stride in (stem, *model["strides"]):
+            if side == 1 and stride > 1:
+                raise InputError(
+                    f"data.image_size={image_size}: model.stem_stride={stem} and "
+                    f"model.strides={model['strides']} leave one pixel before the last; use smaller"
+                )
+            side = -(-side // stride)
+    if trainer["deterministic"] is True and str(model.get("compile")).startswith("max-autotune"):
+        raise InputError(
+            "model.compile=max-autotune: chooses by the clock, so not with trainer.deterministic=true"
+        )
+
+
+def _check_augmentation(augmentation: Mapping[str, Any], image_size: int) -> None:
+    for key in ("pixels", "shift.pixels"):
+        if (pixels := _value_of(augmentation, key)) is not None and pixels >= image_size:
+            raise InputError(
+                f"augmentation.{key}={pixels}: shifts pictures of {image_size} pixels out of sight"
+            )
+
+
+def _check_trainer(trainer: Mapping[str, Any]) -> None:
+    epochs, every = trainer["max_epochs"], trainer["check_val_every_n_epoch"]
+    if epochs == -1 and trainer["max_steps"] == -1 and trainer["max_time"] is None:
         raise InputError("trainer.max_epochs=-1: needs an end, trainer.max_steps or trainer.max_time")
+    if every is None and not _is_whole(trainer["val_check_interval"]):
+        raise InputError(
+            f"trainer.val_check_interval={trainer['val_check_interval']}: with "
+            "trainer.check_val_every_n_epoch=null a whole count of batches, as a fraction is one of an epoch"
+        )
+    if every is not None and every > epochs > 0 and trainer["limit_val_batches"]:
+        raise InputError(
+            f"trainer.check_val_every_n_epoch={every}: never comes in trainer.max_epochs={epochs}; "
+            "to train without validation use trainer.limit_val_batches=0"
+        )
+    nodes, devices = trainer["num_nodes"], trainer["devices"]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        if nodes * local != world or (_is_whole(devices) and devices not in (-1, local)):
+            raise InputError(
+                f"trainer.devices={devices} trainer.num_nodes={nodes}: torchrun has started {world} "
+                f"processes; use trainer.devices={local} trainer.num_nodes={world // local}"
+            )
+    elif nodes > 1 and not {"SLURM_NTASKS", "NODE_RANK", "GROUP_RANK"} & os.environ.keys():
+        raise InputError(
+            f"trainer.num_nodes={nodes}: to be started on every node, with torchrun --nnodes={nodes} "
+            "--node-rank=... --master-addr=... train.py, or by Slurm"
+        )
+
+
+def _check_optimizer(
+    optimizer: Mapping[str, Any], scheduler: Mapping[str, Any], trainer: Mapping[str, Any]
+) -> None:
+    if optimizer.get("nesterov") and (optimizer["momentum"] == 0 or optimizer["dampening"] != 0):
+        raise InputError(
+            "optimizer.nesterov=true: needs optimizer.momentum above 0 and optimizer.dampening=0; "
+            "or use optimizer.nesterov=false"
+        )
+    name = scheduler["_target_"].rpartition(".")[2]
+    if name in ("one_cycle", "cosine", "range_test") and trainer["max_epochs"] == trainer["max_steps"] == -1:
+        raise InputError(
+            f"scheduler={name.replace('one_c', 'onec')}: needs to know the run's steps: set "
+            "trainer.max_epochs or trainer.max_steps beside trainer.max_time, or choose scheduler=none"
+        )
+    if name == "plateau" and trainer["check_val_every_n_epoch"] != 1:
+        raise InputError(
+            f"trainer.check_val_every_n_epoch={_shown(trainer['check_val_every_n_epoch'])}: "
+            "scheduler=plateau looks at a validation after every epoch; use 1"
+        )
+    if name == "range_test" and scheduler["start_factor"] == 0:
+        raise InputError("scheduler.start_factor=0: must be above 0 for scheduler=range_test")
+
+
+def _check_callbacks(callbacks: Mapping[str, Any]) -> None:
+    best = callbacks.get("best") or {}
+    for word, mode in (("accuracy", "max"), ("loss", "min")):
+        if best.get("monitor") == f"val/{word}" and best["mode"] != mode:
+            raise InputError(
+                f"callbacks.best.mode={best['mode']}: val/{word} needs callbacks.best.mode={mode}"
+            )
 
 
 def _rule_of_default(default: Any) -> Rule | None:
@@ -392,9 +533,13 @@ def _value_of(values: Mapping[str, Any], key: str) -> Any:
     return value
 
 
+def _shown(value: Any) -> Any:
+    return "null" if value is None else value
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

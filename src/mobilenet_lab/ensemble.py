@@ -28,6 +28,7 @@ class Ensemble:
         classes: The classes' names, by label.
         data: What the pictures were in training, for each network; see `classifier.ImageClassifier`.
         channels: Of the pictures as the networks take them.
+        largest_side: Pixels of the pictures' longer side, as read or as a network takes them.
 
     Raises:
         InputError: a checkpoint cannot be used, the networks do not go together, or there is none.
@@ -39,14 +40,19 @@ class Ensemble:
             raise InputError("ckpt=[]: needs a checkpoint")
         self._members: list[tuple[nn.Module, Preprocessing]] = []
         self.data: list[dict[str, Any]] = []
+        self.largest_side = 0
         first = None
         for path in paths:
             checkpoint = load_checkpoint(path)
             network = network_from(checkpoint, path)
             hparams = checkpoint["hyper_parameters"]
-            preprocessing = Preprocessing(**hparams["preprocessing"])
+            try:
+                preprocessing = Preprocessing(**hparams["preprocessing"])
+            except (TypeError, InputError) as error:
+                raise InputError(f"{path}: not a checkpoint of this project: {error}") from error
             data = hparams["data"]
             self.data.append(data)
+            self.largest_side = max(self.largest_side, data["picture_size"], preprocessing.image_size)
             reading = (data["picture_size"], data["fit"], data["digits"], preprocessing.channels)
             if first is None:
                 first = reading

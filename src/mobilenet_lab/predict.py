@@ -4,9 +4,12 @@ import csv
 import glob
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
@@ -20,13 +23,14 @@ from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.checkpoint import find_checkpoints
 from mobilenet_lab.data.digits import prepare_digit
 from mobilenet_lab.data.image_folder import EXTENSIONS
-from mobilenet_lab.data.pictures import fit_picture, open_picture
+from mobilenet_lab.data.pictures import MAX_BYTES, fit_picture, open_picture, printable
 from mobilenet_lab.devices import pick_device
 from mobilenet_lab.ensemble import Ensemble
 from mobilenet_lab.errors import InputError
 
 STANDARD_INPUT = "-"
-MAX_NAME = 255  # what file systems take; asking for a longer one is an error to Python
+MAX_NAME = 60  # characters of one that no file system takes, in messages
+MAX_BATCH_PIXELS = 1 << 24  # of pictures that are named at once; 250 of 224 x 224 have 12.5 million
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Predictor:
         self._ensemble = Ensemble(find_checkpoints(checkpoint), pick_device(accelerator), fold_norm)
         self.classes = self._ensemble.classes
         self._data = self._ensemble.data[0]
+        self.largest_side: int = self._ensemble.largest_side
         self._prepares_digits = preprocess == "auto" and self._data["digits"]
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:
@@ -126,6 +131,8 @@ def predict(cfg: DictConfig) -> int:
         The exit status: 1 where a picture could not be read, else 0.
     """
     keep_pages()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names that are no UTF-8 come out as they are
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
     predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator, cfg.fold_norm)
@@ -145,20 +152,54 @@ def list_images(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
     names: list[str] = []
     failures: list[str] = []
     for pattern in patterns:
-        path = Path(pattern)
-        if len(path.name) > MAX_NAME:
-            failures.append(f"image={pattern[:60]}...: no such file")
+        try:
+            found = _files_of(pattern)
+        except OSError as error:
+            shown = pattern if len(pattern) <= MAX_NAME else f"{pattern[:MAX_NAME]}..."
+            failures.append(f"image={printable(shown)}: {error.strerror}")
             continue
-        if pattern == STANDARD_INPUT or path.is_file():
-            found = [pattern]
-        elif path.is_dir():
-            found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        else:
-            found = sorted(p for p in glob.glob(pattern, recursive=True) if Path(p).is_file())
         if not found:
-            failures.append(f"image={pattern}: {'no pictures in it' if path.is_dir() else 'no such file'}")
+            reason = "no pictures in it" if Path(pattern).is_dir() else "no such file"
+            failures.append(f"image={printable(pattern)}: {reason}")
         names += found
     return names, failures
+
+
+def _files_of(pattern: str) -> list[str]:
+    """Links to folders are followed where they are named, and not further down, so that loops end.
+
+    Raises:
+        OSError: no file can have this name, or a folder may not be read.
+    """
+    path = Path(pattern)
+    if pattern == STANDARD_INPUT or path.is_file():
+        return [pattern]
+    if path.is_dir():
+        next(path.iterdir(), None)  # tells when it may not be read, which the next line would not
+        return sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    first, *others = pattern.split("/")
+    parts = [first or "/", *others] if others else [first]
+    if "**" not in parts:
+        return sorted(p for p in glob.glob(pattern) if Path(p).is_file())
+    depth = parts.index("**")
+    start = os.path.join(*parts[:depth]) if depth else ""
+    found = []
+    for folder in glob.glob(start) if start else ["."]:
+        for parent, folders, files in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for file in (Path(parent, name) for name in files if not name.startswith(".")):
+                if _match(file.relative_to(folder).parts, parts[depth:]) and file.is_file():
+                    found.append(str(file))
+    return sorted(found)
+
+
+def _match(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether a path's parts match a glob's, of which `**` stands for any number."""
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_match(names[i:], patterns[1:]) for i in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], patterns[0]) and _match(names[1:], patterns[1:])
 
 
 def predict_files(
@@ -169,14 +210,17 @@ def predict_files(
     Args:
         predictor: The network.
         names: Paths, or `-` for standard input.
-        batch_size: Files that are read and named at once.
+        batch_size: Files that are read and named at once; fewer where their pictures are large.
         failures: Gets a message for each file that cannot be read.
     """
+    batch_size = min(batch_size, max(1, MAX_BATCH_PIXELS // predictor.largest_side**2))
     for start in range(0, len(names), batch_size):
         read: list[tuple[str, np.ndarray]] = []
         for name in names[start : start + batch_size]:
             try:
-                read.append((name, predictor.prepare(_open(name))))
+                with _silent_libraries():
+                    picture = _open(name)
+                read.append((name, predictor.prepare(picture)))
             except InputError as error:
                 failures.append(str(error))
         predictions = predictor.classify([pixels for _, pixels in read])
@@ -186,7 +230,7 @@ def predict_files(
 def write_text(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
     """One line a picture, for people."""
     for name, prediction in predictions:
-        out.write(f"{name}: {prediction.class_name} ({prediction.confidence:.1%})\n")
+        out.write(f"{printable(name)}: {prediction.class_name} ({prediction.confidence:.1%})\n")
 
 
 def write_json(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
@@ -216,7 +260,24 @@ def write_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[s
 WRITERS = {"text": write_text, "json": write_json, "csv": write_csv}
 
 
+@contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep what libtiff writes about damaged files, in its own words, off the standard error."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _open(name: str) -> Image.Image:
     if name == STANDARD_INPUT:
-        return open_picture(io.BytesIO(sys.stdin.buffer.read()), name="standard input")
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InputError(f"standard input: has more than {MAX_BYTES:,} bytes")
+        return open_picture(io.BytesIO(content), name="standard input")
     return open_picture(Path(name))

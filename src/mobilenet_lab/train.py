@@ -24,6 +24,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.allocator import keep_pages
+from mobilenet_lab.amounts import check_amounts
 from mobilenet_lab.callbacks.averaging import CURRENT_WEIGHTS
 from mobilenet_lab.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from mobilenet_lab.callbacks.history import History
@@ -41,20 +42,18 @@ from mobilenet_lab.checkpoint import (
 from mobilenet_lab.checkpoint_io import DurableCheckpointIO
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
-from mobilenet_lab.configuration import settings_apart_from_folder
+from mobilenet_lab.configuration import AUTO, SMALL_PICTURE, settings_apart_from_folder
 from mobilenet_lab.continuation import begin_logs
 from mobilenet_lab.data.batches import SPLIT_KEYS
 from mobilenet_lab.data.datamodule import ImageDataModule
-from mobilenet_lab.devices import check_accelerator
+from mobilenet_lab.devices import check_machine
 from mobilenet_lab.errors import InputError, Stopped
 from mobilenet_lab.report import draw_confusion, draw_curves, write_json
 
 log = logging.getLogger(__name__)
 
 TIMED_FOLDER = re.compile(r".*\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")  # the default output_dir
-AUTO = "auto"  # as a value of resume: go on if the run's folder has a checkpoint, else begin
 RESULT = "result.json"
-SMALL_PICTURE = 40  # pixels; below, a stem of stride 1 keeps enough of the picture
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     keep_pages()
     _silence()
-    check_accelerator(cfg.trainer.accelerator, cfg.trainer.devices)
+    num_ranks = check_machine(cfg.trainer)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
     resume, checkpoint = _find_resumed(cfg)
@@ -79,6 +78,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     # "latest" will soon mean this very run, and "auto" its own checkpoints, also to other ranks.
     cfg.resume = str(resume) if resume is not None else None
     datamodule = _open_data(cfg)
+    check_amounts(cfg, datamodule.parts, datamodule.source.picture_size, num_ranks)
     model = _build_model(cfg, datamodule)
     step, threads = 0, None
     if checkpoint is not None:
@@ -115,11 +115,14 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         fit_seconds = time.perf_counter() - began
         # Ranks that were started by torchrun may each have read another clock.
         folder = Path(trainer.strategy.broadcast(str(folder)))
-        best, val_accuracy = _keep_best(trainer, folder, history)
+        # The first rank reads for all, since other nodes may not see its folder.
+        kept: Any = _keep_best(trainer, folder, history) if trainer.is_global_zero else None
+        best, val_accuracy = trainer.strategy.broadcast(kept)
         if trainer.limit_test_batches:
             if best:
                 # Not by `ckpt_path`, which would also put the callbacks back to where they were then.
-                model.load_state_dict(load_checkpoint(best)["state_dict"])
+                weights: Any = load_checkpoint(best)["state_dict"] if trainer.is_global_zero else None
+                model.load_state_dict(trainer.strategy.broadcast(weights))
             with _stoppable(trainer, folder):
                 trainer.test(model, datamodule, verbose=False)
     if not trainer.is_global_zero:
@@ -283,6 +286,8 @@ def _build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, s
         logger=_build_loggers(cfg, step),
         plugins=[DurableCheckpointIO()],
         default_root_dir=cfg.output_dir,
+        # cuDNN's fastest algorithm is another from run to run.
+        benchmark=cfg.trainer.benchmark and not cfg.trainer.deterministic,
         _convert_="all",
     )
 
@@ -432,9 +437,7 @@ def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path |
     val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
     if not last.is_file():
         return None, val_accuracy
-    if trainer.is_global_zero:
-        shutil.copyfile(last, best)
-    trainer.strategy.barrier()
+    shutil.copyfile(last, best)
     return best, val_accuracy
 
 

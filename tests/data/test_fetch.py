@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import multiprocessing
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mobilenet_lab.data.fetch import NpmPackage, fetch
+from mobilenet_lab.data.mnist import FILES, fashion_mnist, mnist
 from mobilenet_lab.errors import InputError
 
 CONTENTS = {"pictures": bytes(range(256)) * 40, "labels": b"seven"}
@@ -91,6 +93,7 @@ def test_wrong_downloads_are_refused_and_leave_nothing(
     (served / "pictures.gz").write_bytes(damaged[damage])
     with pytest.raises(InputError, match="could not fetch pictures, labels") as error:
         fetch(tmp_path / "data", SHA256, [mirror])
+    assert "\n" not in str(error.value)
     assert mirror in str(error.value)
     assert str(tmp_path / "data") in str(error.value)
     assert list((tmp_path / "data").iterdir()) == []
@@ -122,3 +125,36 @@ def test_two_processes_do_not_harm_each_other(tmp_path: Path, mirror: str) -> No
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert_complete(tmp_path / "data")
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "tail"])
+def test_damaged_packed_files_in_the_folder_are_named(served: Path, damage: str) -> None:
+    packed = bytearray((served / "pictures.gz").read_bytes())
+    if damage == "bit":
+        packed[len(packed) // 2] ^= 4
+    (served / "pictures.gz").write_bytes(
+        {"cut": packed[:-9], "tail": packed[:-8] + bytes(8)}.get(damage, packed)
+    )
+    with pytest.raises(InputError, match="could not fetch pictures") as error:
+        fetch(served, SHA256, [NO_SERVER])
+    assert f"{served}, packed: " in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (served / "pictures").exists()
+
+
+@pytest.mark.parametrize("sha256", ["", "0" * 64, SHA256["pictures"].upper()])
+def test_nothing_is_taken_without_its_hash(tmp_path: Path, mirror: str, sha256: str) -> None:
+    with pytest.raises(InputError, match=r"could not fetch pictures.* has SHA-256"):
+        fetch(tmp_path / "data", SHA256 | {"pictures": sha256}, [mirror])
+    assert not (tmp_path / "data/pictures").exists()
+
+
+def test_every_download_has_a_hash_that_is_pinned() -> None:
+    """Mirrors may then be read without encryption, too: what is not as published is thrown away."""
+    for source in (mnist("data"), fashion_mnist("data")):
+        assert isinstance(source.fetch, partial)
+        pinned, mirrors = source.fetch.keywords["sha256"], source.fetch.keywords["mirrors"]
+        assert set(pinned) == {name for names in FILES.values() for name in names}
+        assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in pinned.values())
+        assert mirrors[0].startswith("https://")
+        assert all(mirror.startswith(("https://", "http://")) for mirror in mirrors)

@@ -1,8 +1,10 @@
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import Script, write_idx_files
 
 from mobilenet_lab.data.idx import open_idx, open_pair
 from mobilenet_lab.errors import InputError
@@ -59,6 +61,8 @@ def test_damaged_files_are_named(pair: tuple[Path, Path], damage, message: str) 
     with pytest.raises(InputError, match=message) as error:
         open_pair(*pair)
     assert str(pair[0]) in str(error.value)
+    assert "in its place" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_counts_must_agree(pair: tuple[Path, Path]) -> None:
@@ -70,3 +74,23 @@ def test_counts_must_agree(pair: tuple[Path, Path]) -> None:
 def test_labels_must_be_in_range(pair: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="label 9 at position 1; there are 9 classes"):
         open_pair(*pair, num_classes=9)
+
+
+def test_a_packed_file_is_told(pair: tuple[Path, Path]) -> None:
+    pair[0].write_bytes(gzip.compress(IMAGES))
+    with pytest.raises(InputError, match="images: packed with gzip; unpack it first"):
+        open_pair(*pair)
+
+
+@pytest.mark.parametrize("script_name", ["train.py", "evaluate.py"])
+def test_scripts_name_the_damaged_file_in_one_line(
+    script: Script, tiny_run: Path, tmp_path: Path, script_name: str
+) -> None:
+    write_idx_files(tmp_path / "idx")
+    damaged = tmp_path / "idx/t10k-images-idx3-ubyte"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    ckpt = [f"ckpt={tiny_run}"] if script_name == "evaluate.py" else []
+    done = script(script_name, "data=idx", f"data.root={tmp_path / 'idx'}", *ckpt)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {damaged}: the header promises 40 x 28 x 28 values")
+    assert done.stderr.count("\n") == 1

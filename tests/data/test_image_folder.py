@@ -1,8 +1,13 @@
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import Script
 from PIL import Image
 
 from mobilenet_lab.data.batches import batch_loader, split_parts
@@ -106,3 +111,180 @@ def test_missing_folder_and_single_class(tmp_path: Path) -> None:
 def test_unknown_fit_lists_the_known() -> None:
     with pytest.raises(InputError, match="crop, pad, stretch"):
         image_folder("x", size=8, channels=1, fit="squeeze")
+
+
+def damage_some(folder: Path) -> list[str]:
+    """Four files that cannot be decoded, in four ways; the truncated ones have sound headers."""
+    noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "whole.jpg")
+    (folder / "cat/1b.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:-2000])
+    (folder / "whole.jpg").unlink()
+    (folder / "dog/3.png").write_bytes(b"")
+    (folder / "eel/0.bmp").write_bytes(b"<html>not found</html>")
+    (folder / "eel/7.png").symlink_to("nowhere.png")
+    return ["cat/1b.jpg", "dog/3.png", "eel/0.bmp", "eel/7.png"]
+
+
+def test_a_truncated_picture_has_a_sound_header(folder: Path) -> None:
+    damage_some(folder)
+    with Image.open(folder / "cat/1b.jpg") as picture:
+        assert picture.size == (90, 90)
+    pictures = image_folder(str(folder), size=8, channels=1).open("train")
+    with pytest.raises(InputError, match=r"cat/1b\.jpg: .*truncated.*data\.on_bad_image=skip") as error:
+        pictures.read(np.arange(len(pictures)))
+    assert "\n" not in str(error.value)
+
+
+def test_bad_pictures_are_left_out_and_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bad = damage_some(folder)
+    source = image_folder(str(folder), size=8, channels=1, on_bad_image="skip")
+    pictures = source.open("train")
+    images, labels = pictures.read(np.arange(len(pictures)))
+    assert labels.tolist() == [0] * 6 + [1] * 5 + [2] * 5
+    assert len(caplog.messages) == 1
+    assert "4 of 20 files" in caplog.messages[0]
+    assert caplog.messages[0].endswith(f"{', '.join(bad[:3])}, ...")
+    assert all(
+        abs(image.float().mean() - 100 * label) < 6 for image, label in zip(images, labels, strict=True)
+    )
+
+
+def test_what_is_left_is_ordered_as_if_the_bad_ones_were_not_there(folder: Path) -> None:
+    bad = damage_some(folder)
+
+    def read(on_bad_image: str, rank: int) -> list[tuple[list[int], list[int], int]]:
+        source = image_folder(str(folder), size=8, channels=1, on_bad_image=on_bad_image)
+        part = split_parts(source, val_split=0.2, test_split=0.2, split_seed=3)["train"]
+        sampler = BatchSampler(part.split, 2, seed=5, rank=rank, world_size=2)
+        sampler.start_at(0, 1)
+        loader = batch_loader(part.pictures, sampler)
+        return [(b["images"].flatten().tolist(), b["labels"].tolist(), b["seed"]) for b in loader]
+
+    skipped = [read("skip", rank) for rank in (0, 1)]
+    for name in bad:
+        (folder / name).unlink()
+    assert skipped == [read("error", rank) for rank in (0, 1)]
+
+
+def test_a_class_without_any_picture_that_can_be_decoded_is_named(folder: Path) -> None:
+    for path in (folder / "dog").iterdir():
+        path.write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"dog: no picture in it can be decoded"):
+        image_folder(str(folder), size=8, channels=1, on_bad_image="skip").open("train")
+
+
+def test_links_that_loop_neither_hang_nor_count_twice(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (folder / "again").symlink_to(folder)
+    (folder / "up").symlink_to(folder.parent)
+    (folder / "itself").symlink_to("itself")
+    (folder / "cat/loop").symlink_to(folder / "cat")
+    (folder / "cat/all").symlink_to(folder)
+    (folder / "cat/a.png").symlink_to("b.png")
+    (folder / "cat/b.png").symlink_to("a.png")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    Image.new("L", (4, 4)).save(elsewhere / "x.png")
+    (folder / "fox").symlink_to(elsewhere)
+    source = image_folder(str(folder), size=8, channels=1, on_bad_image="skip")
+    assert source.classes == ["cat", "dog", "eel", "fox"]
+    assert len(source.open("train")) == 19
+    strict = image_folder(str(folder), size=8, channels=1).open("train")
+    with pytest.raises(InputError, match=r"a\.png: Too many levels of symbolic links"):
+        strict.read(np.arange(len(strict)))
+
+
+def test_one_folder_under_two_names_is_refused(folder: Path) -> None:
+    (folder / "zebra").symlink_to(folder / "cat")
+    with pytest.raises(InputError, match=r"zebra: the same folder as .*cat; remove one"):
+        image_folder(str(folder), size=8, channels=1).open("train")
+
+
+def test_a_pipe_is_no_picture_and_nobody_waits_for_it(folder: Path) -> None:
+    os.mkfifo(folder / "cat/0.png")
+    pictures = image_folder(str(folder), size=8, channels=1).open("train")
+    with pytest.raises(InputError, match=r"cat/0\.png: not a file"):
+        pictures.read(np.arange(3))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails to be read")
+def test_a_failing_disk_is_not_taken_for_a_bad_picture(folder: Path) -> None:
+    """Left out by one rank but not by another, it would let them wait for each other."""
+    (folder / "cat/x.png").symlink_to("/proc/self/mem")  # reading its first bytes is an I/O error
+    with pytest.raises(InputError, match=r"cat/x\.png: Input/output error"):
+        image_folder(str(folder), size=8, channels=1, on_bad_image="skip").open("train")
+
+
+@contextmanager
+def as_somebody() -> Iterator[None]:
+    """Root may read everything: be an ordinary user for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("locked", [".", "dog"])
+def test_a_folder_that_may_not_be_read_is_named(locked: str) -> None:
+    with tempfile.TemporaryDirectory() as root, as_somebody():
+        with tempfile.TemporaryDirectory() as mine:
+            folder = Path(mine)
+            for name in ("cat", "dog"):
+                (folder / name).mkdir()
+                Image.new("L", (4, 4)).save(folder / name / "x.png")
+            (folder / locked).chmod(0)
+            try:
+                with pytest.raises(PermissionError) as error:
+                    image_folder(mine, size=8, channels=1).open("train")
+                assert Path(str(error.value.filename)).is_relative_to(folder / locked)
+            finally:
+                (folder / locked).chmod(0o700)
+        assert root
+
+
+def test_nothing_in_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"needs at least two folders with pictures.* it has none"):
+        image_folder(str(tmp_path), size=8, channels=1).open("train")
+
+
+TRAIN_TINY = (
+    "model.filters=1",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=1",
+    "data.image_size=16",
+    "data.batch_size=4",
+    "data.test_split=0.25",
+    "data.val_split=0.25",
+)
+
+
+def test_scripts_leave_bad_pictures_out_or_name_the_first(
+    script: Script, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The whole way, worker processes included: the same parts in training and in evaluation."""
+    bad = damage_some(folder)
+    data = ("data=image_folder", f"data.root={folder}", *TRAIN_TINY)
+    run = tmp_path_factory.mktemp("run")
+    refused = script("train.py", *data, f"output_dir={run}/refused")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1, refused.stderr
+    assert any(f"{name}: " in refused.stderr for name in bad), refused.stderr
+    assert "data.on_bad_image=skip" in refused.stderr
+    trained = script("train.py", *data, "data.on_bad_image=skip", f"output_dir={run}/run")
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.count("4 of 20 files") == 1
+    assert "8 pictures to train on, 4 held out, 4 to test" in trained.stdout
+    here = tuple(setting for setting in data if not setting.startswith(("model.", "trainer.")))
+    measured = script("evaluate.py", f"ckpt={run}/run", *here, "data.on_bad_image=skip")
+    assert measured.returncode == 0, measured.stderr
+    assert "of 4 pictures" in measured.stdout
+    assert "4 of 20 files" in measured.stdout
+    wrong = script("evaluate.py", f"ckpt={run}/run", *here, "data.on_bad_image=ignore")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "error: data.on_bad_image=ignore: must be one of error, skip\n",
+    )

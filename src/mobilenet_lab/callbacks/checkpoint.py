@@ -23,8 +23,9 @@ def can_pause(trainer: Trainer) -> bool:
     if progress.is_last_batch:
         return False
     done: int = progress.current.processed  # type: ignore[attr-defined]
-    every = trainer.val_check_batch
-    validates = every not in (None, float("inf")) and done % int(every) == 0  # type: ignore[arg-type]
+    every, counts_over_epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch is None
+    counted = progress.total.ready if counts_over_epochs else done
+    validates = every not in (None, float("inf")) and counted % int(every) == 0
     return not validates and done % trainer.accumulate_grad_batches == 0
 
 

@@ -83,14 +83,14 @@ def fetch(
                     missing.remove(name)
             except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
                 reason = " ".join(str(error).split())[:160]
-                tried.append(f"  {description}: {reason}")
+                tried.append(f"{description}: {reason}")
                 log.debug("%s: %s", description, reason)
             if not missing:
                 log.info("Fetched %s from %s", ", ".join(wanted), description)
                 return
     raise InputError(
-        f"could not fetch {', '.join(missing)}; tried\n" + "\n".join(tried) + f"\n"
-        f"Put the files, as they are or as .gz, into {folder.resolve()} and start again."
+        f"could not fetch {', '.join(missing)}; put the files, as they are or as .gz, into "
+        f"{folder.resolve()} and start again; tried: {'; '.join(tried)}"
     )
 
 

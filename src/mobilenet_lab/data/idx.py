@@ -14,6 +14,7 @@ from torch import Tensor
 from mobilenet_lab.errors import InputError
 
 UNSIGNED_BYTE = 8
+GZIP = b"\x1f\x8b"
 
 
 def open_idx(path: Path, num_dimensions: int) -> np.ndarray:
@@ -33,17 +34,19 @@ def open_idx(path: Path, num_dimensions: int) -> np.ndarray:
     header_bytes = 4 + 4 * num_dimensions
     with path.open("rb") as file:
         header = file.read(header_bytes)
+    if header[:2] == GZIP:
+        raise InputError(f"{path}: packed with gzip; unpack it first")
     if len(header) < header_bytes or header[:4] != bytes([0, 0, UNSIGNED_BYTE, num_dimensions]):
         raise InputError(
             f"{path}: not an IDX file of unsigned bytes with {num_dimensions} dimensions; "
-            f"it begins with {header[:4].hex(' ') or 'nothing'}"
+            f"it begins with {header[:4].hex(' ') or 'nothing'}; put a whole one in its place"
         )
     shape = tuple(int(n) for n in np.frombuffer(header, ">u4", offset=4))
     expected, actual = header_bytes + int(np.prod(shape, dtype=object)), path.stat().st_size
     if actual != expected or 0 in shape:
         raise InputError(
             f"{path}: the header promises {' x '.join(map(str, shape))} values, a file of {expected:,} "
-            f"bytes, but it has {actual:,}; delete it to fetch it anew"
+            f"bytes, but it has {actual:,}; put a whole one in its place"
         )
     mapped = np.memmap(path, np.uint8, mode="r", offset=header_bytes, shape=shape)
     return np.asarray(mapped)  # a plain view: indexing the subclass costs more per batch
@@ -91,11 +94,13 @@ def open_pair(images_path: Path, labels_path: Path, num_classes: int | None = No
     images, labels = open_idx(images_path, 3), open_idx(labels_path, 1)
     if len(images) != len(labels):
         raise InputError(
-            f"{images_path} holds {len(images):,} pictures but {labels_path} {len(labels):,} labels"
+            f"{images_path} holds {len(images):,} pictures but {labels_path} {len(labels):,} labels; "
+            "put two files there that belong together"
         )
     if num_classes is not None and (highest := int(labels.max())) >= num_classes:
         position = int(labels.argmax())
         raise InputError(
-            f"{labels_path}: label {highest} at position {position:,}; there are {num_classes} classes"
+            f"{labels_path}: label {highest} at position {position:,}; there are {num_classes} classes; "
+            "put the right file in its place"
         )
     return IdxPictures(images, labels)

@@ -1,6 +1,8 @@
 """Pictures in one folder a class: only names are held, a batch's pictures are decoded when asked for."""
 
+import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mobilenet_lab.data.pictures import FITS, fit_picture, open_picture
+from mobilenet_lab.data.pictures import FITS, find_unreadable, fit_picture, open_picture, printable
 from mobilenet_lab.errors import InputError
 
+log = logging.getLogger(__name__)
+
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+ON_BAD_IMAGE = ("error", "skip")
+NUM_NAMED = 3  # of the files left out
+PATIENCE_S = 2.0  # looking through files for longer shows a bar
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,12 @@ class FolderPictures:
         """
         images = np.empty((len(indices), self.channels, self.size, self.size), np.uint8)
         for i, index in enumerate(indices):
-            picture = open_picture(self.root / self.files[index])
+            try:
+                picture = open_picture(self.root / self.files[index])
+            except InputError as error:
+                raise InputError(
+                    f"{error}; mend or remove it, or leave out such files with data.on_bad_image=skip"
+                ) from error
             images[i] = fit_picture(picture, self.size, self.channels, self.fit)
         return torch.from_numpy(images), torch.from_numpy(self.read_labels(indices))
 
@@ -62,7 +74,15 @@ class FolderSource:
     """`root`/<class>/<file>, or `root`/train/<class>/<file> beside the folders test, val or both.
 
     A class is a folder that holds pictures; its name is the class's name. Pictures below it at any depth
-    belong to it. Names that begin with a dot are left out.
+    belong to it. Names that begin with a dot are left out. A class may be a link to a folder elsewhere, and a
+    picture one to a file; links to folders further down, and back to where the classes lie, are not followed.
+
+    Args:
+        root, size, channels, fit: See `FolderPictures`.
+        digits: Whether the pictures are handwritten digits.
+        on_bad_image: "error" reports the first file that cannot be decoded when it is read; "skip" decodes
+            every file when a part is opened and leaves such out before anything is divided or ordered, so
+            that order, shares and resuming are those of a folder without them.
     """
 
     root: Path
@@ -70,6 +90,7 @@ class FolderSource:
     channels: int
     fit: str
     digits: bool
+    on_bad_image: str = "error"
     name: str = "image_folder"
 
     def prepare(self) -> None:
@@ -108,7 +129,8 @@ class FolderSource:
 
         Raises:
             FileNotFoundError: the folder holds no such pictures apart.
-            InputError: the part has a class that the training pictures lack.
+            InputError: the part has a class that the training pictures lack, or with
+                `on_bad_image="skip"`, a class has no picture that can be decoded.
         """
         folder = self._folder(part)
         if part != "train" and not self.has_part(part):
@@ -124,6 +146,12 @@ class FolderSource:
             found = _pictures_in(folder / name)
             files += [f"{name}/{file}" for file in found]
             labels += [label] * len(found)
+        if self.on_bad_image == "skip":
+            kept = _readable(folder, files)
+            files, labels = [files[i] for i in kept], [labels[i] for i in kept]
+            if part == "train" and (empty := set(range(len(classes))) - set(labels)):
+                names = ", ".join(str(folder / classes[label]) for label in sorted(empty))
+                raise InputError(f"{names}: no picture in it can be decoded; mend or remove the folder")
         return FolderPictures(folder, files, np.array(labels, np.int64), self.size, self.channels, self.fit)
 
     def _folder(self, part: str) -> Path:
@@ -132,29 +160,53 @@ class FolderSource:
 
 
 def image_folder(
-    root: str, size: int, channels: int, fit: str = "crop", digits: bool = False
+    root: str,
+    size: int,
+    channels: int,
+    fit: str = "crop",
+    digits: bool = False,
+    on_bad_image: str = "error",
 ) -> FolderSource:
     """Pictures in `root`/<class>/<file>.
 
     Raises:
-        InputError: `fit` is unknown.
+        InputError: `fit` or `on_bad_image` is unknown.
     """
     if fit not in FITS:
         raise InputError(f"data.source.fit={fit}: must be one of {', '.join(FITS)}")
-    return FolderSource(Path(root), size, channels, fit, digits)
+    if on_bad_image not in ON_BAD_IMAGE:
+        raise InputError(f"data.on_bad_image={on_bad_image}: must be one of {', '.join(ON_BAD_IMAGE)}")
+    return FolderSource(Path(root), size, channels, fit, digits, on_bad_image)
 
 
 def _classes_in(folder: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".") and _pictures_in(entry)
-    )
+    """The folders that hold pictures, sorted.
+
+    Raises:
+        InputError: by links, two of them are the same, and pictures would count twice.
+        PermissionError: a folder may not be read.
+    """
+    names: dict[Path, str] = {}
+    here = folder.resolve()
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or not entry.is_dir():
+            continue
+        place = entry.resolve()
+        if here.is_relative_to(place):  # a link back; its pictures are those of all classes
+            continue
+        if place in names:
+            raise InputError(
+                f"{entry}: the same folder as {folder / names[place]}; remove one of the two, as a picture "
+                "has one class"
+            )
+        if _pictures_in(entry):
+            names[place] = entry.name
+    return sorted(names.values())
 
 
 def _pictures_in(folder: Path) -> list[str]:
     found = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
             os.path.relpath(os.path.join(parent, file), folder)
@@ -162,3 +214,36 @@ def _pictures_in(folder: Path) -> list[str]:
             if os.path.splitext(file)[1].lower() in EXTENSIONS and not file.startswith(".")
         ]
     return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _readable(folder: Path, files: list[str]) -> list[int]:
+    """Positions of the files that can be decoded; the number of the others is reported."""
+    from tqdm import tqdm  # here, as prediction does without
+
+    bar: Iterable[InputError | None] = tqdm(
+        find_unreadable([folder / file for file in files]),
+        total=len(files),
+        unit=" pictures",
+        desc="checking",
+        delay=PATIENCE_S,
+        leave=False,
+        disable=None,
+    )
+    errors = list(bar)
+    bad = [printable(file) for file, error in zip(files, errors, strict=True) if error]
+    if bad:
+        rank = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))
+        log.log(
+            logging.WARNING if rank == "0" else logging.DEBUG,  # every rank finds the same
+            "data.on_bad_image=skip: %d of %d files in %s cannot be decoded and are left out: %s%s",
+            len(bad),
+            len(files),
+            folder,
+            ", ".join(bad[:NUM_NAMED]),
+            ", ..." if len(bad) > NUM_NAMED else "",
+        )
+    return [i for i, error in enumerate(errors) if not error]

@@ -1,0 +1,77 @@
+"""Callbacks for the runs of several ranks that tests look into."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+
+
+class FreezeNorms(Callback):
+    """Lets BatchNorm use fixed statistics, those of noise, so that a picture's result depends on no other."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        noise = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+        for module in self._norms(pl_module):
+            module.momentum = 1.0
+        with torch.no_grad():
+            pl_module.network(noise)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        for module in self._norms(pl_module):
+            module.eval()
+
+    def _norms(self, pl_module: LightningModule) -> list[nn.BatchNorm2d]:
+        return [module for module in pl_module.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+class RecordPictures(Callback):
+    """Writes down which pictures each rank has seen, by a digest of their pixels, in a file a rank.
+
+    Args:
+        folder: Where.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.seen: dict[str, list[str]] = {}
+        self.confusions: dict[str, int] = {}
+
+    def _note(self, stage: str, batch: Any) -> None:
+        digests = [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in batch[0]]
+        self.seen.setdefault(stage, []).extend(digests)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._note(f"train {trainer.current_epoch}", batch)
+
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._note(f"val {trainer.current_epoch}", batch)
+
+    def on_test_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._note("test", batch)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seen = {"pictures": self.seen, "confusion": int(pl_module.test_confusion.sum())}
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / f"{trainer.global_rank}.json").write_text(json.dumps(seen))
