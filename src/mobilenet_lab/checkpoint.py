@@ -33,6 +33,7 @@ MAX_BYTES = 1 << 32  # of a file; width 8.0 with Adam's moments has 1.7 GB
 MAX_GROWTH = 16  # of tensors: a file may hold one row and say that there are many like it
 MAX_VALUES = 1 << 20  # in a file, counted as often as they are referred to
 MAX_SIDE = 4096  # pixels of a picture
+PROTOCOL = 2  # of the pickles that PyTorch writes
 # What PyTorch writes for plain values and tensors. Its own list is longer: bytearray(10**12) is on it.
 STORAGES = ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
 PLAIN_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
@@ -169,6 +170,8 @@ def _check_globals(content: bytes) -> None:
         is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
         if is_name and argument not in PLAIN_GLOBALS:
             raise pickle.UnpicklingError(f"names {argument}")
+        if opcode.name == "PROTO" and argument != PROTOCOL:
+            raise pickle.UnpicklingError(f"protocol {argument}, which PyTorch does not write")
 
 
 def _check_values(checkpoint: Any, max_bytes: int) -> None:
