@@ -15,13 +15,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import distributed
 
+from mobilenet_lab.callbacks.signals import WORDS
 from mobilenet_lab.checkpoint import resume_command
 from mobilenet_lab.errors import InputError, Stopped
 
 POLL_S = 0.5
 # How long a rank that has lost a connection looks who is gone, and how long those that end as agreed may take
 LOOK_S, AGREED_END_S = 5.0, 30.0
-STOPPED = {130: "interrupted", 143: "terminated"}  # by exit code: ranks that end so have agreed on it
 STARTED_BY = (
     "MOBILENET_LAB_STARTED_BY"  # the process that started this rank, for one that dies before we look
 )
@@ -117,7 +117,7 @@ class EndTogether(Callback):
 
     def _look_at_children(self) -> None:
         while not self._over.wait(POLL_S):
-            if any(child.poll() not in (None, 0, *STOPPED) for child in self._children):
+            if any(child.poll() not in (None, 0, *WORDS) for child in self._children):
                 self._leave()
 
     def _look_at_parent(self) -> None:
@@ -158,7 +158,7 @@ class EndTogether(Callback):
             if code is not None and code < 0:
                 return f"rank {rank} was killed by {signal.Signals(-code).name}", 1
             if code:
-                return f"rank {rank} was {STOPPED[code]}" if code in STOPPED else "", code
+                return f"rank {rank} was {WORDS[code]}" if code in WORDS else "", code
         return None
 
 

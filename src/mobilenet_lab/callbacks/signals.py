@@ -15,7 +15,7 @@ from mobilenet_lab.callbacks.checkpoint import ASK_EVERY_N_BATCHES, LastCheckpoi
 from mobilenet_lab.errors import Stopped
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-WORDS = {130: "interrupted", 143: "terminated"}
+WORDS = {130: "interrupted", 143: "terminated"}  # ranks that end with these codes have agreed on it
 
 
 class StopOnSignal(Checkpoint):
@@ -30,6 +30,7 @@ class StopOnSignal(Checkpoint):
 
     def __init__(self) -> None:
         self._exit_code = 0
+        self._agreed = False  # whether all ranks know of it
         self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -73,8 +74,6 @@ class StopOnSignal(Checkpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Likewise."""
         self._restore()
-
-    _agreed = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._exit_code:
