@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from mobilenet_lab.errors import Stopped
+from mobilenet_lab.command_line import one_line_errors
 from mobilenet_lab.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,13 +54,11 @@ def _live(folder: Path, settings: Sequence[str]) -> int:
         log = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        with one_line_errors(), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             train(compose("train", overrides=[*settings, f"output_dir={folder}", "resume=auto"]))
         code = 0
-    except Stopped as stopped:
-        code = stopped.exit_code
-    except KeyboardInterrupt:  # before the training
-        code = 130
+    except SystemExit as ended:
+        code = int(ended.code or 0)
     finally:
         if code == 1:
             sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from mobilenet_lab.command_line import quote_paths
+from mobilenet_lab.command_line import one_line_errors, quote_paths
 
 ODD_NAMES = [
     "plain.png",
@@ -80,3 +81,14 @@ def test_other_arguments_stay_as_they_are(argument: str) -> None:
 
 def test_sweeps_over_paths_stay_sweeps() -> None:
     assert quote_paths(["-m", "resume=a,b"]) == ["-m", "resume=a,b"]
+
+
+def test_an_interrupt_that_became_another_error_is_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    """As OmegaConf's clean-up does to one in the middle of composing."""
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise OmegaConfBaseException("half done")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -81,6 +81,8 @@ def one_line_errors() -> Iterator[None]:
             raise
         _exit(f"error: {message}", EXIT_WRONG_INPUT)
     except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
+        if _is_interrupt(error):
+            _exit("interrupted", EXIT_INTERRUPTED)
         _exit(f"error: {_explain(error)}", EXIT_WRONG_INPUT)
     except ValueError as error:
         if "Config group override" not in str(error):  # how Hydra refuses optimizer=null
@@ -176,6 +178,13 @@ def _explain(error: BaseException) -> str:
     if group:
         return f"{group[1]}: no such group or key; {_suggest_key(group[1])}"
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind it: OmegaConf, interrupted in the middle of its work, raises its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _explain_instantiation(error: InstantiationException) -> str | None:
