@@ -83,12 +83,16 @@ def test_sweeps_over_paths_stay_sweeps() -> None:
     assert quote_paths(["-m", "resume=a,b"]) == ["-m", "resume=a,b"]
 
 
+def interrupted_while_composing() -> None:
+    """As OmegaConf is, whose clean-up then fails."""
+    try:
+        raise KeyboardInterrupt
+    finally:
+        raise OmegaConfBaseException("half done")
+
+
 def test_an_interrupt_that_became_another_error_is_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
-    """As OmegaConf's clean-up does to one in the middle of composing."""
     with pytest.raises(SystemExit) as ended, one_line_errors():
-        try:
-            raise KeyboardInterrupt
-        finally:
-            raise OmegaConfBaseException("half done")
+        interrupted_while_composing()
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
