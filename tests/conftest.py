@@ -59,7 +59,7 @@ def run_script(
         cwd=cwd,
         capture_output=True,
         text=not isinstance(options.get("input"), bytes),
-        timeout=300,
+        timeout=options.pop("timeout", 300),
         env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
         check=False,
         **options,  # type: ignore[call-overload]

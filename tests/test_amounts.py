@@ -66,7 +66,6 @@ def check(tiny_idx: Path, *overrides: str, ranks: int = 1) -> None:
             1,
             "trainer.val_check_interval=7: an epoch has 3 batches",
         ),
-        ("trainer.accumulate_grad_batches=8", 1, "trainer.accumulate_grad_batches=8: an epoch has 7 batches"),
     ],
 )
 def test_what_does_not_fit_the_pictures_is_one_line(
@@ -100,9 +99,18 @@ def test_a_batch_larger_than_the_data_is_warned_of(tiny_idx: Path, caplog: pytes
     ]
 
 
+def test_more_batches_to_add_up_than_there_are_is_warned_of(
+    tiny_idx: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    check(tiny_idx, "trainer.accumulate_grad_batches=8")
+    assert [record.message for record in caplog.records] == [
+        "trainer.accumulate_grad_batches=8: an epoch has 7 batches, and makes one step"
+    ]
+
+
 def test_it_ends_a_run_before_it_has_a_folder(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    settings = ("trainer.accumulate_grad_batches=8", "output_dir=run")
+    settings = ("trainer.val_check_interval=8", "output_dir=run")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: trainer.accumulate_grad_batches=8: an epoch has 7 batches\n"
+    assert done.stderr.startswith("error: trainer.val_check_interval=8: an epoch has 7 batches; use at most")
     assert not (tmp_path / "run").exists()

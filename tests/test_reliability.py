@@ -25,6 +25,7 @@ BUSY = (
     "model.dropout=0.2",
     "threads=1",
 )
+EVERY_STEP = "callbacks.checkpoint.every_n_train_steps=1"
 KILLED, INTERRUPTED, TERMINATED = -signal.SIGKILL, 130, 143
 
 
@@ -117,13 +118,20 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
 @pytest.mark.parametrize(
     "settings",
     [
-        ("data.num_workers=2",),
-        ("trainer.val_check_interval=0.5", "trainer.accumulate_grad_batches=2", "optimizer=adamw"),
+        ("data.num_workers=2", EVERY_STEP),
+        (
+            "trainer.val_check_interval=0.5",
+            "trainer.accumulate_grad_batches=2",
+            "optimizer=adamw",
+            EVERY_STEP,
+        ),
+        ("scheduler=cosine", "trainer.max_epochs=-1", "trainer.max_steps=84"),
+        ("scheduler=plateau", "scheduler.patience=0"),
     ],
-    ids=["workers", "validation-within-epochs-and-accumulation"],
+    ids=["workers", "validation-within-epochs-and-accumulation", "steps-from-epochs-ends", "plateau"],
 )
 def test_so_does_one_with(tmp_path: Path, tiny_idx: Path, settings: tuple[str, ...]) -> None:
-    settings = (*BUSY, *settings, "trainer.max_epochs=12", "callbacks.checkpoint.every_n_train_steps=1")
+    settings = (*BUSY, "trainer.max_epochs=12", *settings)
     run_lives(tmp_path / "whole", tiny_idx, *settings)
     run_lives(tmp_path / "stopped", tiny_idx, *settings, stops=6, seed=2)
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
@@ -154,10 +162,47 @@ def test_a_second_signal_ends_the_process_at_once(script: Script, tiny_idx: Path
     assert done.returncode == -signal.SIGTERM
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
+def test_a_signal_to_the_workers_too_ends_in_good_order(
+    tmp_path: Path, tiny_idx: Path, number: signal.Signals, code: int
+) -> None:
+    """As a terminal's Ctrl-C."""
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "data.num_workers=2", "trainer.max_epochs=500"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *settings, "output_dir=run"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 2 of 500, step 2 "):
+            break
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert errors.endswith("go on from its last checkpoint with python train.py resume=run\n")
+    assert errors.count("\n") == 1
+    assert load(tmp_path / "run")["global_step"] > 8
+
+
+def test_a_run_that_begins_anew_does_not_go_on_with_the_one_before(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
+    assert script("train.py", *settings, "seed=1").returncode == 0
+    assert script("train.py", *settings, *stop_after("steps=3")).returncode == KILLED
+    assert list((tmp_path / "run/checkpoints").iterdir()) == []
+    assert not (tmp_path / "run/result.json").exists()
+
+
 def test_auto_begins_then_goes_on_then_has_nothing_to_do(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
-    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "resume=auto"]
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "resume=auto", "trainer.max_steps=13"]
     done = script("train.py", *settings, *stop_after("steps=9"))
     assert done.returncode == KILLED
     assert load(tmp_path / "run")["global_step"] == 7
@@ -223,6 +268,7 @@ def test_memory_and_open_files_stay_the_same(script: Script, tmp_path: Path, tin
         "callbacks.checkpoint.every_n_train_steps=50",
         "+callbacks.watch._target_=stop_after.WatchProcess",
         f"+callbacks.watch.every_n_steps={steps // 20}",
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     samples = json.loads((tmp_path / "watched.json").read_text())

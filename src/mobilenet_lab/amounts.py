@@ -76,7 +76,8 @@ def _check_steps(trainer: DictConfig, batches: int) -> None:
             "trainer.check_val_every_n_epoch=null to count on over the epochs"
         )
     if trainer.accumulate_grad_batches > batches:
-        raise InputError(
-            f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches}: an epoch has "
-            f"{batches:,} batches"
+        rank_zero_only(log.warning)(
+            "trainer.accumulate_grad_batches=%d: an epoch has %d batches, and makes one step",
+            trainer.accumulate_grad_batches,
+            batches,
         )

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mobilenet_lab.errors import InputError
 from mobilenet_lab.metrics import ClassificationSums
@@ -146,8 +147,16 @@ class ImageClassifier(LightningModule):
         self.train_sums.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's exact loss and accuracy."""
+        """Log the epoch's exact loss and accuracy, and let `plateau` look at the validation."""
         self._log_epoch("train", self.train_sums)
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["val/loss"])
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Leave `plateau` out, which Lightning steps too late for the checkpoint of the epoch's end."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Add a batch to the sums."""

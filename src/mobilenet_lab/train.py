@@ -72,7 +72,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
     resume, checkpoint = _find_resumed(cfg)
-    if checkpoint is not None and cfg.resume == AUTO and (result := _result_of_finished(cfg, checkpoint)):
+    if checkpoint is not None and cfg.resume == AUTO and (result := _result_of_finished(cfg)):
         log.info("%s is finished already", cfg.output_dir)
         return result
     # "latest" will soon mean this very run, and "auto" its own checkpoints, also to other ranks.
@@ -162,11 +162,16 @@ def _find_resumed(cfg: DictConfig) -> tuple[Path | None, dict[str, Any] | None]:
     return path, checkpoint
 
 
-def _result_of_finished(cfg: DictConfig, checkpoint: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of a run that has nothing left to do."""
-    path = Path(cfg.output_dir) / RESULT
-    is_finished = 0 < cfg.trainer.max_epochs <= epochs_done(checkpoint) and path.is_file()
-    return json.loads(path.read_text()) if is_finished else None
+def _result_of_finished(cfg: DictConfig) -> dict[str, Any] | None:
+    """The result of a run that has nothing left to do, as it ended by the same settings."""
+    folder = Path(cfg.output_dir)
+    if not ((folder / RESULT).is_file() and (folder / "config.yaml").is_file()):
+        return None
+    before = OmegaConf.load(folder / "config.yaml")
+    if any(before.trainer[key] != cfg.trainer[key] for key in ("max_epochs", "max_steps", "max_time")):
+        return None
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    return result
 
 
 def _result_beside(checkpoint: Path) -> Path:
@@ -280,7 +285,7 @@ def _build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, s
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
     callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))  # it keeps the others' state
-    return instantiate(
+    trainer: Trainer = instantiate(
         cfg.trainer,
         callbacks=[*own, SameSettings(settings_apart_from_folder(cfg)), *callbacks, StopOnSignal()],
         logger=_build_loggers(cfg, step),
@@ -290,6 +295,9 @@ def _build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, s
         benchmark=cfg.trainer.benchmark and not cfg.trainer.deterministic,
         _convert_="all",
     )
+    # Where steps are limited, Lightning would go through an epoch's end again that a checkpoint was written at.
+    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+    return trainer
 
 
 def _share_cores(threads: int | None, trainer: Trainer) -> None:
@@ -336,11 +344,15 @@ def _make_run_folder(cfg: DictConfig, resume: Path | None, step: int) -> Path:
     while folder.exists() and TIMED_FOLDER.fullmatch(cfg.output_dir):
         number += 1
         folder = Path(f"{cfg.output_dir}-{number}")
-    if (folder / RESULT).exists() and (resume is None or _result_beside(resume) != folder.resolve() / RESULT):
+    is_same = resume is not None and _result_beside(resume) == folder.resolve() / RESULT
+    checkpoints = [] if is_same else [*folder.glob("checkpoints/*.ckpt")]
+    if checkpoints or ((folder / RESULT).exists() and not is_same):
         log.warning("%s holds an earlier run, whose files are replaced", folder)
     cfg.output_dir = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULT).unlink(missing_ok=True)  # of what the folder held before
+    # What is left of an earlier run must not be taken for this one's.
+    for old in [folder / RESULT, *(path for path in checkpoints if path.resolve() != resume)]:
+        old.unlink(missing_ok=True)
     begin_logs(folder, resume, step)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     return folder
@@ -454,7 +466,6 @@ def _finish(
     result: dict[str, Any],
     folder: Path,
 ) -> None:
-    write_json(folder / RESULT, result)
     if history.epochs:
         draw_curves(folder / "curves.png", history.epochs)
     if result["test/accuracy"] is not None:
@@ -463,6 +474,7 @@ def _finish(
     # Lightning's loggers leave an empty one; config.yaml says all.
     (folder / "hparams.yaml").unlink(missing_ok=True)
     (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
+    write_json(folder / RESULT, result)  # last: a run that has it has nothing left to do
     names = {"train/accuracy": "training", "val/accuracy": "validation", "test/accuracy": "test"}
     accuracies = ", ".join(
         f"{name} {result[key]:.4f}" for key, name in names.items() if result[key] is not None

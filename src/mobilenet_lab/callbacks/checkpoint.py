@@ -50,6 +50,7 @@ class LastCheckpoint(ModelCheckpoint):
         )
         self.every_n_steps = every_n_train_steps
         self.every_n_minutes = every_n_minutes
+        self._due = False
         self._saved_at_step = 0
         self._saved_at = time.monotonic()
 
@@ -67,7 +68,8 @@ class LastCheckpoint(ModelCheckpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save where steps or minutes are up, at the first batch from which the run can go on exactly."""
-        if self._is_due(trainer, batch_idx) and can_pause(trainer):
+        self._due = self._due or self._is_due(trainer, batch_idx)
+        if self._due and can_pause(trainer):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -98,7 +100,7 @@ class LastCheckpoint(ModelCheckpoint):
         )
 
     def _note_saved(self, trainer: Trainer) -> None:
-        self._saved_at_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._due, self._saved_at_step, self._saved_at = False, trainer.global_step, time.monotonic()
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -126,11 +128,13 @@ class BestCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the best of the run that is gone on with, as a copy in this run's folder."""
+        assert self.dirpath is not None
         score, old = state_dict["best_model_score"], Path(state_dict["best_model_path"])
+        new = Path(self.dirpath) / "best.ckpt"
+        if not old.is_file():
+            old = new  # the run's folder was moved
         if score is None or not old.is_file():
             return
-        assert self.dirpath is not None
-        new = Path(self.dirpath) / "best.ckpt"
         if old.resolve() != new.resolve():
             _copy(old, new)
         self.best_model_path = self.kth_best_model_path = str(new)

@@ -68,11 +68,14 @@ class StopOnSignal(Checkpoint):
             self._stop(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave signals to whoever had them before."""
+        """End here, if asked since the last epoch's end; else leave signals to whoever had them before."""
+        self._agree(trainer)
+        if self._exit_code:
+            self._stop(trainer)
         self._restore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Likewise."""
+        """Leave signals to whoever had them before."""
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:

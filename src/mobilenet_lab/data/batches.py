@@ -3,6 +3,7 @@
 A batch is the unit of reading: the sampler asks for a batch, the pictures answer with one read.
 """
 
+import signal
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -169,7 +170,17 @@ def batch_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_the_main_process if num_workers else None,
     )
+
+
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    """What a terminal or a cluster sends goes to workers, too, whose batches the last step may yet need.
+
+    The loader itself ends a worker that does not listen with SIGTERM: the second ends it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _count(share: float, total: int) -> int:

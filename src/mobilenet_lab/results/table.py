@@ -67,7 +67,8 @@ def as_markdown(record: Sequence[Entry]) -> str:
     lines += [
         "",
         "Mean and sample standard deviation over the seeds; minutes are of training and validation, the "
-        "median, also where the machine had other work beside; MACs are multiply-accumulates for one picture.",
+        "median, also where the machine had other work beside; MACs are multiply-accumulates for one "
+        "picture.",
         "",
         "![test accuracy over multiply-accumulates](results.png)",
         "",
