@@ -160,7 +160,7 @@ def test_every_target_takes_its_arguments(group: str, choice: str) -> None:
         ("trainer.precision=bf17-mixed", r"did you mean bf16-mixed\?"),
         ("seed=-1", "from 0 to 4,294,967,295"),
         ("trainer.limit_val_batches=inf", "must be a fraction from 0 to 1 or a whole count"),
-        ("trainer.max_time=soon", "must be a time as DD:HH:MM:SS"),
+        ("trainer.max_time=soon", "must be a time above 0 as DD:HH:MM:SS"),
         ("trainer.strategy=dpp", r"did you mean ddp\?"),
         (
             "trainer.val_check_interval=0",

@@ -180,7 +180,7 @@ def test_torchrun_goes_on_from_the_last_checkpoint_by_itself(tmp_path: Path, tin
     with started(command, tmp_path) as process:
         wait_for((tmp_path / "run/checkpoints/last.ckpt").is_file, 120)
         os.kill(rank_of(process, 1), signal.SIGKILL)
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["epochs"] == 12
     checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)

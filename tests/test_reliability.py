@@ -107,7 +107,7 @@ def assert_same_run(whole: Path, stopped: Path) -> None:
 def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
     tmp_path: Path, tiny_idx: Path
 ) -> None:
-    settings = (*BUSY, f"trainer.max_epochs={20 * FACTOR}", "callbacks.checkpoint.every_n_train_steps=3")
+    settings = (*BUSY, f"trainer.max_epochs={80 * FACTOR}", "callbacks.checkpoint.every_n_train_steps=3")
     run_lives(tmp_path / "whole", tiny_idx, *settings)
     codes = run_lives(tmp_path / "stopped", tiny_idx, *settings, stops=20, seed=1)
     assert codes.count(KILLED) >= 15, codes  # a life may also end before its time

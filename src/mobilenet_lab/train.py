@@ -295,7 +295,7 @@ def _build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, s
         benchmark=cfg.trainer.benchmark and not cfg.trainer.deterministic,
         _convert_="all",
     )
-    # Where steps are limited, Lightning would go through an epoch's end again that a checkpoint was written at.
+    # Where steps are limited, Lightning would repeat the end of an epoch that a checkpoint was written at.
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     return trainer
 
