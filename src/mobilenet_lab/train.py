@@ -28,7 +28,7 @@ from mobilenet_lab.amounts import check_amounts
 from mobilenet_lab.callbacks.averaging import CURRENT_WEIGHTS
 from mobilenet_lab.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from mobilenet_lab.callbacks.history import History
-from mobilenet_lab.callbacks.ranks import EndTogether, SameSettings
+from mobilenet_lab.callbacks.ranks import EndTogether, SameSettings, meet_anew
 from mobilenet_lab.callbacks.signals import EXIT_CODES, WORDS, StopOnSignal
 from mobilenet_lab.checkpoint import (
     LATEST,
@@ -110,6 +110,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
     began = time.perf_counter()
     with together:
+        meet_anew(trainer.strategy.root_device)
         with _as_latest(folder), _stoppable(trainer, folder):
             trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
         fit_seconds = time.perf_counter() - began
