@@ -45,7 +45,7 @@ bench: $(READY) ## measure speed: make bench ARGS="--quick"
 results: $(READY) ## run the recipes over seeds, write docs/results.md
 	$(RUN) -m mobilenet_lab.results $(ARGS)
 
-soak: $(READY) ## stop runs and let them go on, 200 times (half an hour)
+soak: $(READY) ## stop runs and let them go on, 200 times (an hour)
 	FULL_SOAK=1 $(RUN) -m pytest tests/test_reliability.py $(ARGS)
 
 clean: ## remove .venv and caches; data and runs stay
