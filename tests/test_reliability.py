@@ -162,6 +162,18 @@ def test_a_second_signal_ends_the_process_at_once(script: Script, tiny_idx: Path
     assert done.returncode == -signal.SIGTERM
 
 
+def test_workers_begin_with_the_next_epoch_after_the_end_of_one(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "data.num_workers=2", "threads=1"]
+    assert script("train.py", *settings, "output_dir=whole").returncode == 0
+    done = script("train.py", *settings, "output_dir=stopped", *stop_after("steps=7"))
+    assert done.returncode == KILLED
+    assert load(tmp_path / "stopped")["global_step"] == 7
+    assert script("train.py", *settings, "output_dir=stopped", "resume=auto").returncode == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
 def test_a_signal_to_the_workers_too_ends_in_good_order(
     tmp_path: Path, tiny_idx: Path, number: signal.Signals, code: int

@@ -123,7 +123,8 @@ class ImageDataModule(LightningDataModule):
         Raises:
             InputError: it is in the middle of an epoch whose order was another.
         """
-        self._resumed = (state_dict["epoch"], state_dict["batch"])
+        # At the end of an epoch the position is that epoch's, with no batch of the next.
+        self._resumed = (state_dict["epoch"] + (state_dict["batch"] == 0), state_dict["batch"])
         for key, value in self._order().items():
             if state_dict["batch"] and state_dict[key] != value:
                 raise InputError(
