@@ -235,10 +235,11 @@ def test_auto_needs_a_folder_that_it_finds_again(script: Script, tiny_idx: Path)
     assert done.stderr == f"error: resume=auto: {message}\n"
 
 
+@pytest.mark.parametrize("end", ["trainer.max_epochs=2", "trainer.max_steps=14"])
 def test_a_run_killed_after_its_last_epoch_is_measured_yet(
-    script: Script, tmp_path: Path, tiny_idx: Path
+    script: Script, tmp_path: Path, tiny_idx: Path, end: str
 ) -> None:
-    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "trainer.max_epochs=5", end]
     done = script("train.py", *settings, "+callbacks.stop._target_=stop_after.KillInTest")
     assert done.returncode == KILLED
     assert not (tmp_path / "run/result.json").exists()

@@ -113,6 +113,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         meet_anew(trainer.strategy.root_device)
         with _as_latest(folder), _stoppable(trainer, folder):
             trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+        # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
+        epochs = trainer.fit_loop.epoch_progress.current
+        epochs.completed = max(epochs.completed, epochs.processed)
         fit_seconds = time.perf_counter() - began
         # Ranks that were started by torchrun may each have read another clock.
         folder = Path(trainer.strategy.broadcast(str(folder)))
