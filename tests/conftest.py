@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,14 @@ def run_script(
         check=False,
         **options,  # type: ignore[call-overload]
     )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    """Return as soon as the condition holds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.1)
 
 
 @pytest.fixture

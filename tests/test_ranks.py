@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import NUM_TINY_TEST, NUM_TINY_TRAIN, ROOT, TINY_RUN, Script
+from conftest import NUM_TINY_TEST, NUM_TINY_TRAIN, ROOT, TINY_RUN, Script, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -100,13 +99,6 @@ def rank_of(process: subprocess.Popen[str], rank: int) -> int:
             return pid
     assert rank == 0
     return process.pid
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.1)
 
 
 @contextlib.contextmanager

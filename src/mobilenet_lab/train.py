@@ -115,7 +115,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
             trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
         # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
         epochs = trainer.fit_loop.epoch_progress.current
-        epochs.completed = max(epochs.completed, epochs.processed)
+        epochs.completed = max(epochs.completed, epochs.processed)  # type: ignore[attr-defined]
         fit_seconds = time.perf_counter() - began
         # Ranks that were started by torchrun may each have read another clock.
         folder = Path(trainer.strategy.broadcast(str(folder)))

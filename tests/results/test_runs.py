@@ -3,12 +3,14 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, wait_for
 
 from mobilenet_lab.data.mnist import mnist
 from mobilenet_lab.results import __main__ as results
@@ -97,6 +99,28 @@ def cut_to_one_epoch(folder: Path) -> None:
     assert first_epoch.returncode == -9
     shutil.copy("other/checkpoints/last.ckpt", folder / "checkpoints/last.ckpt")
     (folder / "result.json").unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_runs_with_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
+    mnist(str(ROOT / "data")).prepare()
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    table = subprocess.Popen(
+        [sys.executable, "-m", "mobilenet_lab.results", "two_epochs_025", "--seeds", "0"],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    folder = Path("outputs/results/two_epochs_025/seed0")
+    try:
+        wait_for((folder / "hparams.yaml").exists, 240)
+        time.sleep(5)  # the first steps begin
+        os.killpg(table.pid, number)  # as a terminal sends it
+        assert table.wait(timeout=120) == 128 + number
+    finally:
+        table.kill()
+    assert f"resume={folder}" in (folder / "train.log").read_text()
+    assert (folder / "checkpoints/last.ckpt").is_file()
 
 
 def test_a_second_call_at_the_same_time_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,12 @@
 import argparse
 import fcntl
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from mobilenet_lab.command_line import one_line_errors
 from mobilenet_lab.errors import InputError
@@ -35,6 +38,7 @@ def main() -> None:
         parser.error(f"--jobs is a number from 1 to {cores}, the cores that there are")
     rows = [row for row in ROWS if row.name in (options.rows or names)]
     wanted = [(row, seed) for row in rows for seed in options.seeds or range(row.num_seeds)]
+    signal.signal(signal.SIGTERM, _end)
     with one_line_errors(), _alone():
         failed = [] if options.no_runs else run_all(wanted, options.jobs)
         path = options.output / "results.json"
@@ -52,6 +56,11 @@ def main() -> None:
         print(f"written   {options.output}/results.md, results.json, results.png")
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave as after Ctrl-C: what runs is ended first, and writes its checkpoint."""
+    raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def run_all(wanted: Sequence[tuple[Row, int]], jobs: int) -> list[str]:
 
 
 def _start(row: Row, seed: int, threads: int | None) -> "subprocess.Popen[bytes]":
-    """Begin a run, or go on with one of the same recipe that was interrupted between its epochs."""
+    """Begin a run, or go on with one of the same recipe that was interrupted."""
     folder, recipe = folder_of(row, seed), recipe_of(row)
     settings = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder}"]
     if threads is not None:
@@ -144,6 +144,8 @@ def _start(row: Row, seed: int, threads: int | None) -> "subprocess.Popen[bytes]
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            # Ctrl-C reaches it through `run_all` alone: a second signal would end it without a checkpoint.
+            start_new_session=True,
         )
 
 
