@@ -32,7 +32,7 @@ tensorboard: $(READY) ## look at the runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir outputs $(ARGS)
 
 test: $(READY) ## run all tests; the fast ones alone: make test ARGS="-m 'not slow'"
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 lint: $(READY) ## check style, format and types
 	$(RUN) -m ruff check .

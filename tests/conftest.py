@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+# Tests run side by side, and threads that wait would take the cores from others.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
 NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
@@ -65,6 +69,12 @@ def run_script(
         check=False,
         **options,  # type: ignore[call-overload]
     )
+
+
+def seconds_of_children() -> float:
+    """What processes that have ended took of the processor, however much else runs beside."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

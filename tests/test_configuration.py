@@ -1,12 +1,11 @@
 import inspect
 import itertools
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Script
+from conftest import ROOT, Script, seconds_of_children
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class, get_method
@@ -345,14 +344,13 @@ def test_format_depends_on_the_script(script_name: str) -> None:
     ],
 )
 def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], message: str) -> None:
-    began = time.perf_counter()
+    began = seconds_of_children()
     done = script("train.py", *arguments)
-    seconds = time.perf_counter() - began
+    assert seconds_of_children() - began < 2
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
-    assert seconds < 2
 
 
 @pytest.mark.parametrize(
@@ -368,9 +366,9 @@ def test_a_checkpoint_that_is_not_there_is_one_line_with_the_nearest(
 ) -> None:
     for run in ("2026-01-01/new", "2026-01-02/run"):
         (tmp_path / "outputs" / run / "checkpoints").mkdir(parents=True)
-    began = time.perf_counter()
+    began = seconds_of_children()
     done = script(name, *arguments)
-    assert time.perf_counter() - began < 2
+    assert seconds_of_children() - began < 2
     assert done.returncode == 2
     assert done.stderr.startswith(
         f"error: {key}=outputs/2026-01-02/rum: no checkpoint there; did you mean outputs/2026-01-02/run? "
@@ -387,8 +385,8 @@ def test_a_sweep_refuses_a_folder_for_all(script: Script) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
 @pytest.mark.parametrize("name", ["train.py", "predict.py", "evaluate.py"])
 def test_help_and_configuration_are_quick(script: Script, name: str, arguments: list[str]) -> None:
-    began = time.perf_counter()
+    began = seconds_of_children()
     done = script(name, *arguments)
-    assert time.perf_counter() - began < 2
+    assert seconds_of_children() - began < 2
     assert done.returncode == 0, done.stderr
     assert "accelerator" in done.stdout

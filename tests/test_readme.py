@@ -19,6 +19,7 @@ from PIL import Image
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("readme"),  # one command goes on with what another left
     pytest.mark.skipif(
         Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the README's commands use .venv"
     ),
