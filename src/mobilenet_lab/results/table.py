@@ -97,6 +97,7 @@ def as_markdown(record: Sequence[Entry]) -> str:
 def draw(path: Path, record: Sequence[Entry]) -> None:
     """Test accuracy on MNIST over multiply-accumulates as a PNG, a bar for the standard deviation."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -121,6 +122,9 @@ def draw(path: Path, record: Sequence[Entry]) -> None:
             va="bottom",
         )
     axes.set(xscale="log", xlabel="million multiply-accumulates a picture", ylabel="MNIST test accuracy, %")
+    axes.margins(x=0.1)
+    for formats in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formats(FuncFormatter(lambda macs, _: f"{macs:g}"))
     axes.grid(alpha=0.3, which="both")
     if rows:
         axes.legend(loc="lower right", fontsize=8)
