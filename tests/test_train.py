@@ -321,9 +321,12 @@ def test_damaged_picture_in_a_folder_is_one_line(script: Script, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_without_validation_best_is_the_last(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "data.val_split=0", "output_dir=run")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("why", ["data.val_split=0", "trainer.max_steps=3"])
+def test_without_validation_best_is_the_last(
+    script: Script, tmp_path: Path, tiny_idx: Path, why: str
+) -> None:
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", why, "output_dir=run")
+    assert (done.returncode, done.stderr) == (0, "")
     checkpoints = tmp_path / "run/checkpoints"
     assert_equal_bits(checkpoints / "best.ckpt", checkpoints / "last.ckpt")
     assert result_of(tmp_path / "run")["val/accuracy"] is None

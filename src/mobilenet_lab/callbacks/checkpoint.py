@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning_utilities.core.rank_zero import rank_zero_only
+from torch import Tensor
 
 SECONDS_IN_A_MINUTE = 60
 ASK_EVERY_N_BATCHES = 10  # how often several ranks ask each other what to do
@@ -125,6 +126,11 @@ class BestCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
+
+    def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        """Leave out an epoch that ended before its validation; Lightning's own has a warning instead."""
+        if self.monitor in monitor_candidates:
+            super()._save_topk_checkpoint(trainer, monitor_candidates)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the best of the run that is gone on with, as a copy in this run's folder."""
