@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 DPI = 110
+LARGEST_SIDE = 16.0  # inches of a picture of the confusion
+MOST_NAMED = 40  # classes whose names there is room for
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -71,13 +73,14 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
     from matplotlib.figure import Figure
 
     shares = [[count / max(1, sum(row)) for count in row] for row in confusion]
-    side = max(4.5, 0.55 * len(classes) + 1.2)
+    side = min(max(4.5, 0.55 * len(classes) + 1.2), LARGEST_SIDE)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0)
-    axes.set_yticks(ticks, classes)
+    if len(classes) <= MOST_NAMED:
+        ticks = range(len(classes))
+        axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+        axes.set_yticks(ticks, classes)
     axes.set(xlabel="predicted", ylabel="true", title="test pictures")
     if len(classes) <= 20:
         for row, (counts, row_shares) in enumerate(zip(confusion, shares, strict=True)):

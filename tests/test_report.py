@@ -1,0 +1,15 @@
+from pathlib import Path
+
+from PIL import Image
+
+from mobilenet_lab.report import draw_confusion
+
+
+def test_a_confusion_of_many_classes_has_a_bounded_picture(tmp_path: Path) -> None:
+    sides = {}
+    for classes in (10, 1623):
+        confusion = [[int(row == column) for column in range(classes)] for row in range(classes)]
+        draw_confusion(tmp_path / "confusion.png", confusion, [f"class {i}" for i in range(classes)])
+        with Image.open(tmp_path / "confusion.png") as picture:
+            sides[classes] = picture.width
+    assert 400 < sides[10] < sides[1623] < 4000
