@@ -55,6 +55,18 @@ def test_worker_processes_read_the_same_batches(folder: Path) -> None:
         assert a["seed"] == b["seed"]
 
 
+def test_parts_by_other_names_are_not_taken_for_classes(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("parts")
+    for part in ("train", "valid"):
+        (root / part).symlink_to(folder / {"train": "cat", "valid": "dog"}[part])
+    with pytest.raises(
+        InputError, match=r"has train and valid: call the folder of pictures to validate with val"
+    ):
+        _ = image_folder(str(root), size=8, channels=1).classes
+
+
 def test_train_and_test_folders(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("parts")
     (root / "train").symlink_to(folder)

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mobilenet_lab.errors import InputError
 log = logging.getLogger(__name__)
 
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+OTHER_NAMES = {"valid", "validation", "dev", "eval", "testing"}  # others' for "val" and "test"
 ON_BAD_IMAGE = ("error", "skip")
 NUM_NAMED = 3  # of the files left out
 PATIENCE_S = 2.0  # looking through files for longer shows a bar
@@ -96,7 +98,7 @@ class FolderSource:
     def prepare(self) -> None:
         """Nothing is fetched."""
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
         """Names of the folders, sorted.
 
@@ -108,6 +110,11 @@ class FolderSource:
         if not folder.is_dir():
             raise FileNotFoundError(f"data.root={self.root}: no such folder")
         names = _classes_in(folder)
+        if "train" in names and (others := sorted(set(names) & OTHER_NAMES)):
+            raise InputError(
+                f"{folder}: has train and {' and '.join(others)}: call the folder of pictures to validate "
+                "with val, and of those to test with test"
+            )
         if len(names) < 2:
             raise InputError(
                 f"{folder}: needs at least two folders with pictures, one a class; it has "
