@@ -88,6 +88,18 @@ def test_large_pictures_are_named_few_at_a_time(
         assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
 
 
+def test_pictures_of_any_mode_are_read_as_their_files_are(tiny_run: Path, tmp_path: Path) -> None:
+    predictor = Predictor(tiny_run)
+    stroke = np.zeros((60, 60, 4), np.uint8)
+    stroke[10:50, 28:34, 3] = 255  # black on nothing
+    Image.fromarray(stroke).save(tmp_path / "stroke.png")
+    Image.fromarray(stroke[..., 3].astype(np.uint16) << 8).save(tmp_path / "deep.png")
+    for name in ("stroke.png", "deep.png"):
+        (expected,) = predict_files(predictor, [tmp_path / name], 1, [])
+        with Image.open(tmp_path / name) as picture:
+            assert predictor([picture])[0] == expected[1]
+
+
 def test_one_picture_gives_the_same_alone_and_in_a_batch(tiny_run: Path, pictures: Path) -> None:
     predictor = Predictor(tiny_run)
     images = [Image.open(file) for file in sorted(pictures.iterdir())[:5]]

@@ -23,7 +23,7 @@ from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.checkpoint import find_checkpoints
 from mobilenet_lab.data.digits import prepare_digit
 from mobilenet_lab.data.image_folder import EXTENSIONS
-from mobilenet_lab.data.pictures import MAX_BYTES, fit_picture, open_picture, printable
+from mobilenet_lab.data.pictures import MAX_BYTES, fit_picture, grey_or_colour, open_picture, printable
 from mobilenet_lab.devices import pick_device
 from mobilenet_lab.ensemble import Ensemble
 from mobilenet_lab.errors import InputError
@@ -80,10 +80,7 @@ class Predictor:
         self._prepares_digits = preprocess == "auto" and self._data["digits"]
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """Classify pictures of any size, mode "L" or "RGB", as one batch.
-
-        `data.pictures.open_picture` makes such of any file.
-        """
+        """Classify pictures of any size and mode, as one batch."""
         return self.classify([self.prepare(image) for image in images])
 
     def prepare(self, image: Image.Image) -> np.ndarray:
@@ -93,6 +90,7 @@ class Predictor:
             uint8, shape (channels, side, side).
         """
         size = self._data["picture_size"]
+        image = grey_or_colour(image)
         if self._prepares_digits:
             pixels = prepare_digit(image)
             if pixels.shape == (size, size) and self._ensemble.channels == 1:

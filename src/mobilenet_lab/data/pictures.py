@@ -26,7 +26,7 @@ FITS = ("crop", "pad", "stretch")
 INTEGER_MODES = ("I", "I;16", "I;16B", "I;16L")
 # Of the formats that Pillow reads; for PostScript, it would run another program.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
-MAX_PIXELS = 1 << 26  # 67 million, 8192 x 8192; decoding takes up to 32 bytes each, 2 GiB
+MAX_PIXELS = 1 << 26  # 67 million, 8192 x 8192; decoding takes up to 31 bytes each, 2 GiB
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 MAX_BYTES = 8 * MAX_PIXELS  # of a file: four channels of 16 bits, not packed
 MAX_THREADS = 8  # that decode at once, each in a memory of its own
@@ -114,13 +114,18 @@ def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
             if (num_pixels := max(picture.width * picture.height, _tile_pixels(picture))) > MAX_PIXELS:
                 raise InputError(f"{name}: has {num_pixels:,} pixels; at most {MAX_PIXELS:,} are decoded")
             picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
+            return grey_or_colour(picture)
     except InputError:
         raise
     except DAMAGE as error:
         reason = _reason(error)
         kind = MachineError if getattr(error, "errno", None) in MACHINE_FAULTS else InputError
         raise kind(f"{name}: {reason}") from error
+
+
+def grey_or_colour(picture: Image.Image) -> Image.Image:
+    """Turn a decoded picture upright and bring it to mode "L" or "RGB"; see `open_picture`."""
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode in INTEGER_MODES:
         return _to_bytes(np.asarray(picture), white_levels=(255, 65_535))
     if picture.mode == "F":
