@@ -53,12 +53,11 @@ def check_amounts(cfg: DictConfig, parts: Mapping[str, Part], picture_size: int,
         else:
             batches[name] = min(batches[name], limit)
     _check_steps(trainer, batches["train"])
-    if (wanted := data.batch_size * num_ranks) > len(parts["train"]):
-        rank_zero_only(log.warning)(
-            "data.batch_size=%d: there are %d pictures to train on, which make one batch, smaller than %d",
-            data.batch_size,
-            len(parts["train"]),
-            wanted,
+    if data.batch_size * num_ranks > len(parts["train"]):
+        who = "there are" if num_ranks == 1 else f"{num_ranks} processes share"
+        raise InputError(
+            f"data.batch_size={data.batch_size}: {who} {len(parts['train'])} pictures to train on; "
+            f"use data.batch_size={len(parts['train']) // num_ranks} or less"
         )
 
 
