@@ -51,6 +51,15 @@ def test_folders_arrive_as_they_were_typed(key: str, name: str) -> None:
     assert resolved(argument) == name
 
 
+@pytest.mark.parametrize("key", ["ckpt", "data.root", "output_dir"])
+def test_the_home_folder_is_meant_as_in_a_shell(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of (mine)")
+    assert [resolved(a) for a in quote_paths([f"{key}=~/runs/a", f"{key}=~"])] == [
+        "/home/of (mine)/runs/a",
+        "/home/of (mine)",
+    ]
+
+
 def test_lists_stay_lists_of_odd_names() -> None:
     (argument,) = quote_paths(["image=[img (1).png, a=b.png]"])
     assert [str(name) for name in parsed(argument)] == ["img (1).png", "a=b.png"]  # type: ignore[attr-defined]

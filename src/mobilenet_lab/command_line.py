@@ -1,14 +1,18 @@
 """What the scripts share: paths without quoting, errors as one line, sweeps as processes of their own."""
 
 import difflib
+import errno
 import gc
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -27,14 +31,7 @@ from mobilenet_lab.errors import InputError, Stopped
 
 PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
 QUOTES = ("'", '"')
-USER_ERRORS = (
-    InputError,
-    FileExistsError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-)
+USER_ERRORS = (InputError, OSError)
 FAILED_JOBS: list[str] = []
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -114,13 +111,36 @@ def run_as_sweep_job(script: Path) -> bool:
         raise InputError("output_dir: a sweep numbers its runs' folders; choose hydra.sweep.dir=... instead")
     print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
     command = [sys.executable, str(script), *overrides, *quote_paths([f"output_dir={folder}"])]
-    if code := subprocess.run(command, check=False).returncode:
+    if code := _run_in_good_order(command):
         FAILED_JOBS.append(f"{hydra.job.num} (exit code {code})")
         return True
     from mobilenet_lab.sweep import write_table
 
     print(f"table     {write_table(Path(hydra.sweep.dir))}", flush=True)
     return True
+
+
+def _run_in_good_order(command: Sequence[str]) -> int:
+    """Run a process that hears of a signal to this one once, and has the time to end as it wants.
+
+    Returns:
+        Its exit code.
+    """
+    # A terminal's Ctrl-C would reach it, too, and a second signal ends it without a checkpoint.
+    process = subprocess.Popen(command, start_new_session=True)
+    earlier = signal.signal(signal.SIGTERM, _end)
+    try:
+        return process.wait()
+    except (KeyboardInterrupt, SystemExit) as end:
+        process.send_signal(signal.SIGTERM if isinstance(end, SystemExit) else signal.SIGINT)
+        process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -137,6 +157,8 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if key.lstrip("+") not in PATH_KEYS or not equals or not value:
         return argument
+    if value == "~" or value.startswith("~/"):  # a shell does so for few keys
+        value = str(Path(value).expanduser())
     is_quoted = len(value) > 1 and value[0] in QUOTES and value[-1] == value[0]
     if is_quoted or value == "null" or (is_sweep and "," in value):
         return argument
@@ -160,6 +182,8 @@ def _explain(error: BaseException) -> str:
     """One line about what was wrong on the command line, with the nearest right word."""
     message = str(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            return f"cannot write {error.filename or 'the run'}: {error.strerror}; checkpoints are intact"
         return f"{error.filename}: {error.strerror}" if error.filename else message
     if isinstance(error, InputError):
         # From a worker process it comes with that process's whole trace before it.
