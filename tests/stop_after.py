@@ -45,17 +45,27 @@ class RefuseToWait(Callback):
 
 
 class Spoil(Callback):
-    """Makes the weights infinite before a step, as a learning rate that is far too high would."""
+    """Makes the weights infinite before or after a step, as a learning rate that is far too high would."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, after: bool = False) -> None:
         self.steps = steps
+        self.after = after
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step == self.steps:
-            with torch.no_grad():
-                next(iter(pl_module.parameters())).fill_(torch.inf)
+        if trainer.global_step == self.steps and not self.after:
+            self._spoil(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.steps and self.after:
+            self._spoil(pl_module)
+
+    @torch.no_grad()
+    def _spoil(self, pl_module: LightningModule) -> None:
+        next(iter(pl_module.parameters())).fill_(torch.inf)
 
 
 class KillInTest(Callback):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
 
 from mobilenet_lab.command_line import one_line_errors
@@ -22,27 +23,33 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Stop a run so many times at random moments, let it end, and print how its lives ended as JSON."""
+    """Stop a run so many times at random moments, and let it end.
+
+    Prints, as JSON, how its lives ended, and how many steps the checkpoint had after each.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="of the run")
     parser.add_argument("settings", nargs="*", help="as of train.py")
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--signals", nargs="+", default=["KILL"], help="chosen at random: KILL, TERM, INT")
-    parser.add_argument("--longest", type=float, default=4.0, help="seconds of a life")
+    parser.add_argument("--longest", type=float, default=4.0, help="seconds of a life, to begin with")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_intermixed_args()
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # also where a shell in the background ignores it
     chance = random.Random(options.seed)
-    codes = []
+    codes, steps, longest = [], [0], options.longest
     while len(codes) < options.stops:
         pid = _live(options.folder, options.settings)
-        time.sleep(chance.uniform(0, options.longest))
+        time.sleep(chance.uniform(0, longest))
         os.kill(pid, signal.Signals[f"SIG{chance.choice(options.signals)}"])
         codes.append(_wait(pid))
+        steps.append(_steps_kept(options.folder))
+        if steps[-1] == steps[-2]:  # too short a life to come to a checkpoint, on a busy machine
+            longest *= 1.25
     codes.append(_wait(_live(options.folder, options.settings)))
-    print(json.dumps(codes))
+    print(json.dumps({"codes": codes, "steps": steps}))
 
 
 def _live(folder: Path, settings: Sequence[str]) -> int:
@@ -64,6 +71,11 @@ def _live(folder: Path, settings: Sequence[str]) -> int:
             sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
         sys.stdout.flush()
         os._exit(code)
+
+
+def _steps_kept(folder: Path) -> int:
+    path = folder / "checkpoints/last.ckpt"
+    return int(torch.load(path, weights_only=True)["global_step"]) if path.is_file() else 0
 
 
 def _wait(pid: int) -> int:

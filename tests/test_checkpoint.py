@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mobilenet_lab.checkpoint import MAX_BYTES, PREVIOUS, load_checkpoint, load_or_previous
-from mobilenet_lab.checkpoint_io import DurableCheckpointIO
+from mobilenet_lab.checkpoint_io import DurableCheckpointIO, copy_durably
 from mobilenet_lab.errors import InputError
 
 
@@ -102,6 +102,63 @@ def test_a_failed_write_leaves_what_was_there(checkpoint: Path, tmp_path: Path) 
     assert load_checkpoint(tmp_path / "run/last.ckpt")["global_step"] == value["global_step"]
 
 
+def test_a_file_reaches_the_disk_before_it_gets_its_name(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    names: dict[int, str] = {}
+    open_, fsync, replace = os.open, os.fsync, Path.replace
+
+    def noted_open(path: Any, *arguments: Any, **options: Any) -> int:
+        descriptor = open_(path, *arguments, **options)
+        names[descriptor] = Path(path).name
+        return descriptor
+
+    def noted_fsync(descriptor: int) -> None:
+        happened.append(f"sync {names[descriptor]}")
+        fsync(descriptor)
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        happened.append(f"{path.name} becomes {target.name}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "open", noted_open)
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    (tmp_path / "run").mkdir()
+    value, writer = load_checkpoint(checkpoint), DurableCheckpointIO()
+    written = ["sync .last.ckpt.tmp", ".last.ckpt.tmp becomes last.ckpt", "sync run"]
+    writer.save_checkpoint(value, tmp_path / "run/last.ckpt")
+    assert happened == written
+    writer.save_checkpoint(value, tmp_path / "run/last.ckpt")
+    assert happened[3:] == [written[0], f"last.ckpt becomes {PREVIOUS}", *written[1:]]
+    happened.clear()
+    copy_durably(tmp_path / "run/last.ckpt", tmp_path / "run/best.ckpt")
+    assert happened == ["sync .best.ckpt.tmp", ".best.ckpt.tmp becomes best.ckpt", "sync run"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [200_000, 3_000, 300])
+def test_a_run_on_a_full_disk_ends_with_one_line(
+    script: Script, tmp_path: Path, tiny_idx: Path, room: int
+) -> None:
+    """Where no file may be larger: no room for a checkpoint, for TensorBoard's file, for anything."""
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "resume=auto")
+    first = script(
+        "train.py", *settings, "+callbacks.stop._target_=stop_after.StopAfter", "+callbacks.stop.steps=9"
+    )
+    assert first.returncode == -9
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run/checkpoints").iterdir()}
+    done = script(
+        "train.py", *settings, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run/checkpoints").iterdir()} == before
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/checkpoints").write_text("in the way")
@@ -132,6 +189,11 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
         for run in ("whole", "resumed")
     )
     assert [key for key in whole if not torch.equal(whole[key], resumed[key])] == []
+    # A run that goes on in its own folder does not put the damaged one into the place of the one before.
+    stop = (*stop[:1], "+callbacks.stop.steps=11")
+    assert script("train.py", *settings, *stop, "output_dir=half", "resume=half").returncode == -9
+    for name in ("last.ckpt", PREVIOUS):
+        load_checkpoint(tmp_path / "half/checkpoints" / name)
 
 
 class Call:
@@ -372,6 +434,84 @@ def test_untrusted_files_take_little_memory_and_time(
 ) -> None:
     assert {name: grown for name, (_, grown, _) in answers.items() if grown > 150} == {}
     assert {name: seconds for name, (*_, seconds) in answers.items() if seconds > 30} == {}
+
+
+def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
+    """Checkpoints whose network is fine, and whose run cannot go on."""
+    (optimizer,) = good["optimizer_states"]
+    group = optimizer["param_groups"][0]
+    position = good["ImageDataModule"]
+    (best,) = (key for key in good["callbacks"] if key.startswith("BestCheckpoint"))
+    changes: dict[str, dict[str, Any]] = {
+        "step": {"global_step": "1"},
+        "steps": {"global_step": -1},
+        "epoch": {"epoch": None},
+        "position": {"ImageDataModule": [1]},
+        "no batch": {"ImageDataModule": {"epoch": 1}},
+        "batch": {"ImageDataModule": position | {"batch": 1.5}},
+        "no optimizer": {"optimizer_states": []},
+        "optimizer": {"optimizer_states": 5},
+        "no rates": {"optimizer_states": [{"state": {}, "param_groups": [{}]}]},
+        "rate": {"optimizer_states": [optimizer | {"param_groups": [group | {"initial_lr": "x"}]}]},
+        "groups": {"optimizer_states": [optimizer | {"param_groups": [group]}]},
+        "moments": {"optimizer_states": [optimizer | {"state": {0: {"momentum_buffer": torch.zeros(3)}}}]},
+        "more moments": {"optimizer_states": [optimizer | {"state": {9999: {"x": torch.zeros(3)}}}]},
+        "loops": {"loops": 3},
+        "no loops": {"loops": {}},
+        "loop": {"loops": good["loops"] | {"fit_loop": {"state_dict": 3}}},
+        "schedules": {"lr_schedulers": 3},
+        "schedule": {"lr_schedulers": [3]},
+        "callbacks": {"callbacks": 3},
+        "history": {"callbacks": good["callbacks"] | {"History": 3}},
+        "score": {"callbacks": good["callbacks"] | {best: {"score": 1}}},
+        "sums": {"train_sums": 3},
+    }
+    return {f"state: {name}": saved(good | change) for name, change in changes.items()}
+
+
+RESUME_ALL = """
+import json, sys
+from pathlib import Path
+from hydra import compose, initialize_config_dir
+from mobilenet_lab.errors import InputError
+from mobilenet_lab.train import train
+
+answers = {}
+with initialize_config_dir(sys.argv[1], version_base="1.3"):
+    for path in sorted(Path(sys.argv[2]).iterdir()):
+        try:
+            train(compose("train", overrides=[*sys.argv[3:], f"resume='{path}'", "output_dir=run"]))
+            answers[path.name] = None
+        except InputError as error:
+            answers[path.name] = str(error)
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.slow
+def test_no_run_goes_on_from_an_untrusted_file(tiny_run: Path, tiny_idx: Path, tmp_path: Path) -> None:
+    good = tiny_run / "checkpoints/last.ckpt"
+    state = torch.load(good, weights_only=True)
+    files = other_files(tmp_path) | hostile_files(good.read_bytes())
+    files |= strange_descriptions(state) | strange_states(state)
+    (tmp_path / "files").mkdir()
+    for name, content in files.items():
+        (tmp_path / "files" / name).write_bytes(content)
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "trainer.max_epochs=3", "logger=none"]
+    done = subprocess.run(
+        [sys.executable, "-c", RESUME_ALL, str(ROOT / "conf"), str(tmp_path / "files"), *settings],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert answers.keys() == files.keys()
+    assert [name for name, message in answers.items() if message is None] == []
+    assert [name for name, message in answers.items() if "\n" in message or len(message) > 600] == []
+    assert not (tmp_path / "payload-ran").exists()
 
 
 def test_targets_in_a_checkpoint_are_never_made(

@@ -1,17 +1,20 @@
 import inspect
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, Script, seconds_of_children
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class, get_method
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mobilenet_lab.configuration import check
+from mobilenet_lab.configuration import check, settings_apart_from_folder
+from mobilenet_lab.devices import check_machine
 from mobilenet_lab.errors import InputError
 
 CONF = ROOT / "conf"
@@ -154,7 +157,7 @@ def test_every_target_takes_its_arguments(group: str, choice: str) -> None:
         ("model.norm_momentum=0", "must be a number above 0, up to 1"),
         ("optimizer.lr=inf", "must be a number above 0"),
         ("optimizer.weight_decay=nan", "must be a number of at least 0"),
-        ("output_dir=", "must be a path"),
+        ("output_dir=", "must be a folder's path"),
         ("trainer.max_epochs=0", "of at least 1"),
         ("trainer.precision=bf17-mixed", r"did you mean bf16-mixed\?"),
         ("seed=-1", "from 0 to 4,294,967,295"),
@@ -286,6 +289,26 @@ def test_torchrun_has_to_start_what_is_configured(
         return
     with pytest.raises(InputError, match=f"^{line}"):
         composed(*settings)
+
+
+@pytest.mark.parametrize("folder", ["~/run", "~", "$HOME/run", "file:///tmp/run", "memory://run", "a::b"])
+def test_a_folder_that_libraries_would_expand_is_refused(folder: str) -> None:
+    with pytest.raises(InputError, match=r"output_dir=.*: must be a folder's path, without ~"):
+        composed(f"output_dir='{folder}'")
+
+
+def test_more_devices_than_there_are_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for devices, has in ((3, "has 2"), ([0, 2], "has 0 to 1")):
+        with pytest.raises(InputError, match=re.escape(f"trainer.devices={devices}: this machine {has}")):
+            check_machine({"accelerator": "gpu", "devices": devices, "num_nodes": 1})
+    assert check_machine({"accelerator": "gpu", "devices": 2, "num_nodes": 1}) == 2
+
+
+def test_a_setting_that_names_the_folder_alone_is_left_out() -> None:
+    settings = settings_apart_from_folder(composed("output_dir=a", "optimizer.lr=0.1"))
+    assert (settings["optimizer.lr"], settings["trainer.accelerator"]) == (0.1, "auto")
+    assert not {"output_dir", "callbacks.best.dirpath"} & settings.keys()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,8 +50,13 @@ def run_lives(folder: Path, root: Path, *settings: str, **options: object) -> li
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    codes: list[int] = json.loads(done.stdout.splitlines()[-1])
+    lives = json.loads(done.stdout.splitlines()[-1])
+    codes: list[int] = lives["codes"]
     assert codes[-1] == 0, folder.with_suffix(".log").read_text()[-3000:]
+    if (stops := int(str(options.get("stops", 0)))) > 0:
+        # Stopped within the training, too, and not only while a process starts or at the end
+        within = set(lives["steps"]) - {0, load(folder)["global_step"]}
+        assert len(within) >= stops / 4, lives
     return codes
 
 
@@ -196,7 +202,7 @@ def test_a_signal_to_the_workers_too_ends_in_good_order(
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
-    assert errors.endswith("go on from its last checkpoint with python train.py resume=run\n")
+    assert errors.endswith(" resume=run\n")
     assert errors.count("\n") == 1
     assert load(tmp_path / "run")["global_step"] > 8
 
@@ -208,7 +214,24 @@ def test_a_run_that_begins_anew_does_not_go_on_with_the_one_before(
     assert script("train.py", *settings, "seed=1").returncode == 0
     assert script("train.py", *settings, *stop_after("steps=3")).returncode == KILLED
     assert list((tmp_path / "run/checkpoints").iterdir()) == []
-    assert not (tmp_path / "run/result.json").exists()
+    assert not {"result.json", "curves.png", "confusion.png"} & {p.name for p in (tmp_path / "run").iterdir()}
+
+
+def test_a_copied_run_keeps_its_own_best(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "copy")
+    best = (tiny_run / "checkpoints/best.ckpt").read_bytes()
+    (tmp_path / "other.ckpt").write_bytes(b"of a later epoch of the run that was copied")
+    state = load(tmp_path / "copy")
+    (kept,) = (value for key, value in state["callbacks"].items() if key.startswith("BestCheckpoint"))
+    kept |= {"best_model_path": str(tmp_path / "other.ckpt"), "best_model_score": torch.tensor(2.0)}
+    torch.save(state, tmp_path / "copy/checkpoints/last.ckpt")
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "trainer.max_epochs=3", "resume=copy"]
+    for folder in ("another", "copy"):
+        done = script("train.py", *settings, f"output_dir={folder}")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / folder / "checkpoints/best.ckpt").read_bytes() == best
 
 
 def test_auto_begins_then_goes_on_then_has_nothing_to_do(
@@ -235,15 +258,18 @@ def test_auto_needs_a_folder_that_it_finds_again(script: Script, tiny_idx: Path)
     assert done.stderr == f"error: resume=auto: {message}\n"
 
 
-@pytest.mark.parametrize("end", ["trainer.max_epochs=2", "trainer.max_steps=14"])
+@pytest.mark.parametrize(
+    ("end", "resume"),
+    [("trainer.max_epochs=2", "run"), ("trainer.max_steps=14", "run/checkpoints/last.ckpt")],
+)
 def test_a_run_killed_after_its_last_epoch_is_measured_yet(
-    script: Script, tmp_path: Path, tiny_idx: Path, end: str
+    script: Script, tmp_path: Path, tiny_idx: Path, end: str, resume: str
 ) -> None:
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "trainer.max_epochs=5", end]
     done = script("train.py", *settings, "+callbacks.stop._target_=stop_after.KillInTest")
     assert done.returncode == KILLED
     assert not (tmp_path / "run/result.json").exists()
-    done = script("train.py", *settings, "resume=run")
+    done = script("train.py", *settings, f"resume={resume}")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["epochs"] == 2

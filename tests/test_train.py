@@ -1,12 +1,17 @@
 import csv
 import json
+import os
+import shlex
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from conftest import NUM_TINY_TEST, TINY_RUN, Script, digit_pictures
+from conftest import NUM_TINY_TEST, ROOT, TINY_RUN, Script, digit_pictures, wait_for
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -209,9 +214,15 @@ def test_signals_end_a_run_with_a_word(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert done.returncode == code
-    hint = "go on from its last checkpoint with python train.py resume=run"
-    assert done.stderr == f"{word} at step 10 (epoch 2): {hint}\n"
+    said, _, command = done.stderr.partition(": ")
+    assert said == f"{word} at step 10 (epoch 2)"
+    assert command.startswith(f"go on from its last checkpoint with python train.py {TINY_RUN[0]} ")
+    assert command.endswith(" resume=run\n")
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
+    done = script("train.py", *shlex.split(command.partition(" train.py ")[2]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "other settings" not in done.stdout
+    assert result_of(tmp_path / "run")["epochs"] == 2
 
 
 @pytest.mark.slow
@@ -233,9 +244,11 @@ def test_two_ranks_end_together_when_one_is_told_to(
         f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
     )
     assert done.returncode == 143
-    hint = "go on from its last checkpoint with python train.py resume=run"
     # They ask each other after the first batch of an epoch of seven, and at its end.
-    assert done.stderr == f"terminated at step 14 (epoch 2): {hint}\n"
+    hint = f"go on from its last checkpoint with python train.py {TINY_RUN[0]} "
+    assert done.stderr.startswith(f"terminated at step 14 (epoch 2): {hint}")
+    assert done.stderr.endswith(" resume=run\n")
+    assert done.stderr.count("\n") == 1
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 14
 
 
@@ -270,13 +283,20 @@ def test_groups_may_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -
 
 
 @pytest.mark.slow
-def test_best_by_loss_still_reports_accuracy(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_best_by_loss_still_reports_its_accuracy(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    """That of the weights that are kept, also where an epoch has several validations."""
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "trainer.val_check_interval=2")
     best = ("callbacks.best.monitor=val/loss", "callbacks.best.mode=min")
-    done = script("train.py", *TINY_RUN, *best, f"data.root={tiny_idx}", "output_dir=run")
+    done = script("train.py", *settings, *best)
     assert done.returncode == 0, done.stderr
-    # Of 20 held-out pictures, the share that is right is a whole number of twentieths.
-    share = result_of(tmp_path / "run")["val/accuracy"] * 20  # type: ignore[operator]
-    assert share == pytest.approx(round(share), abs=1e-4)
+    data = ("data=idx", f"data.root={tiny_idx}", "data.val_split=20", "split=val", "format=json")
+    measured = json.loads(script("evaluate.py", "ckpt=run", *data).stdout)["accuracy"]
+    assert result_of(tmp_path / "run")["val/accuracy"] == pytest.approx(measured, abs=1e-6)
+    # It goes on, too.
+    more = script("train.py", *settings, *best, "resume=run", "trainer.max_epochs=3")
+    assert more.returncode == 0, more.stderr
+    measured = json.loads(script("evaluate.py", "ckpt=run", *data).stdout)["accuracy"]
+    assert result_of(tmp_path / "run")["val/accuracy"] == pytest.approx(measured, abs=1e-6)
 
 
 @pytest.mark.slow
@@ -313,7 +333,9 @@ def test_damaged_picture_in_a_folder_is_one_line(script: Script, tmp_path: Path)
             Image.new("L", (8, 8), 9 * i).save(tmp_path / "pictures" / name / f"{i}.png")
     (tmp_path / "pictures/a/3.png").write_bytes(b"nothing")
     done = script(
-        "train.py", "data=image_folder", "data.root=pictures", "data.val_split=0", "model.filters=1"
+        "train.py",
+        *("data=image_folder", "data.root=pictures", "data.val_split=0"),
+        *("data.batch_size=8", "model.filters=1"),
     )
     assert done.returncode == 2
     mend = "mend or remove it, or leave out such files with data.on_bad_image=skip"
@@ -377,9 +399,26 @@ def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tin
 
 
 @pytest.mark.slow
+def test_an_evaluation_says_where_its_test_pictures_may_have_been_trained_on(
+    script: Script, tmp_path: Path
+) -> None:
+    images, labels = digit_pictures(60, seed=1)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / f"pictures/{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / f"pictures/{label}/{i}.png")
+    pictures = ("data=image_folder", "data.root=pictures")
+    settings = (*TINY_RUN[3:], "data.val_split=0", "trainer.max_epochs=1", "output_dir=run")
+    done = script("train.py", *pictures, *settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "not the parts" in script("evaluate.py", "ckpt=run", *pictures).stdout
+    assert "not the parts" not in script("evaluate.py", "ckpt=run", *pictures, "data.val_split=0").stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", ["limit", "overfit", "profiler"])
 def test_debug_choices_run(script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
-    done = script("train.py", f"debug={debug}", "data=idx", f"data.root={tiny_idx}", "output_dir=run")
+    data = ("data=idx", f"data.root={tiny_idx}", "data.batch_size=16")
+    done = script("train.py", f"debug={debug}", *data, "output_dir=run")
     assert done.returncode == 0, done.stderr
     if debug == "overfit":
         assert result_of(tmp_path / "run")["train/accuracy"] == 1
@@ -455,7 +494,10 @@ def test_missing_inputs_are_one_line(script: Script, arguments: list[str], messa
 
 
 @pytest.mark.slow
-def test_gradients_are_clipped_to_their_norm(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_to_their_norm(
+    script: Script, tmp_path: Path, tiny_idx: Path, precision: str
+) -> None:
     one_step = (
         "trainer.max_steps=1",
         "scheduler=none",
@@ -470,6 +512,7 @@ def test_gradients_are_clipped_to_their_norm(script: Script, tmp_path: Path, tin
             *one_step,
             *settings,
             "trainer.gradient_clip_val=0.001",
+            f"trainer.precision={precision}",
             f"data.root={tiny_idx}",
             f"output_dir={name}",
         )
@@ -478,6 +521,87 @@ def test_gradients_are_clipped_to_their_norm(script: Script, tmp_path: Path, tin
     moved = [clipped[key] - start[key] for key in start if "running" not in key and "num_batches" not in key]
     length = torch.cat([difference.flatten() for difference in moved]).norm()
     assert length.item() == pytest.approx(0.001, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "scheduler=none", "trainer.max_epochs=3", "threads=1")
+    assert script("train.py", *settings, "output_dir=whole").returncode == 0
+    first = script("train.py", *settings, "trainer.max_steps=10", "output_dir=run")
+    assert (first.returncode, first.stderr) == (0, "")
+    done = script("train.py", *settings, "output_dir=run", "resume=auto")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tmp_path / "whole/checkpoints/last.ckpt")
+    assert result_of(tmp_path / "run")["epochs"] == 3
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_says_what_changes(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer.max_epochs=3", "output_dir=run")
+    changes = ("augmentation=none", "optimizer.weight_decay=0.5")
+    done = script("train.py", *settings, f"resume={tiny_run}", *changes)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = (line for line in done.stdout.splitlines() if "goes on with other settings" in line)
+    assert "optimizer.weight_decay=0.5 (so far 0.0)" in line
+    assert "augmentation._target_=mobilenet_lab.data.augmentation.Identity (so far " in line
+    assert "max_epochs" not in line
+    refused = script("train.py", *settings, f"resume={tiny_run}", "scheduler=plateau")
+    assert refused.returncode == 2
+    assert "choose the scheduler that the run had" in refused.stderr
+    # A finished run of other settings is not taken for this one.
+    finished = script("train.py", *settings, *changes, "resume=auto")
+    assert finished.stdout == "run is finished already\n"
+    other = script("train.py", *settings, *changes, "resume=auto", "model.filters=2")
+    assert other.returncode == 2
+    assert "the checkpoint has filters 1, this run 2" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run")
+    done = script("train.py", *settings, "+logger.mine._target_=nowhere.Logger")
+    assert done.returncode == 2
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+def test_plateau_and_a_limit_of_steps_and_no_progress(script: Script, tiny_idx: Path) -> None:
+    settings = ("scheduler=plateau", "trainer.max_steps=3", "trainer.enable_progress_bar=false")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
+    tmp_path: Path, tiny_idx: Path, number: signal.Signals, code: int
+) -> None:
+    sweep = subprocess.Popen(
+        [
+            *(sys.executable, str(ROOT / "train.py"), "-m", *TINY_RUN, f"data.root={tiny_idx}"),
+            *("trainer.max_epochs=500", "seed=1,2", "hydra.sweep.dir=sweep"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    wait_for((tmp_path / "sweep/0/checkpoints/last.ckpt").is_file, 120)
+    os.killpg(sweep.pid, number)
+    _, errors = sweep.communicate(timeout=60)
+    assert sweep.returncode == code
+    assert "go on from its last checkpoint" in errors
+    assert not (tmp_path / "sweep/1").exists()
 
 
 @pytest.mark.slow

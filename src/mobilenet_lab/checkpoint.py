@@ -9,8 +9,9 @@ import pickle
 import pickletools
 import shlex
 import struct
+import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING, Any
 from mobilenet_lab.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from torch.overrides import TorchFunctionMode
 
 log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
+BEST = "best.ckpt"
 PREVIOUS = "previous.ckpt"  # while a run is under way, what last.ckpt was before
+GIVEN_SETTINGS = "MOBILENET_LAB_SETTINGS"  # for ranks that are started with others
 REQUIRED_KEYS = ("state_dict", "hyper_parameters", "epoch", "global_step")
 
 # Reading a stranger's file takes a small multiple of its size, and never more than these.
@@ -53,10 +56,13 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
         FileNotFoundError: there is none; the message lists those there are.
     """
     # Resolved, since the link may point elsewhere by the time the file is read.
-    path = LATEST.resolve() if where == "latest" else Path(where).resolve()
+    try:
+        path = LATEST.resolve() if where == "latest" else Path(where).resolve()
+    except RuntimeError as error:  # Python's own, before 3.13
+        raise FileNotFoundError(f"{key}={where}: links that lead in a circle") from error
     if path.is_file():
         return path
-    names = ("best.ckpt", "last.ckpt", PREVIOUS) if prefer == "best" else ("last.ckpt", PREVIOUS, "best.ckpt")
+    names = (BEST, "last.ckpt", PREVIOUS) if prefer == "best" else ("last.ckpt", PREVIOUS, BEST)
     for name in names:
         for candidate in (path / "checkpoints" / name, path / name):
             if candidate.is_file():
@@ -70,8 +76,19 @@ def find_checkpoints(where: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def resume_command(folder: Path) -> str:
-    """What goes on with a run."""
-    return shlex.join(["python", "train.py", f"resume={folder}"])
+    """What goes on with a run: the command that began it, with `resume`."""
+    kept = [setting for setting in given_settings() if not setting.startswith("resume=")]
+    return shlex.join(["python", "train.py", *kept, f"resume={folder}"])
+
+
+def given_settings() -> list[str]:
+    """What followed train.py on the command line; nothing where something else calls us."""
+    if GIVEN_SETTINGS in os.environ:
+        return shlex.split(os.environ[GIVEN_SETTINGS])
+    for i, argument in enumerate(sys.orig_argv):  # as it was, without the quotes that Hydra needs
+        if Path(argument).name == "train.py":
+            return sys.orig_argv[i + 1 :]
+    return []
 
 
 def epochs_done(checkpoint: dict[str, Any]) -> int:
@@ -132,6 +149,36 @@ def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
             raise
         log.warning("%s; going on from the one before it, %s", error, previous)
         return load_checkpoint(previous), previous
+
+
+def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Tensor"]) -> None:
+    """Refuse what is no state of a run to go on from.
+
+    Args:
+        checkpoint: What it holds.
+        path: Its file, for the message.
+        parameters: All that the optimizer changes, in its order.
+
+    Raises:
+        InputError: positions, the optimizer's settings or its tensors are not of the kind that is written.
+    """
+    try:
+        position, (optimizer,) = checkpoint["ImageDataModule"], checkpoint["optimizer_states"]
+        counts = (checkpoint["epoch"], checkpoint["global_step"], position["epoch"], position["batch"])
+        moments = [
+            value.shape == parameters[index].shape
+            for index, values in optimizer["state"].items()
+            for value in values.values()
+            if getattr(value, "ndim", 0)
+        ]
+        rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
+        is_valid = (
+            all(_is_whole(n) and n >= 0 for n in counts) and all(map(_is_number, rates)) and all(moments)
+        )
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        is_valid = False
+    if not is_valid:
+        raise InputError(f"{path}: no state of a run to go on from")
 
 
 def _checked_copy(path: Path) -> io.BytesIO:

@@ -3,13 +3,14 @@
 import contextlib
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from mobilenet_lab.checkpoint import PREVIOUS
+from mobilenet_lab.checkpoint import PREVIOUS, load_checkpoint
 from mobilenet_lab.errors import InputError
 
 KEPT = "last.ckpt"  # of this one the version before is kept, too
@@ -36,14 +37,12 @@ class DurableCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, content)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with scratch.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
+            scratch.write_bytes(content.getbuffer())
+            sync(scratch)
             if path.name == KEPT and path.exists():
                 path.replace(path.with_name(PREVIOUS))
             scratch.replace(path)
-            _sync_folder(path.parent)
+            sync(path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):  # where the folder is the trouble, the first error tells
                 scratch.unlink(missing_ok=True)
@@ -51,10 +50,24 @@ class DurableCheckpointIO(TorchCheckpointIO):
                 f"{path}: the checkpoint cannot be written: {error.strerror}; those before it are intact"
             ) from error
 
+    def load_checkpoint(self, path: str | os.PathLike[str], *_: Any, **__: Any) -> dict[str, Any]:
+        """Read a checkpoint into main memory, with all that `checkpoint.load_checkpoint` checks."""
+        return load_checkpoint(Path(path))
 
-def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder onto the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+
+def copy_durably(old: Path, new: Path) -> None:
+    """Let `new` be a copy of `old`, or stay as it is where that fails."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    scratch = new.with_name(f".{new.name}.tmp")
+    shutil.copyfile(old, scratch)
+    sync(scratch)
+    scratch.replace(new)
+    sync(new.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

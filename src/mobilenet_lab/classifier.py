@@ -7,6 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -71,6 +73,14 @@ class ImageClassifier(LightningModule):
         super().__init__()
         training_only = ["class_weights", "class_counts", "optimizer", "scheduler", "compile"]
         self.save_hyperparameters(ignore=training_only)
+        if class_weights == "balanced":
+            assert class_counts is not None
+            class_weights = balanced_weights(class_counts)
+        if class_weights is not None and len(class_weights) != len(classes):
+            raise InputError(
+                f"model.class_weights: needs a number for each of {len(classes)} classes, "
+                f"not {len(class_weights)}"
+            )
         self.network = build_network(
             network,
             in_channels=preprocessing["channels"],
@@ -81,14 +91,6 @@ class ImageClassifier(LightningModule):
         # The method, as a module would be a second copy of the weights in every checkpoint
         self._compiled = torch.compile(self.network.forward, mode=compile, dynamic=False) if compile else None
         self.label_smoothing = label_smoothing
-        if class_weights == "balanced":
-            assert class_counts is not None
-            class_weights = balanced_weights(class_counts)
-        if class_weights is not None and len(class_weights) != len(classes):
-            raise InputError(
-                f"model.class_weights: needs a number for each of {len(classes)} classes, "
-                f"not {len(class_weights)}"
-            )
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", weights, persistent=False)
@@ -150,8 +152,23 @@ class ImageClassifier(LightningModule):
         """Log the epoch's exact loss and accuracy, and let `plateau` look at the validation."""
         self._log_epoch("train", self.train_sums)
         scheduler = self.lr_schedulers()
-        if isinstance(scheduler, ReduceLROnPlateau):
+        # An epoch that ends before its time has no validation.
+        if isinstance(scheduler, ReduceLROnPlateau) and "val/loss" in self.trainer.callback_metrics:
             scheduler.step(self.trainer.callback_metrics["val/loss"])
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip; with bfloat16, whose gradients are not scaled, also for a fused optimizer."""
+        plugin = self.trainer.precision_plugin
+        if isinstance(plugin, MixedPrecision) and plugin.scaler is None and gradient_clip_val:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm)
+            Precision.clip_gradients(plugin, optimizer, gradient_clip_val, algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Leave `plateau` out, which Lightning steps too late for the checkpoint of the epoch's end."""
@@ -179,20 +196,23 @@ class ImageClassifier(LightningModule):
         """Log exact loss and accuracy."""
         self.test_confusion = self._log_epoch("test", self.test_sums)["confusion"]
 
-    def configure_optimizers(self) -> Any:
-        """Weight decay for weights of convolutions and linear layers only, then the schedule.
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimizer gets: weight decay is for weights of convolutions and linear layers only.
 
         BatchNorm and biases are left out, since decay there only changes the effective learning rate
         (Goyal et al. 2017, arXiv:1706.02677, section 5.3).
         """
-        if self._optimizer is None or self._scheduler is None:
-            raise ValueError("this module was built without an optimizer and a scheduler")
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        groups = [
+        return [
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        optimizer = self._optimizer(groups)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, and its schedule over all steps."""
+        if self._optimizer is None or self._scheduler is None:
+            raise ValueError("this module was built without an optimizer and a scheduler")
+        optimizer = self._optimizer(self.parameter_groups())
         total_steps = self.trainer.estimated_stepping_batches  # infinite where only the time is limited
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, total_steps=total_steps)}
 
@@ -206,6 +226,7 @@ class ImageClassifier(LightningModule):
         checkpoint["threads"] = torch.get_num_threads()
         if self.trainer.optimizers:
             checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
+            checkpoint["looks_at_validation"] = isinstance(self.lr_schedulers(), ReduceLROnPlateau)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the sums, on the first rank, so that they count once."""

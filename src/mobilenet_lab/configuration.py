@@ -129,6 +129,11 @@ some = Rule(
 )
 text = Rule("text", lambda value: isinstance(value, str))
 path = Rule("a path", lambda value: isinstance(value, str) and bool(value))
+# Some of the libraries that write into a run's folder would expand these, and some would not.
+folder = Rule(
+    "a folder's path, without ~ at its beginning, $ and ://",
+    lambda value: path.accepts(value) and value[0] != "~" and not any(s in value for s in ("$", "://", "::")),
+)
 path_or_null = Rule(path.description, path.accepts, optional=True)
 per_channel = Rule(
     "a list with a number for each channel",
@@ -164,7 +169,7 @@ duration = Rule(
 
 RULES: dict[str, Rule] = {
     "seed": whole(0, 2**32 - 1),
-    "output_dir": path,
+    "output_dir": folder,
     "resume": path_or_null,
     "ckpt": either(
         text,
@@ -334,13 +339,23 @@ def suggest(key: str, known: Mapping[str, Any]) -> str:
 
 
 def settings_apart_from_folder(cfg: Any) -> dict[str, Any]:
-    """A run's settings by their dotted keys, without those that name its folder."""
+    """A run's settings by their dotted keys, without those that name its folder or one inside."""
     values: Any = OmegaConf.to_container(cfg, resolve=True)
     flat = {key: _value_of(values, key) for key in _keys(values)}
     return {
         key: value
         for key, value in flat.items()
-        if not isinstance(value, Mapping) and cfg.output_dir not in str(value)
+        if not isinstance(value, Mapping) and not f"{value}/".startswith(f"{cfg.output_dir}/")
+    }
+
+
+def settings_that_count(cfg: Any) -> dict[str, Any]:
+    """Those that a run's figures depend on: not where it lies, and not what it prints and logs."""
+    return {
+        key: value
+        for key, value in settings_apart_from_folder(cfg).items()
+        if key not in ("resume", "threads", "callbacks.checkpoint.every_n_minutes")
+        and not key.startswith(("logger.", "callbacks.progress.", "callbacks.divergence."))
     }
 
 
@@ -481,6 +496,11 @@ def _check_optimizer(
         raise InputError(
             f"scheduler={name.replace('one_c', 'onec')}: needs to know the run's steps: set "
             "trainer.max_epochs or trainer.max_steps beside trainer.max_time, or choose scheduler=none"
+        )
+    if optimizer.get("fused") and trainer["precision"] == "16-mixed" and trainer["gradient_clip_val"]:
+        raise InputError(
+            "trainer.gradient_clip_val: with trainer.precision=16-mixed it needs optimizer.fused=false; "
+            "or use bf16-mixed"
         )
     if name == "plateau" and trainer["check_val_every_n_epoch"] != 1:
         raise InputError(

@@ -8,6 +8,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from mobilenet_lab.checkpoint_io import sync
+
 METRICS = ExperimentWriter.NAME_METRICS_FILE
 EVENTS = "events.out.tfevents.*"
 STEP = "step"
@@ -34,6 +36,13 @@ def begin_logs(folder: Path, resumed: Path | None = None, step: int = 0) -> None
         _write_rows(folder / METRICS, list(rows[0]), rows)
     else:
         (folder / METRICS).unlink(missing_ok=True)
+
+
+def sync_logs(folder: Path) -> None:
+    """Bring what was logged in a run's folder onto the disk."""
+    for path in [folder / METRICS, *folder.glob(EVENTS)]:
+        if path.is_file():
+            sync(path)
 
 
 class CSVLogger(loggers.CSVLogger):
@@ -64,11 +73,15 @@ class _Writer(ExperimentWriter):
 
 
 def _rows_before(path: Path, step: int) -> list[dict[str, str]]:
-    """The rows of earlier steps, without one that was cut off while it was written."""
+    """The rows of earlier steps, without one that was cut off or never came to the disk."""
     if not path.is_file():
         return []
     whole = path.read_text().rpartition("\n")[0]
-    return [row for row in csv.DictReader(whole.splitlines()) if int(row[STEP]) < step]
+    return [
+        row
+        for row in csv.DictReader(whole.splitlines())
+        if (row[STEP] or "").isdigit() and int(row[STEP]) < step
+    ]
 
 
 def _write_rows(path: Path, names: list[str], rows: list[dict[str, str]]) -> None:

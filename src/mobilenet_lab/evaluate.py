@@ -55,7 +55,7 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
         )
     if source.classes != classes:
         log.warning("The classes have other names than in training: %s", ", ".join(source.classes))
-    if cfg.split != "test":
+    if cfg.split != "test" or not source.has_part("test"):
         for path, member in zip(paths, ensemble.data, strict=True):
             if source.name == member["name"]:
                 _warn_of_other_split(data, member, path)

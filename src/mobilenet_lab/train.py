@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -19,9 +18,12 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.amounts import check_amounts
@@ -31,18 +33,28 @@ from mobilenet_lab.callbacks.history import History
 from mobilenet_lab.callbacks.ranks import EndTogether, SameSettings, meet_anew
 from mobilenet_lab.callbacks.signals import EXIT_CODES, WORDS, StopOnSignal
 from mobilenet_lab.checkpoint import (
+    BEST,
+    GIVEN_SETTINGS,
     LATEST,
     PREVIOUS,
+    check_state,
     epochs_done,
     find_checkpoint,
+    given_settings,
     load_checkpoint,
     load_or_previous,
+    network_from,
     resume_command,
 )
-from mobilenet_lab.checkpoint_io import DurableCheckpointIO
+from mobilenet_lab.checkpoint_io import KEPT, DurableCheckpointIO, copy_durably
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
-from mobilenet_lab.configuration import AUTO, SMALL_PICTURE, settings_apart_from_folder
+from mobilenet_lab.configuration import (
+    AUTO,
+    SMALL_PICTURE,
+    settings_apart_from_folder,
+    settings_that_count,
+)
 from mobilenet_lab.continuation import begin_logs
 from mobilenet_lab.data.batches import SPLIT_KEYS
 from mobilenet_lab.data.datamodule import ImageDataModule
@@ -53,7 +65,8 @@ from mobilenet_lab.report import draw_confusion, draw_curves, write_json
 log = logging.getLogger(__name__)
 
 TIMED_FOLDER = re.compile(r".*\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")  # the default output_dir
-RESULT = "result.json"
+MOST_CHANGES = 5  # that are listed
+RESULT, CURVES, CONFUSION = "result.json", "curves.png", "confusion.png"
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -71,6 +84,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     num_ranks = check_machine(cfg.trainer)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
+    if cfg.model.get("stem_stride", 0) is None:
+        cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
     resume, checkpoint = _find_resumed(cfg)
     if checkpoint is not None and cfg.resume == AUTO and (result := _result_of_finished(cfg)):
         log.info("%s is finished already", cfg.output_dir)
@@ -82,13 +97,17 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     model = _build_model(cfg, datamodule)
     step, threads = 0, None
     if checkpoint is not None:
-        _check_resume(cfg, checkpoint, dict(model.hparams))
+        _check_resume(cfg, checkpoint, model)
         step, threads = checkpoint["global_step"], checkpoint.get("threads")
         del checkpoint
-    folder = _make_run_folder(cfg, resume, step)
+    folder = _make_run_folder(cfg)
     history = History()
     together = EndTogether(folder)
-    trainer = _build_trainer(cfg, [history, together], len(datamodule.parts["val"]) > 0, step)
+    # Machines may see the checkpoint under other paths.
+    settings = settings_apart_from_folder(cfg) | {"resume": f"step {step}"}
+    own = [history, together, SameSettings(settings)]
+    trainer = _build_trainer(cfg, own, len(datamodule.parts["val"]) > 0, step)
+    _begin_run_folder(cfg, folder, resume, step)
     _share_cores(cfg.threads, trainer)
     if threads not in (None, torch.get_num_threads()):
         log.warning(
@@ -104,15 +123,17 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     }
     _print_summary(cfg, datamodule, trainer, size, folder)
     _lay_out_tensorboard(trainer)
-    command = shlex.join(["python", *sys.argv])
+    command = shlex.join(["python", "train.py", *given_settings()])
     if trainer.world_size > 1:
         _hand_configuration_to_ranks(folder)
 
     began = time.perf_counter()
     with together:
         meet_anew(trainer.strategy.root_device)
-        with _as_latest(folder), _stoppable(trainer, folder):
+        with _as_latest(folder), _stoppable(trainer, folder), _taking_over(trainer, resume):
             trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
+        if resume is not None and cfg.trainer.max_time and trainer.global_step == step:
+            log.warning("trainer.max_time=%s was up before: no step was trained", cfg.trainer.max_time)
         # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
         epochs = trainer.fit_loop.epoch_progress.current
         epochs.completed = max(epochs.completed, epochs.processed)  # type: ignore[attr-defined]
@@ -169,13 +190,35 @@ def _find_resumed(cfg: DictConfig) -> tuple[Path | None, dict[str, Any] | None]:
 def _result_of_finished(cfg: DictConfig) -> dict[str, Any] | None:
     """The result of a run that has nothing left to do, as it ended by the same settings."""
     folder = Path(cfg.output_dir)
-    if not ((folder / RESULT).is_file() and (folder / "config.yaml").is_file()):
+    if not (folder / RESULT).is_file():
         return None
-    before = OmegaConf.load(folder / "config.yaml")
-    if any(before.trainer[key] != cfg.trainer[key] for key in ("max_epochs", "max_steps", "max_time")):
+    if (before := _settings_before(folder)) is None or before != settings_that_count(cfg):
         return None
     result: dict[str, Any] = json.loads((folder / RESULT).read_text())
     return result
+
+
+def _settings_before(folder: Path) -> dict[str, Any] | None:
+    """Those of the run in a folder that its figures depend on; None where they cannot be read."""
+    try:
+        return settings_that_count(OmegaConf.load(folder / "config.yaml"))
+    except (OSError, AttributeError, YAMLError, OmegaConfBaseException):
+        return None
+
+
+def _warn_of_changes(cfg: DictConfig, folder: Path) -> None:
+    """Say which settings are others than those that the run so far had, but for how long it trains."""
+    before, now = _settings_before(folder), settings_that_count(cfg)
+    if before is None:
+        return
+    changes = [
+        f"{key}={now.get(key)} (so far {before.get(key)})"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not key.startswith("trainer.max_") and key != "optimizer.lr"
+    ]
+    if changes:
+        more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
+        log.warning("the run goes on with other settings: %s%s", ", ".join(changes[:MOST_CHANGES]), more)
 
 
 def _result_beside(checkpoint: Path) -> Path:
@@ -183,9 +226,11 @@ def _result_beside(checkpoint: Path) -> Path:
     return checkpoint.parent.parent / RESULT
 
 
-def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str, Any]) -> None:
+def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClassifier) -> None:
     """Refuse in one line what cannot go on, and say which setting does not take effect."""
-    theirs = checkpoint["hyper_parameters"]
+    path = Path(cfg.resume)
+    network_from(checkpoint, path)
+    theirs, hparams = checkpoint["hyper_parameters"], dict(model.hparams)
     for key in sorted(set(theirs) | set(hparams)):
         # What makes the network has to be the same; the rest may change.
         if key not in ("data", "label_smoothing", "fast_layers") and theirs.get(key) != hparams.get(key):
@@ -199,6 +244,12 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
             f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
             f"this run's {optimizer}"
         )
+    if checkpoint.get("looks_at_validation", False) != (_target_name(cfg.scheduler) == "plateau"):
+        raise InputError(
+            f"resume={cfg.resume}: scheduler=plateau and the others do not go on from each other; choose the "
+            "scheduler that the run had"
+        )
+    check_state(checkpoint, path, [p for group in model.parameter_groups() for p in group["params"]])
     callbacks = [node for node in (cfg.callbacks or {}).values() if node is not None]
     averages = any(_target_name(node) == "AverageWeights" for node in callbacks)
     if CURRENT_WEIGHTS in checkpoint and not averages:
@@ -207,7 +258,7 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
         )
     done = epochs_done(checkpoint)
     # A run that was stopped between its last epoch and its result has that left to do.
-    is_finished = _result_beside(Path(cfg.resume)).is_file()
+    is_finished = _result_beside(path).is_file()
     if 0 < cfg.trainer.max_epochs < done or (is_finished and done == cfg.trainer.max_epochs):
         raise InputError(
             f"resume={cfg.resume}: the checkpoint has {done} epochs already; "
@@ -215,8 +266,21 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], hparams: dict[str
         )
     group = checkpoint["optimizer_states"][0]["param_groups"][0]
     rate = group.get("initial_lr", group["lr"])
+    _warn_of_changes(cfg, path.parent.parent)
     if rate != cfg.optimizer.lr:
         log.warning("optimizer.lr=%s is not used: the checkpoint goes on with %s", cfg.optimizer.lr, rate)
+
+
+@contextmanager
+def _taking_over(trainer: Trainer, resume: Path | None) -> Iterator[None]:
+    """Name the checkpoint where callbacks, schedules or loops cannot make use of their state in it."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        # Lightning lets go of what it has read when all of it is taken over.
+        if isinstance(error, InputError) or not trainer._checkpoint_connector._loaded_checkpoint:
+            raise
+        raise InputError(f"{resume}: no state of a run to go on from") from error
 
 
 @contextmanager
@@ -254,9 +318,9 @@ def _open_data(cfg: DictConfig) -> ImageDataModule:
     datamodule.setup()
     validates = len(datamodule.parts["val"]) > 0 and cfg.trainer.limit_val_batches > 0
     if _target_name(cfg.scheduler) == "plateau" and not validates:
-        raise InputError("scheduler=plateau: needs validation pictures, data.val_split above 0")
-    if cfg.model.get("stem_stride", 0) is None:
-        cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
+        raise InputError(
+            "scheduler=plateau: needs validation: data.val_split and trainer.limit_val_batches above 0"
+        )
     return datamodule
 
 
@@ -288,10 +352,12 @@ def _build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, s
     callbacks: list[Callback] = _members(cfg, "callbacks")
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
+    if not cfg.trainer.enable_progress_bar:  # Lightning refuses both
+        callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
     callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))  # it keeps the others' state
     trainer: Trainer = instantiate(
         cfg.trainer,
-        callbacks=[*own, SameSettings(settings_apart_from_folder(cfg)), *callbacks, StopOnSignal()],
+        callbacks=[*own, *callbacks, StopOnSignal()],
         logger=_build_loggers(cfg, step),
         plugins=[DurableCheckpointIO()],
         default_root_dir=cfg.output_dir,
@@ -336,11 +402,8 @@ def _members(cfg: DictConfig, group: str) -> list[Any]:
     return [member for member in members.values() if member is not None]
 
 
-def _make_run_folder(cfg: DictConfig, resume: Path | None, step: int) -> Path:
-    """Make the folder on the first rank; of two runs of one second the later takes a number.
-
-    It begins with what was logged before `step` of the run that is gone on with.
-    """
+def _make_run_folder(cfg: DictConfig) -> Path:
+    """Make the folder on the first rank; of two runs of one second the later takes a number."""
     folder = Path(cfg.output_dir)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return folder
@@ -348,18 +411,34 @@ def _make_run_folder(cfg: DictConfig, resume: Path | None, step: int) -> Path:
     while folder.exists() and TIMED_FOLDER.fullmatch(cfg.output_dir):
         number += 1
         folder = Path(f"{cfg.output_dir}-{number}")
+    cfg.output_dir = str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@rank_zero_only
+def _begin_run_folder(cfg: DictConfig, folder: Path, resume: Path | None, step: int) -> None:
+    """Let the folder hold what the run goes on with, logged before `step`, and nothing of another run.
+
+    Only now: a command that fails before this leaves an earlier run as it is.
+    """
     is_same = resume is not None and _result_beside(resume) == folder.resolve() / RESULT
     checkpoints = [] if is_same else [*folder.glob("checkpoints/*.ckpt")]
     if checkpoints or ((folder / RESULT).exists() and not is_same):
         log.warning("%s holds an earlier run, whose files are replaced", folder)
-    cfg.output_dir = str(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     # What is left of an earlier run must not be taken for this one's.
     for old in [folder / RESULT, *(path for path in checkpoints if path.resolve() != resume)]:
         old.unlink(missing_ok=True)
+    if not is_same:
+        for name in (CURVES, CONFUSION):
+            (folder / name).unlink(missing_ok=True)
+        if resume is not None and (best := resume.with_name(BEST)).is_file():
+            copy_durably(best, folder / "checkpoints" / BEST)
+    elif resume is not None and resume.name == PREVIOUS:
+        # It is damaged, and must not take the place of the one before it.
+        resume.with_name(KEPT).unlink(missing_ok=True)
     begin_logs(folder, resume, step)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-    return folder
 
 
 @contextmanager
@@ -389,6 +468,7 @@ def _point_latest_at(target: Path) -> None:
 
 def _hand_configuration_to_ranks(folder: Path) -> None:
     """Lightning starts the other ranks with our arguments: they shall get this very configuration."""
+    os.environ[GIVEN_SETTINGS] = shlex.join(given_settings())
     sys.argv[1:] = [f"--config-path={folder.resolve()}", "--config-name=config", "hydra/job_logging=stdout"]
 
 
@@ -439,21 +519,16 @@ def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path |
 
     Without validation it is the last, which then also becomes best.ckpt.
     """
-    last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
+    last, best = folder / "checkpoints" / KEPT, folder / "checkpoints" / BEST
     validated = [
         callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)
     ]
     if validated and validated[0].best_model_path:
-        score = validated[0].best_model_score
-        if validated[0].monitor == "val/accuracy" and score is not None:
-            return best, float(score)
-        epoch = load_checkpoint(best)["epoch"] + 1
-        rows = [row for row in history.epochs if row["epoch"] == epoch]
-        return best, rows[0].get("val/accuracy") if rows else None
+        return best, validated[0].accuracy
     val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
     if not last.is_file():
         return None, val_accuracy
-    shutil.copyfile(last, best)
+    copy_durably(last, best)
     return best, val_accuracy
 
 
@@ -471,9 +546,9 @@ def _finish(
     folder: Path,
 ) -> None:
     if history.epochs:
-        draw_curves(folder / "curves.png", history.epochs)
+        draw_curves(folder / CURVES, history.epochs)
     if result["test/accuracy"] is not None:
-        draw_confusion(folder / "confusion.png", model.test_confusion.tolist(), model.hparams["classes"])
+        draw_confusion(folder / CONFUSION, model.test_confusion.tolist(), model.hparams["classes"])
     _log_hyperparameters(cfg, trainer, result)
     # Lightning's loggers leave an empty one; config.yaml says all.
     (folder / "hparams.yaml").unlink(missing_ok=True)

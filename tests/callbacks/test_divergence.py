@@ -21,10 +21,8 @@ def test_a_run_that_diverges_ends_with_its_last_good_checkpoint(
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: the loss is not finite by step 11 (epoch 2), learning rate 0.1; ")
-    assert (
-        "the last good checkpoint is run/checkpoints/last.ckpt (python train.py resume=run ...)"
-        in done.stderr
-    )
+    assert "the last good checkpoint is run/checkpoints/last.ckpt (python train.py data=idx " in done.stderr
+    assert " resume=run ...); lower optimizer.lr" in done.stderr
     assert done.stderr.count("\n") == 1
     last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 10
@@ -42,3 +40,22 @@ def test_without_a_checkpoint_it_says_so(script: Script, tiny_idx: Path) -> None
     assert done.returncode == 2
     assert "by step 1 (epoch 1)" in done.stderr
     assert "; no checkpoint yet; lower optimizer.lr" in done.stderr
+
+
+def test_weights_that_are_infinite_after_the_last_step_are_not_kept(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    done = script(
+        "train.py",
+        *TINY_RUN,
+        f"data.root={tiny_idx}",
+        "trainer.max_epochs=1",
+        "output_dir=run",
+        "+callbacks.spoil._target_=stop_after.Spoil",
+        "+callbacks.spoil.steps=7",
+        "+callbacks.spoil.after=true",
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: a weight is not finite by step 7 (epoch 1), ")
+    assert done.stderr.count("\n") == 1
+    assert list((tmp_path / "run/checkpoints").glob("*")) == []

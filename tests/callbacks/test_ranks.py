@@ -4,16 +4,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import ROOT, TINY_RUN
 
 
-def test_ranks_with_different_settings_end_with_one_line_each(tmp_path: Path, tiny_idx: Path) -> None:
+@pytest.mark.parametrize(
+    ("slips", "line"),
+    [
+        (("optimizer.lr=0.1", "optimizer.lr=0.2"), "optimizer.lr is 0.1 on rank 0, 0.2 on rank 1"),
+        (("resume={run}", "resume=null"), "resume is step 14 on rank 0, step 0 on rank 1"),
+    ],
+)
+def test_ranks_with_different_settings_end_with_one_line_each(
+    tmp_path: Path, tiny_idx: Path, tiny_run: Path, slips: tuple[str, str], line: str
+) -> None:
     """Started as torchrun does on two machines, with a slip on one of them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ranks = []
-    for rank, rate in enumerate(("0.1", "0.2")):
+    for rank, slip in enumerate(slips):
         place = {
             "TORCHELASTIC_RUN_ID": "test",
             "MASTER_ADDR": "127.0.0.1",
@@ -31,7 +41,8 @@ def test_ranks_with_different_settings_end_with_one_line_each(tmp_path: Path, ti
             "trainer.num_nodes=2",
             "data.batch_size=8",
             f"data.root={tiny_idx}",
-            f"optimizer.lr={rate}",
+            "trainer.max_epochs=3",
+            slip.format(run=tiny_run),
             f"output_dir=run{rank}",
         ]
         ranks.append(
@@ -44,7 +55,7 @@ def test_ranks_with_different_settings_end_with_one_line_each(tmp_path: Path, ti
                 text=True,
             )
         )
-    line = "error: the ranks have different settings: optimizer.lr is 0.1 on rank 0, 0.2 on rank 1\n"
     for process in ranks:
-        assert process.communicate(timeout=120)[1].endswith(line)
+        errors = process.communicate(timeout=120)[1]
+        assert errors.endswith(f"error: the ranks have different settings: {line}\n")
         assert process.returncode == 2

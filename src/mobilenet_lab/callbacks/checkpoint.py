@@ -1,14 +1,15 @@
 """The two checkpoints of a run: the last, to go on from, and the best, to use."""
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
+
+from mobilenet_lab.checkpoint import BEST
+from mobilenet_lab.continuation import sync_logs
 
 SECONDS_IN_A_MINUTE = 60
 ASK_EVERY_N_BATCHES = 10  # how often several ranks ask each other what to do
@@ -52,6 +53,7 @@ class LastCheckpoint(ModelCheckpoint):
         self.every_n_steps = every_n_train_steps
         self.every_n_minutes = every_n_minutes
         self._due = False
+        self._ended_within = False
         self._saved_at_step = 0
         self._saved_at = time.monotonic()
 
@@ -68,14 +70,20 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save where steps or minutes are up, at the first batch from which the run can go on exactly."""
-        self._due = self._due or self._is_due(trainer, batch_idx)
+        """Save where steps or minutes are up, at the first batch from which the run can go on exactly.
+
+        Also where a limit of steps or time ends the run within an epoch: at the end of the epoch the rest of
+        it would count as done.
+        """
+        ends = trainer.should_stop or trainer.fit_loop.epoch_loop._is_training_done
+        self._due = self._due or ends or self._is_due(trainer, batch_idx)
         if self._due and can_pause(trainer):
             self.save(trainer)
+            self._ended_within = ends
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, whatever was saved in the epoch."""
-        if not self._should_skip_saving_checkpoint(trainer):
+        if not self._ended_within and not self._should_skip_saving_checkpoint(trainer):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
@@ -83,6 +91,8 @@ class LastCheckpoint(ModelCheckpoint):
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.save()
+            assert self.dirpath is not None
+            sync_logs(Path(self.dirpath).parent)
         self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         self._note_saved(trainer)
 
@@ -108,7 +118,7 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps best.ckpt: the weights that did best in a validation.
 
     A run that goes on from another's checkpoint takes over the best so far, which Lightning's own forgets
-    when the folder is another.
+    when the folder is another. `accuracy` is that of the validation, whatever was monitored.
 
     Args:
         dirpath: The folder.
@@ -116,10 +126,12 @@ class BestCheckpoint(ModelCheckpoint):
         mode: "max" where more is better, "min" where less is.
     """
 
+    accuracy: float | None = None
+
     def __init__(self, dirpath: str, monitor: str, mode: str) -> None:
         super().__init__(
             dirpath,
-            filename="best",
+            filename=Path(BEST).stem,
             monitor=monitor,
             mode=mode,
             save_top_k=1,
@@ -132,25 +144,24 @@ class BestCheckpoint(ModelCheckpoint):
         if self.monitor in monitor_candidates:
             super()._save_topk_checkpoint(trainer, monitor_candidates)
 
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        self.accuracy = float(trainer.callback_metrics["val/accuracy"])
+        super()._save_checkpoint(trainer, filepath)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's own, and the accuracy."""
+        return super().state_dict() | {"accuracy": self.accuracy}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best of the run that is gone on with, as a copy in this run's folder."""
+        """Take over the best of the run that is gone on with, which lies in this run's folder by now.
+
+        The path in the checkpoint is not looked at: the folder may have been moved, or copied.
+        """
         assert self.dirpath is not None
-        score, old = state_dict["best_model_score"], Path(state_dict["best_model_path"])
-        new = Path(self.dirpath) / "best.ckpt"
-        if not old.is_file():
-            old = new  # the run's folder was moved
-        if score is None or not old.is_file():
+        score, best = state_dict["best_model_score"], Path(self.dirpath) / BEST
+        if score is None or not best.is_file():
             return
-        if old.resolve() != new.resolve():
-            _copy(old, new)
-        self.best_model_path = self.kth_best_model_path = str(new)
+        self.best_model_path = self.kth_best_model_path = str(best)
         self.best_model_score = self.kth_value = score
-        self.best_k_models = {str(new): score}
-
-
-@rank_zero_only
-def _copy(old: Path, new: Path) -> None:
-    new.parent.mkdir(parents=True, exist_ok=True)
-    scratch = new.with_name(f".{new.name}.tmp")
-    shutil.copyfile(old, scratch)
-    scratch.replace(new)
+        self.best_k_models = {str(best): score}
+        self.accuracy = state_dict.get("accuracy")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
@@ -36,18 +37,23 @@ class StopOnDivergence(NotesRate):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Refuse to write one that would be of no use."""
+        """Refuse to write one that would be of no use: a finite loss may have had an infinite gradient."""
         self._check(trainer, pl_module)
+        weights = torch.stack([weight.detach().isfinite().all() for weight in pl_module.parameters()])
+        self._refuse_unless(weights.all(), "a weight", trainer)
 
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         total: Tensor = pl_module.train_sums.loss_sum  # type: ignore[assignment, union-attr]
-        if trainer.strategy.reduce_boolean_decision(bool(total.isfinite()), all=True):
+        self._refuse_unless(total.isfinite(), "the loss", trainer)
+
+    def _refuse_unless(self, is_finite: Tensor, what: str, trainer: Trainer) -> None:
+        if trainer.strategy.reduce_boolean_decision(bool(is_finite), all=True):
             return
         last = self._dirpath / "last.ckpt"
         go_on = resume_command(self._dirpath.parent)
         good = f"the last good checkpoint is {last} ({go_on} ...)" if last.is_file() else "no checkpoint yet"
         mend = "lower optimizer.lr, or set trainer.gradient_clip_val=1.0"
         raise InputError(
-            f"the loss is not finite by step {trainer.global_step:,} (epoch {trainer.current_epoch + 1}), "
+            f"{what} is not finite by step {trainer.global_step:,} (epoch {trainer.current_epoch + 1}), "
             f"learning rate {self.rate:.3g}; {good}; {mend}"
         )

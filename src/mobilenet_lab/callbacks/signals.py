@@ -1,8 +1,10 @@
 """End a run in good order when a signal asks for it: all ranks at one step, with a checkpoint."""
 
+import math
 import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -15,6 +17,7 @@ from mobilenet_lab.callbacks.checkpoint import ASK_EVERY_N_BATCHES, LastCheckpoi
 from mobilenet_lab.errors import Stopped
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+ECHO_S = 2.0  # how long torchrun takes to hand a signal on, at most
 WORDS = {130: "interrupted", 143: "terminated"}  # ranks that end with these codes have agreed on it
 
 
@@ -30,6 +33,7 @@ class StopOnSignal(Checkpoint):
 
     def __init__(self) -> None:
         self._exit_code = 0
+        self._noted_at = -math.inf
         self._agreed = False  # whether all ranks know of it
         self._handlers: dict[int, Any] = {}
 
@@ -79,9 +83,13 @@ class StopOnSignal(Checkpoint):
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._exit_code:
+        now = time.monotonic()
+        # A cluster may signal every process of a job, and torchrun hands its own on: that is one signal.
+        is_echo = "TORCHELASTIC_RUN_ID" in os.environ and now - self._noted_at < ECHO_S
+        if self._exit_code and not is_echo:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        self._noted_at = now
         self._exit_code = EXIT_CODES[signal.Signals(number)]
 
     def _agree(self, trainer: Trainer) -> None:

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mobilenet_lab.checkpoint import epochs_done, load_or_previous
-from mobilenet_lab.configuration import settings_apart_from_folder
+from mobilenet_lab.configuration import settings_that_count
 from mobilenet_lab.errors import InputError
 from mobilenet_lab.machine import ROOT, available_cores, commit, package_version, processor
 from mobilenet_lab.report import write_json
@@ -73,14 +73,8 @@ def recipe_of(row: Row) -> str:
     """A fingerprint of all settings that a run's figures depend on."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("train", overrides=[*shlex.split(row.settings), f"output_dir={folder_of(row, 0)}"])
-    # Where it runs and what it prints and logs makes no other recipe, nor does the seed.
-    kept = {
-        key: value
-        for key, value in settings_apart_from_folder(cfg).items()
-        if key not in ("seed", "threads", "resume")
-        and not key.startswith(("logger.", "callbacks.progress.", "callbacks.divergence."))
-        and key != "callbacks.checkpoint.every_n_minutes"
-    }
+    kept = settings_that_count(cfg)
+    del kept["seed"]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 
