@@ -31,6 +31,16 @@ class StopAfter(Callback):
                 os.kill(os.getpid(), self.signal_number)
 
 
+class TellBegun(Callback):
+    """Makes a file when the training begins."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.path.touch()
+
+
 class RefuseToWait(Callback):
     """From one step to another, lets everything fail that waits for a CUDA device."""
 

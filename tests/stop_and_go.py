@@ -20,10 +20,11 @@ from mobilenet_lab.command_line import one_line_errors
 from mobilenet_lab.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
+START_S = 2.0
 
 
 def main() -> None:
-    """Stop a run so many times at random moments, and let it end.
+    """Stop a run so many times at random moments, one in four while it starts, and let it end.
 
     Prints, as JSON, how its lives ended, and how many steps the checkpoint had after each.
     """
@@ -32,23 +33,30 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="as of train.py")
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--signals", nargs="+", default=["KILL"], help="chosen at random: KILL, TERM, INT")
-    parser.add_argument("--longest", type=float, default=4.0, help="seconds of a life, to begin with")
+    parser.add_argument("--longest", type=float, default=1.0, help="seconds of training in a life")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_intermixed_args()
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # also where a shell in the background ignores it
     chance = random.Random(options.seed)
-    codes, steps, longest = [], [0], options.longest
+    begun = options.folder.with_suffix(".begun")
+    tell = ["+callbacks.tell._target_=stop_after.TellBegun", f"+callbacks.tell.path={begun}"]
+    settings = [*options.settings, *tell]
+    codes, steps = [], []
     while len(codes) < options.stops:
-        pid = _live(options.folder, options.settings)
-        time.sleep(chance.uniform(0, longest))
+        begun.unlink(missing_ok=True)
+        pid = _live(options.folder, settings)
+        if chance.random() < 0.25:
+            time.sleep(chance.uniform(0, START_S))
+        else:
+            while not begun.exists() and not _is_over(pid):
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, options.longest))
         os.kill(pid, signal.Signals[f"SIG{chance.choice(options.signals)}"])
         codes.append(_wait(pid))
         steps.append(_steps_kept(options.folder))
-        if steps[-1] == steps[-2]:  # too short a life to come to a checkpoint, on a busy machine
-            longest *= 1.25
-    codes.append(_wait(_live(options.folder, options.settings)))
+    codes.append(_wait(_live(options.folder, settings)))
     print(json.dumps({"codes": codes, "steps": steps}))
 
 
@@ -76,6 +84,11 @@ def _live(folder: Path, settings: Sequence[str]) -> int:
 def _steps_kept(folder: Path) -> int:
     path = folder / "checkpoints/last.ckpt"
     return int(torch.load(path, weights_only=True)["global_step"]) if path.is_file() else 0
+
+
+def _is_over(pid: int) -> bool:
+    """Whether a life has ended; it can still be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _wait(pid: int) -> int:
