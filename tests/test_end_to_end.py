@@ -14,7 +14,7 @@ from PIL import Image
 
 from mobilenet_lab.data.mnist import MNIST_SHA256, mnist
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mnist_run")]
 
 DATA = ROOT / "data"
 FONTS = (

@@ -27,13 +27,12 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilenet_lab.configuration import compose_choices, suggest
-from mobilenet_lab.errors import InputError, Stopped
+from mobilenet_lab.errors import EXIT_WRONG_INPUT, InputError, Stopped
 
 PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
 QUOTES = ("'", '"')
 USER_ERRORS = (InputError, OSError)
 FAILED_JOBS: list[str] = []
-EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 

@@ -1,5 +1,7 @@
 """What a user can mend is told apart from our own bugs."""
 
+EXIT_WRONG_INPUT = 2
+
 
 class InputError(ValueError):
     """A file, value or combination that the user gave cannot be used.

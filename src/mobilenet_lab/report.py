@@ -72,7 +72,8 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
     """
     from matplotlib.figure import Figure
 
-    shares = [[count / max(1, sum(row)) for count in row] for row in confusion]
+    totals = [max(1, sum(row)) for row in confusion]
+    shares = [[count / total for count in row] for row, total in zip(confusion, totals, strict=True)]
     side = min(max(4.5, 0.55 * len(classes) + 1.2), LARGEST_SIDE)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mobilenet_lab.callbacks.learning_rate import NotesRate
 from mobilenet_lab.checkpoint import resume_command
-from mobilenet_lab.errors import InputError
+from mobilenet_lab.errors import EXIT_WRONG_INPUT, InputError
 
 
 class StopOnDivergence(NotesRate):
@@ -49,6 +49,8 @@ class StopOnDivergence(NotesRate):
     def _refuse_unless(self, is_finite: Tensor, what: str, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(bool(is_finite), all=True):
             return
+        if not trainer.is_global_zero:
+            raise SystemExit(EXIT_WRONG_INPUT)  # the first rank has the word
         last = self._dirpath / "last.ckpt"
         go_on = resume_command(self._dirpath.parent)
         good = f"the last good checkpoint is {last} ({go_on} ...)" if last.is_file() else "no checkpoint yet"
