@@ -55,12 +55,13 @@ def test_worker_processes_read_the_same_batches(folder: Path) -> None:
         assert a["seed"] == b["seed"]
 
 
-def test_parts_by_other_names_are_not_taken_for_classes(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("parts", [("train", "valid"), ("train", "test", "valid")])
+def test_parts_by_other_names_are_neither_classes_nor_left_out(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, parts: tuple[str, ...]
 ) -> None:
     root = tmp_path_factory.mktemp("parts")
-    for part in ("train", "valid"):
-        (root / part).symlink_to(folder / {"train": "cat", "valid": "dog"}[part])
+    for part in parts:
+        (root / part).symlink_to(folder)
     with pytest.raises(
         InputError, match=r"has train and valid: call the folder of pictures to validate with val"
     ):

@@ -110,9 +110,10 @@ class FolderSource:
         if not folder.is_dir():
             raise FileNotFoundError(f"data.root={self.root}: no such folder")
         names = _classes_in(folder)
-        if "train" in names and (others := sorted(set(names) & OTHER_NAMES)):
+        others = sorted(name for name in OTHER_NAMES if (self.root / name).is_dir())
+        if others and (self.root / "train").is_dir():
             raise InputError(
-                f"{folder}: has train and {' and '.join(others)}: call the folder of pictures to validate "
+                f"{self.root}: has train and {' and '.join(others)}: call the folder of pictures to validate "
                 "with val, and of those to test with test"
             )
         if len(names) < 2:
