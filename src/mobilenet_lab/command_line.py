@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -31,9 +30,25 @@ from mobilenet_lab.errors import EXIT_WRONG_INPUT, InputError, Stopped
 
 PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
 QUOTES = ("'", '"')
-USER_ERRORS = (InputError, OSError)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+MENDABLE = (*FULL, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG)
+# Of the system's errors those about a path; others, such as too many open files, are our own bugs
+USER_ERRORS = (
+    InputError,
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 FAILED_JOBS: list[str] = []
 EXIT_INTERRUPTED = 130
+# How a job hears of a signal to its sweep; it has no use for a terminal's end
+HANDED_ON_AS: dict[int, int] = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
+}
 
 
 def run(main: Callable[[], None]) -> None:
@@ -76,9 +91,11 @@ def one_line_errors() -> Iterator[None]:
         if (message := _explain_instantiation(error)) is None:
             raise
         _exit(f"error: {message}", EXIT_WRONG_INPUT)
-    except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
+    except (OSError, InputError, HydraException, OmegaConfBaseException) as error:
         if _is_interrupt(error):
             _exit("interrupted", EXIT_INTERRUPTED)
+        if isinstance(error, OSError) and not isinstance(error, HydraException) and not _is_mendable(error):
+            raise
         _exit(f"error: {_explain(error)}", EXIT_WRONG_INPUT)
     except ValueError as error:
         if "Config group override" not in str(error):  # how Hydra refuses optimizer=null
@@ -120,26 +137,38 @@ def run_as_sweep_job(script: Path) -> bool:
 
 
 def _run_in_good_order(command: Sequence[str]) -> int:
-    """Run a process that hears of a signal to this one once, and has the time to end as it wants.
+    """Run a process that hears of every signal to this one, and has the time to end as it wants.
 
     Returns:
         Its exit code.
     """
-    # A terminal's Ctrl-C would reach it, too, and a second signal ends it without a checkpoint.
-    process = subprocess.Popen(command, start_new_session=True)
-    earlier = signal.signal(signal.SIGTERM, _end)
+    received: list[int] = []
+    process: subprocess.Popen[bytes] | None = None
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if process is not None:
+            process.send_signal(HANDED_ON_AS[number])
+
+    earlier = {
+        number: signal.signal(number, hand_on)
+        for number in HANDED_ON_AS
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
-        return process.wait()
-    except (KeyboardInterrupt, SystemExit) as end:
-        process.send_signal(signal.SIGTERM if isinstance(end, SystemExit) else signal.SIGINT)
-        process.wait()
-        raise
+        # A terminal's Ctrl-C would reach it, too, and a second signal ends it without a checkpoint.
+        process = subprocess.Popen(command, start_new_session=True)
+        for number in received:
+            process.send_signal(HANDED_ON_AS[number])
+        code = process.wait()
     finally:
-        signal.signal(signal.SIGTERM, earlier)
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+    if signal.SIGINT in received:
+        raise KeyboardInterrupt
+    if received:
+        raise SystemExit(128 + received[0])
+    return code
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -181,7 +210,7 @@ def _explain(error: BaseException) -> str:
     """One line about what was wrong on the command line, with the nearest right word."""
     message = str(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        if error.errno in FULL:
             return f"cannot write {error.filename or 'the run'}: {error.strerror}; checkpoints are intact"
         return f"{error.filename}: {error.strerror}" if error.filename else message
     if isinstance(error, InputError):
@@ -203,6 +232,12 @@ def _explain(error: BaseException) -> str:
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
 
 
+def _is_mendable(error: BaseException) -> bool:
+    """Whether a user can mend it."""
+    has_no_room = isinstance(error, OSError) and error.errno in MENDABLE
+    return has_no_room or isinstance(error, USER_ERRORS)
+
+
 def _is_interrupt(error: BaseException | None) -> bool:
     """Whether an interrupt is behind it: OmegaConf, interrupted in the middle of its work, raises its own."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
@@ -213,7 +248,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
 def _explain_instantiation(error: InstantiationException) -> str | None:
     """What a user can mend of an object that could not be built; None for our own bugs."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, (*USER_ERRORS, ModuleNotFoundError)):
+    while cause is not None and not (isinstance(cause, ModuleNotFoundError) or _is_mendable(cause)):
         cause = cause.__cause__
     key = str(error).rpartition("full_key: ")[2]
     if "Error locating target" in str(error):
