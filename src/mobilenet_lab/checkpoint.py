@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
 BEST = "best.ckpt"
-PREVIOUS = "previous.ckpt"  # while a run is under way, what last.ckpt was before
+LAST = "last.ckpt"
+PREVIOUS = "previous.ckpt"  # while a run is under way, what LAST was before
 GIVEN_SETTINGS = "MOBILENET_LAB_SETTINGS"  # for ranks that are started with others
 REQUIRED_KEYS = ("state_dict", "hyper_parameters", "epoch", "global_step")
 
@@ -62,7 +63,7 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
         raise FileNotFoundError(f"{key}={where}: links that lead in a circle") from error
     if path.is_file():
         return path
-    names = (BEST, "last.ckpt", PREVIOUS) if prefer == "best" else ("last.ckpt", PREVIOUS, BEST)
+    names = (BEST, LAST, PREVIOUS) if prefer == "best" else (LAST, PREVIOUS, BEST)
     for name in names:
         for candidate in (path / "checkpoints" / name, path / name):
             if candidate.is_file():
@@ -160,7 +161,7 @@ def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Te
         parameters: All that the optimizer changes, in its order.
 
     Raises:
-        InputError: positions, the optimizer's settings or its tensors are not of the kind that is written.
+        InputError: positions, schedules, the optimizer's settings or its tensors are not of the kind that is written.
     """
     try:
         position, (optimizer,) = checkpoint["ImageDataModule"], checkpoint["optimizer_states"]
@@ -172,9 +173,9 @@ def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Te
             if getattr(value, "ndim", 0)
         ]
         rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
-        is_valid = (
-            all(_is_whole(n) and n >= 0 for n in counts) and all(map(_is_number, rates)) and all(moments)
-        )
+        schedules = [isinstance(schedule, dict) for schedule in checkpoint["lr_schedulers"]]
+        is_position = all(_is_whole(n) and n >= 0 for n in counts)
+        is_valid = is_position and all(map(_is_number, rates)) and all(moments) and all(schedules)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         is_valid = False
     if not is_valid:

@@ -1,6 +1,5 @@
 """Checkpoints are written so that a loss of power at any moment leaves a whole one behind."""
 
-import contextlib
 import io
 import os
 import shutil
@@ -10,14 +9,13 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from mobilenet_lab.checkpoint import PREVIOUS, load_checkpoint
+from mobilenet_lab.checkpoint import LAST, PREVIOUS, load_checkpoint
+from mobilenet_lab.durable import write_durably
 from mobilenet_lab.errors import InputError
-
-KEPT = "last.ckpt"  # of this one the version before is kept, too
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Writes a file beside the old one, brings it onto the disk, and only then gives it its name.
+    """Writes checkpoints durably, and of last.ckpt keeps the one before it, too.
 
     Lightning's own leaves it to the operating system when the bytes reach the disk, so that after a loss of
     power the name may stand for an empty file.
@@ -32,20 +30,12 @@ class DurableCheckpointIO(TorchCheckpointIO):
             InputError: the folder cannot be written to, or the disk is full; what was there before is intact.
         """
         path = Path(path)
-        scratch = path.with_name(f".{path.name}.tmp")
         content = io.BytesIO()
         torch.save(checkpoint, content)
+        keep = path.with_name(PREVIOUS) if path.name == LAST else None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_bytes(content.getbuffer())
-            sync(scratch)
-            if path.name == KEPT and path.exists():
-                path.replace(path.with_name(PREVIOUS))
-            scratch.replace(path)
-            sync(path.parent)
+            write_durably(path, lambda scratch: scratch.write_bytes(content.getbuffer()), keep)
         except OSError as error:
-            with contextlib.suppress(OSError):  # where the folder is the trouble, the first error tells
-                scratch.unlink(missing_ok=True)
             raise InputError(
                 f"{path}: the checkpoint cannot be written: {error.strerror}; those before it are intact"
             ) from error
@@ -57,18 +47,4 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
 def copy_durably(old: Path, new: Path) -> None:
     """Let `new` be a copy of `old`, or stay as it is where that fails."""
-    new.parent.mkdir(parents=True, exist_ok=True)
-    scratch = new.with_name(f".{new.name}.tmp")
-    shutil.copyfile(old, scratch)
-    sync(scratch)
-    scratch.replace(new)
-    sync(new.parent)
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_durably(new, lambda scratch: shutil.copyfile(old, scratch))

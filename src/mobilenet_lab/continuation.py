@@ -8,7 +8,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from mobilenet_lab.checkpoint_io import sync
+from mobilenet_lab.durable import sync, write_durably
 
 METRICS = ExperimentWriter.NAME_METRICS_FILE
 EVENTS = "events.out.tfevents.*"
@@ -86,9 +86,11 @@ def _rows_before(path: Path, step: int) -> list[dict[str, str]]:
 
 def _write_rows(path: Path, names: list[str], rows: list[dict[str, str]]) -> None:
     """Write a table that is whole or as it was."""
-    scratch = path.with_name(f".{path.name}.tmp")
-    with scratch.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
-    scratch.replace(path)
+
+    def write(path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_durably(path, write)

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mobilenet_lab.durable import write_durably
+
 DPI = 110
 LARGEST_SIDE = 16.0  # inches of a picture of the confusion
 MOST_NAMED = 40  # classes whose names there is room for
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that is whole or not there."""
-    scratch = path.with_name(f".{path.name}.tmp")
-    scratch.write_text(json.dumps(value, indent=2) + "\n")
-    scratch.replace(path)
+    """Write a JSON file, whole or not at all."""
+    content = json.dumps(value, indent=2) + "\n"
+    write_durably(path, lambda scratch: scratch.write_text(content))
 
 
 def draw_curves(path: Path, epochs: Sequence[dict[str, float]]) -> None:

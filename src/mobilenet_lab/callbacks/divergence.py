@@ -1,5 +1,6 @@
 """End a run whose loss is no number any more, before it overwrites what was good."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from mobilenet_lab.callbacks.learning_rate import NotesRate
-from mobilenet_lab.checkpoint import resume_command
+from mobilenet_lab.checkpoint import LAST, resume_command
 from mobilenet_lab.errors import EXIT_WRONG_INPUT, InputError
 
 
@@ -49,13 +50,18 @@ class StopOnDivergence(NotesRate):
     def _refuse_unless(self, is_finite: Tensor, what: str, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(bool(is_finite), all=True):
             return
-        if not trainer.is_global_zero:
-            raise SystemExit(EXIT_WRONG_INPUT)  # the first rank has the word
-        last = self._dirpath / "last.ckpt"
+        last = self._dirpath / LAST
         go_on = resume_command(self._dirpath.parent)
         good = f"the last good checkpoint is {last} ({go_on} ...)" if last.is_file() else "no checkpoint yet"
         mend = "lower optimizer.lr, or set trainer.gradient_clip_val=1.0"
-        raise InputError(
+        message = (
             f"{what} is not finite by step {trainer.global_step:,} (epoch {trainer.current_epoch + 1}), "
             f"learning rate {self.rate:.3g}; {good}; {mend}"
         )
+        if trainer.world_size == 1:
+            raise InputError(message)
+        # Whoever started the ranks may end all at the first that ends: the word comes before.
+        if trainer.is_global_zero:
+            print(f"error: {message}", file=sys.stderr, flush=True)
+        trainer.strategy.barrier()
+        raise SystemExit(EXIT_WRONG_INPUT)

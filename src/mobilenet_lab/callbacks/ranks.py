@@ -17,7 +17,7 @@ from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import distributed
 
 from mobilenet_lab.callbacks.signals import WORDS
-from mobilenet_lab.checkpoint import resume_command
+from mobilenet_lab.checkpoint import LAST, resume_command
 from mobilenet_lab.errors import InputError, Stopped
 
 POLL_S = 0.5
@@ -138,7 +138,7 @@ class EndTogether(Callback):
         rank = os.environ.get("RANK", os.environ.get("LOCAL_RANK"))
         message, code = gone or (f"rank {rank} has lost the others: {_first_line(reason)}", 1)
         if message:
-            has_checkpoint = (self._folder / "checkpoints/last.ckpt").is_file()
+            has_checkpoint = (self._folder / "checkpoints" / LAST).is_file()
             hint = f"go on with {resume_command(self._folder)}" if has_checkpoint else "no checkpoint yet"
             print(f"error: {message}; {hint}", file=sys.stderr)
         for child in self._children:
