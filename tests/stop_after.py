@@ -31,6 +31,19 @@ class StopAfter(Callback):
                 os.kill(os.getpid(), self.signal_number)
 
 
+class LimitAfter(Callback):
+    """Ends the run after so many batches, as a limit of time does."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        done = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        trainer.should_stop = trainer.should_stop or done >= self.batches
+
+
 class TellBegun(Callback):
     """Makes a file when the training begins."""
 

@@ -253,6 +253,47 @@ def test_auto_begins_then_goes_on_then_has_nothing_to_do(
     assert (tmp_path / "run/result.json").stat().st_mtime_ns == written
 
 
+def test_an_empty_result_is_none(script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "run/result.json").write_text("")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "resume=auto")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "run/result.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_the_checkpoint_before_the_last_takes_the_place_of_a_damaged_one_alone(
+    script: Script, tmp_path: Path, tiny_idx: Path, is_damaged: bool
+) -> None:
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", EVERY_STEP]
+    assert script("train.py", *settings, *stop_after("steps=9")).returncode == KILLED
+    last = tmp_path / "run/checkpoints/last.ckpt"
+    if is_damaged:
+        last.write_bytes(b"damaged")
+    content = last.read_bytes()
+    # Killed before it has written any
+    again = [*settings, "resume=run/checkpoints/previous.ckpt", *stop_after("steps=8")]
+    assert script("train.py", *again).returncode == KILLED
+    assert last.exists() != is_damaged
+    assert is_damaged or last.read_bytes() == content
+    assert load(tmp_path / "run", "previous")["global_step"] == 8
+
+
+def test_a_plateau_of_an_earlier_version_goes_on(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    """Its checkpoints did not say that they look at validation, nor how accurate the best was."""
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "scheduler=plateau", "output_dir=run"]
+    assert script("train.py", *settings).returncode == 0
+    state = load(tmp_path / "run")
+    del state["looks_at_validation"]
+    (best,) = (value for key, value in state["callbacks"].items() if key.startswith("BestCheckpoint"))
+    del best["accuracy"]
+    best["best_model_score"] = torch.tensor(2.0)  # that no later epoch comes to
+    torch.save(state, tmp_path / "run/checkpoints/last.ckpt")
+    done = script("train.py", *settings, "resume=run", "trainer.max_epochs=3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "run/result.json").read_text())["val/accuracy"] == 2.0
+
+
 def test_auto_needs_a_folder_that_it_finds_again(script: Script, tiny_idx: Path) -> None:
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "resume=auto")
     assert done.returncode == 2

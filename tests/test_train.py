@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -523,14 +525,40 @@ def test_gradients_are_clipped_to_their_norm(
     assert length.item() == pytest.approx(0.001, rel=1e-3)
 
 
+def limit_after(batches: int) -> tuple[str, ...]:
+    return ("+callbacks.limit._target_=stop_after.LimitAfter", f"+callbacks.limit.batches={batches}")
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "limit", "steps"),
+    [
+        ((), ("trainer.max_steps=10",), 10),
+        (("trainer.val_check_interval=3",), ("trainer.max_steps=10",), 10),  # a validation comes then
+        (("trainer.accumulate_grad_batches=2",), limit_after(8), 5),  # the epoch's first of two gradients
+        (("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=2"), limit_after(8), 5),
+        (("callbacks=ema", "callbacks.checkpoint.every_n_train_steps=1"), limit_after(10), 10),
+    ],
+    ids=["steps", "at-validation", "adding-up", "adding-up-at-validation", "averaged"],
+)
 def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
-    script: Script, tmp_path: Path, tiny_idx: Path
+    script: Script,
+    tmp_path: Path,
+    tiny_idx: Path,
+    settings: tuple[str, ...],
+    limit: tuple[str, ...],
+    steps: int,
 ) -> None:
-    settings = (*TINY_RUN, f"data.root={tiny_idx}", "scheduler=none", "trainer.max_epochs=3", "threads=1")
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "scheduler=none", "threads=1", *settings)
+    settings = (*settings, "trainer.max_epochs=3")
     assert script("train.py", *settings, "output_dir=whole").returncode == 0
-    first = script("train.py", *settings, "trainer.max_steps=10", "output_dir=run")
+    first = script("train.py", *settings, *limit, "output_dir=run")
     assert (first.returncode, first.stderr) == (0, "")
+    last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == steps
+    # The validation that came after is in it.
+    (best,) = (value for key, value in last["callbacks"].items() if key.startswith("BestCheckpoint"))
+    assert best["accuracy"] == pytest.approx(result_of(tmp_path / "run")["val/accuracy"], abs=1e-6)
     done = script("train.py", *settings, "output_dir=run", "resume=auto")
     assert (done.returncode, done.stderr) == (0, "")
     assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tmp_path / "whole/checkpoints/last.ckpt")
@@ -546,14 +574,17 @@ def test_a_run_that_goes_on_says_what_changes(
     done = script("train.py", *settings, f"resume={tiny_run}", *changes)
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = (line for line in done.stdout.splitlines() if "goes on with other settings" in line)
-    assert "optimizer.weight_decay=0.5 (so far 0.0)" in line
+    assert "optimizer.weight_decay" not in line
+    kept = "optimizer.weight_decay=0.5 is not used: the checkpoint goes on with 0.0"
+    assert sum(kept in line for line in done.stdout.splitlines()) == 1
     assert "augmentation._target_=mobilenet_lab.data.augmentation.Identity (so far " in line
     assert "max_epochs" not in line
     refused = script("train.py", *settings, f"resume={tiny_run}", "scheduler=plateau")
     assert refused.returncode == 2
     assert "choose the scheduler that the run had" in refused.stderr
     # A finished run of other settings is not taken for this one.
-    finished = script("train.py", *settings, *changes, "resume=auto")
+    watched = ("trainer.log_every_n_steps=1", "data.cache=memory", "trainer.enable_progress_bar=false")
+    finished = script("train.py", *settings, *changes, *watched, "resume=auto")
     assert finished.stdout == "run is finished already\n"
     other = script("train.py", *settings, *changes, "resume=auto", "model.filters=2")
     assert other.returncode == 2
@@ -579,12 +610,10 @@ def test_plateau_and_a_limit_of_steps_and_no_progress(script: Script, tiny_idx: 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
-    tmp_path: Path, tiny_idx: Path, number: signal.Signals, code: int
-) -> None:
-    sweep = subprocess.Popen(
+@pytest.fixture
+def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep of two long jobs, of which the first has written a checkpoint."""
+    process = subprocess.Popen(
         [
             *(sys.executable, str(ROOT / "train.py"), "-m", *TINY_RUN, f"data.root={tiny_idx}"),
             *("trainer.max_epochs=500", "seed=1,2", "hydra.sweep.dir=sweep"),
@@ -597,11 +626,41 @@ def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for((tmp_path / "sweep/0/checkpoints/last.ckpt").is_file, 120)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
+    tmp_path: Path, sweep: subprocess.Popen[str], number: signal.Signals, code: int
+) -> None:
     os.killpg(sweep.pid, number)
     _, errors = sweep.communicate(timeout=60)
     assert sweep.returncode == code
     assert "go on from its last checkpoint" in errors
     assert not (tmp_path / "sweep/1").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_to_a_sweep_does_not_leave_its_job_alone(
+    sweep: subprocess.Popen[str], number: signal.Signals, code: int
+) -> None:
+    children = Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text()
+    (job,) = (int(pid) for pid in children.split())
+    os.kill(job, signal.SIGSTOP)  # it has much to do yet
+    for _ in range(2):
+        os.kill(sweep.pid, number)
+        time.sleep(0.5)
+    assert sweep.poll() is None
+    os.kill(job, signal.SIGCONT)
+    _, errors = sweep.communicate(timeout=60)
+    assert sweep.returncode == code, errors
+    assert not Path(f"/proc/{job}").exists()
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import sys
 import time
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from mobilenet_lab.callbacks.signals import EXIT_CODES, WORDS, StopOnSignal
 from mobilenet_lab.checkpoint import (
     BEST,
     GIVEN_SETTINGS,
+    LAST,
     LATEST,
     PREVIOUS,
     check_state,
@@ -46,7 +47,7 @@ from mobilenet_lab.checkpoint import (
     network_from,
     resume_command,
 )
-from mobilenet_lab.checkpoint_io import KEPT, DurableCheckpointIO, copy_durably
+from mobilenet_lab.checkpoint_io import DurableCheckpointIO, copy_durably
 from mobilenet_lab.classifier import ImageClassifier
 from mobilenet_lab.complexity import count_macs, count_parameters
 from mobilenet_lab.configuration import (
@@ -59,13 +60,23 @@ from mobilenet_lab.continuation import begin_logs
 from mobilenet_lab.data.batches import SPLIT_KEYS
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.devices import check_machine
-from mobilenet_lab.errors import InputError, Stopped
+from mobilenet_lab.errors import EXIT_WRONG_INPUT, InputError, Stopped
 from mobilenet_lab.report import draw_confusion, draw_curves, write_json
 
 log = logging.getLogger(__name__)
 
 TIMED_FOLDER = re.compile(r".*\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")  # the default output_dir
 MOST_CHANGES = 5  # that are listed
+# What an observer chose, and no figure depends on
+WATCHING = {
+    "callbacks.checkpoint.every_n_train_steps",
+    "data.cache",
+    "data.num_workers",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
+}
 RESULT, CURVES, CONFUSION = "result.json", "curves.png", "confusion.png"
 
 
@@ -130,7 +141,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     began = time.perf_counter()
     with together:
         meet_anew(trainer.strategy.root_device)
-        with _as_latest(folder), _stoppable(trainer, folder), _taking_over(trainer, resume):
+        if resume is not None:
+            _name_in_errors(trainer, resume)
+        with _as_latest(folder), _stoppable(trainer, folder):
             trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
         if resume is not None and cfg.trainer.max_time and trainer.global_step == step:
             log.warning("trainer.max_time=%s was up before: no step was trained", cfg.trainer.max_time)
@@ -181,7 +194,7 @@ def _find_resumed(cfg: DictConfig) -> tuple[Path | None, dict[str, Any] | None]:
         if TIMED_FOLDER.fullmatch(cfg.output_dir):
             raise InputError("resume=auto: name the run's folder, output_dir=..., that it may find it again")
         where = cfg.output_dir
-        if not any((Path(where) / "checkpoints" / name).is_file() for name in ("last.ckpt", PREVIOUS)):
+        if not any((Path(where) / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS)):
             return None, None
     checkpoint, path = load_or_previous(find_checkpoint(where, "resume", prefer="last"))
     return path, checkpoint
@@ -190,11 +203,18 @@ def _find_resumed(cfg: DictConfig) -> tuple[Path | None, dict[str, Any] | None]:
 def _result_of_finished(cfg: DictConfig) -> dict[str, Any] | None:
     """The result of a run that has nothing left to do, as it ended by the same settings."""
     folder = Path(cfg.output_dir)
-    if not (folder / RESULT).is_file():
+    before = _settings_before(folder)
+    if before is None or set(_changed_keys(before, settings_that_count(cfg))) - WATCHING:
         return None
-    if (before := _settings_before(folder)) is None or before != settings_that_count(cfg):
+    return _result_in(folder)
+
+
+def _result_in(folder: Path) -> dict[str, Any] | None:
+    """What a finished run has left; None where there is nothing to be read."""
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    except (OSError, ValueError):
         return None
-    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
     return result
 
 
@@ -206,24 +226,35 @@ def _settings_before(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _warn_of_changes(cfg: DictConfig, folder: Path) -> None:
-    """Say which settings are others than those that the run so far had, but for how long it trains."""
-    before, now = _settings_before(folder), settings_that_count(cfg)
-    if before is None:
-        return
-    changes = [
-        f"{key}={now.get(key)} (so far {before.get(key)})"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not key.startswith("trainer.max_") and key != "optimizer.lr"
-    ]
+def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+
+
+def _warn_of_changes(cfg: DictConfig, folder: Path, checkpoint: dict[str, Any]) -> None:
+    """Say which settings are others than those that the run so far had, but for how long it trains.
+
+    What the optimizer or the schedule has in its state goes on as it was.
+    """
+    now = settings_that_count(cfg)
+    before = _settings_before(folder) or now
+    optimizer = checkpoint["optimizer_states"][0]["param_groups"][0]
+    schedule: dict[str, Any] = next(iter(checkpoint.get("lr_schedulers") or ()), {})
+    kept = {f"optimizer.{key}" for key in optimizer} | {f"scheduler.{key}" for key in schedule}
+    changed = [key for key in _changed_keys(before, now) if not key.startswith("trainer.max_")]
+    changes = [f"{key}={now.get(key)} (so far {before.get(key)})" for key in changed if key not in kept]
     if changes:
         more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
         log.warning("the run goes on with other settings: %s%s", ", ".join(changes[:MOST_CHANGES]), more)
+    rate = optimizer.get("initial_lr", optimizer["lr"])
+    unused = {key: before.get(key) for key in changed if key in kept and key != "optimizer.lr"}
+    unused |= {"optimizer.lr": rate} if rate != cfg.optimizer.lr else {}
+    for key, value in unused.items():
+        log.warning("%s=%s is not used: the checkpoint goes on with %s", key, now.get(key), value)
 
 
-def _result_beside(checkpoint: Path) -> Path:
-    """Where the run that a checkpoint is of leaves its result."""
-    return checkpoint.parent.parent / RESULT
+def _folder_of(checkpoint: Path) -> Path:
+    """That of the run that a checkpoint is of."""
+    return checkpoint.parent.parent
 
 
 def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClassifier) -> None:
@@ -244,7 +275,8 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClass
             f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
             f"this run's {optimizer}"
         )
-    if checkpoint.get("looks_at_validation", False) != (_target_name(cfg.scheduler) == "plateau"):
+    is_plateau = _target_name(cfg.scheduler) == "plateau"
+    if checkpoint.get("looks_at_validation", is_plateau) != is_plateau:
         raise InputError(
             f"resume={cfg.resume}: scheduler=plateau and the others do not go on from each other; choose the "
             "scheduler that the run had"
@@ -258,29 +290,32 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClass
         )
     done = epochs_done(checkpoint)
     # A run that was stopped between its last epoch and its result has that left to do.
-    is_finished = _result_beside(path).is_file()
+    is_finished = _result_in(_folder_of(path)) is not None
     if 0 < cfg.trainer.max_epochs < done or (is_finished and done == cfg.trainer.max_epochs):
         raise InputError(
             f"resume={cfg.resume}: the checkpoint has {done} epochs already; "
             f"go on with trainer.max_epochs={done + 1} or more"
         )
-    group = checkpoint["optimizer_states"][0]["param_groups"][0]
-    rate = group.get("initial_lr", group["lr"])
-    _warn_of_changes(cfg, path.parent.parent)
-    if rate != cfg.optimizer.lr:
-        log.warning("optimizer.lr=%s is not used: the checkpoint goes on with %s", cfg.optimizer.lr, rate)
+    _warn_of_changes(cfg, _folder_of(path), checkpoint)
 
 
-@contextmanager
-def _taking_over(trainer: Trainer, resume: Path | None) -> Iterator[None]:
+def _name_in_errors(trainer: Trainer, resume: Path) -> None:
     """Name the checkpoint where callbacks, schedules or loops cannot make use of their state in it."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        # Lightning lets go of what it has read when all of it is taken over.
-        if isinstance(error, InputError) or not trainer._checkpoint_connector._loaded_checkpoint:
+    connector = trainer._checkpoint_connector
+    for name in ("_restore_modules_and_callbacks", "restore_training_state"):
+        setattr(connector, name, _naming(resume, getattr(connector, name)))
+
+
+def _naming(resume: Path, take_over: Callable[..., None]) -> Callable[..., None]:
+    def take_over_or_name(*args: Any, **kwargs: Any) -> None:
+        try:
+            take_over(*args, **kwargs)
+        except InputError:
             raise
-        raise InputError(f"{resume}: no state of a run to go on from") from error
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"{resume}: no state of a run to go on from") from error
+
+    return take_over_or_name
 
 
 @contextmanager
@@ -290,8 +325,8 @@ def _stoppable(trainer: Trainer, folder: Path) -> Iterator[None]:
         yield
     except Stopped as stopped:
         message, code = str(stopped), stopped.exit_code
-    except SystemExit:  # Lightning's way to leave after a signal
-        if not trainer.interrupted:
+    except SystemExit as end:  # Lightning's way to leave after a signal, and ours where ranks cannot go on
+        if not trainer.interrupted or end.code == EXIT_WRONG_INPUT:
             raise
         code = EXIT_CODES[signal.SIGTERM if trainer.received_sigterm else signal.SIGINT]
         message = WORDS[code]
@@ -299,7 +334,7 @@ def _stoppable(trainer: Trainer, folder: Path) -> Iterator[None]:
         return
     if not trainer.is_global_zero:
         raise SystemExit(code)
-    if (folder / "checkpoints" / "last.ckpt").is_file():
+    if (folder / "checkpoints" / LAST).is_file():
         hint = f"go on from its last checkpoint with {resume_command(folder)}"
     else:
         hint = "there is no checkpoint yet"
@@ -422,7 +457,7 @@ def _begin_run_folder(cfg: DictConfig, folder: Path, resume: Path | None, step: 
 
     Only now: a command that fails before this leaves an earlier run as it is.
     """
-    is_same = resume is not None and _result_beside(resume) == folder.resolve() / RESULT
+    is_same = resume is not None and _folder_of(resume) == folder.resolve()
     checkpoints = [] if is_same else [*folder.glob("checkpoints/*.ckpt")]
     if checkpoints or ((folder / RESULT).exists() and not is_same):
         log.warning("%s holds an earlier run, whose files are replaced", folder)
@@ -435,10 +470,17 @@ def _begin_run_folder(cfg: DictConfig, folder: Path, resume: Path | None, step: 
         if resume is not None and (best := resume.with_name(BEST)).is_file():
             copy_durably(best, folder / "checkpoints" / BEST)
     elif resume is not None and resume.name == PREVIOUS:
-        # It is damaged, and must not take the place of the one before it.
-        resume.with_name(KEPT).unlink(missing_ok=True)
+        _remove_if_damaged(resume.with_name(LAST))
     begin_logs(folder, resume, step)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+
+
+def _remove_if_damaged(last: Path) -> None:
+    """Let a damaged checkpoint not take the place of the one before it."""
+    try:
+        load_checkpoint(last)
+    except InputError:
+        last.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -519,7 +561,7 @@ def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path |
 
     Without validation it is the last, which then also becomes best.ckpt.
     """
-    last, best = folder / "checkpoints" / KEPT, folder / "checkpoints" / BEST
+    last, best = folder / "checkpoints" / LAST, folder / "checkpoints" / BEST
     validated = [
         callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)
     ]
@@ -607,6 +649,8 @@ def _silence() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        logging.getLogger("mobilenet_lab").setLevel(logging.ERROR)  # the first rank says what all would say
     # TensorBoard's writer would import all of TensorFlow where it is installed, and takes this for "do not".
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
     for message in (

@@ -1,5 +1,6 @@
 """The two checkpoints of a run: the last, to go on from, and the best, to use."""
 
+import copy
 import time
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,18 @@ def can_pause(trainer: Trainer) -> bool:
     gradients are added up.
     """
     progress = trainer.fit_loop.epoch_loop.batch_progress
-    if progress.is_last_batch:
+    if progress.is_last_batch or _is_adding_up(trainer):
         return False
-    done: int = progress.current.processed  # type: ignore[attr-defined]
     every, counts_over_epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch is None
-    counted = progress.total.ready if counts_over_epochs else done
-    validates = every not in (None, float("inf")) and counted % int(every) == 0
-    return not validates and done % trainer.accumulate_grad_batches == 0
+    counted = progress.total.ready if counts_over_epochs else progress.current.processed  # type: ignore[attr-defined]
+    return every in (None, float("inf")) or counted % int(every) > 0
+
+
+def _is_adding_up(trainer: Trainer) -> bool:
+    """Whether the last batch's gradients wait for those of the next; not so at the end of an epoch."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    done: int = progress.current.processed  # type: ignore[attr-defined]
+    return not progress.is_last_batch and done % trainer.accumulate_grad_batches > 0
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -53,7 +59,8 @@ class LastCheckpoint(ModelCheckpoint):
         self.every_n_steps = every_n_train_steps
         self.every_n_minutes = every_n_minutes
         self._due = False
-        self._ended_within = False
+        self._stops = False  # once the gradients are added up
+        self._ended_within: dict[str, Any] | None = None  # the state at the batch that was the last
         self._saved_at_step = 0
         self._saved_at = time.monotonic()
 
@@ -72,18 +79,22 @@ class LastCheckpoint(ModelCheckpoint):
     ) -> None:
         """Save where steps or minutes are up, at the first batch from which the run can go on exactly.
 
-        Also where a limit of steps or time ends the run within an epoch: at the end of the epoch the rest of
-        it would count as done.
+        Where a limit of steps or time ends the run within an epoch, which it may not between batches whose
+        gradients are added up, the state is noted: at the end of the epoch, to which Lightning goes on, the
+        rest of it would count as done.
         """
-        ends = trainer.should_stop or trainer.fit_loop.epoch_loop._is_training_done
-        self._due = self._due or ends or self._is_due(trainer, batch_idx)
+        self._due = self._due or self._is_due(trainer, batch_idx)
+        self._stops = self._stops or trainer.should_stop
+        trainer.should_stop = self._stops and not _is_adding_up(trainer)
         if self._due and can_pause(trainer):
             self.save(trainer)
-            self._ended_within = ends
+        loop = trainer.fit_loop.epoch_loop
+        if (trainer.should_stop or loop._is_training_done) and not loop.batch_progress.is_last_batch:
+            self._ended_within = copy.deepcopy(trainer._checkpoint_connector.dump_checkpoint())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, whatever was saved in the epoch."""
-        if not self._ended_within and not self._should_skip_saving_checkpoint(trainer):
+        if self._ended_within is not None or not self._should_skip_saving_checkpoint(trainer):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
@@ -95,6 +106,16 @@ class LastCheckpoint(ModelCheckpoint):
             sync_logs(Path(self.dirpath).parent)
         self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         self._note_saved(trainer)
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        if self._ended_within is None:
+            super()._save_checkpoint(trainer, filepath)
+            return
+        checkpoint, self._ended_within = self._ended_within, None
+        # A validation may have come after the batch.
+        checkpoint["callbacks"] |= {c.state_key: c.state_dict() for c in trainer.checkpoint_callbacks}
+        trainer.strategy.save_checkpoint(checkpoint, filepath)
+        trainer.strategy.barrier()
 
     def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
         steps, minutes = self.every_n_steps, self.every_n_minutes
@@ -164,4 +185,4 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_model_path = self.kth_best_model_path = str(best)
         self.best_model_score = self.kth_value = score
         self.best_k_models = {str(best): score}
-        self.accuracy = state_dict.get("accuracy")
+        self.accuracy = state_dict.get("accuracy", float(score) if self.monitor == "val/accuracy" else None)
