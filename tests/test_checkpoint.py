@@ -24,6 +24,7 @@ from PIL import Image
 from mobilenet_lab.checkpoint import MAX_BYTES, PREVIOUS, load_checkpoint, load_or_previous
 from mobilenet_lab.checkpoint_io import DurableCheckpointIO, copy_durably
 from mobilenet_lab.errors import InputError
+from mobilenet_lab.report import write_json
 
 
 @pytest.fixture
@@ -135,6 +136,9 @@ def test_a_file_reaches_the_disk_before_it_gets_its_name(
     happened.clear()
     copy_durably(tmp_path / "run/last.ckpt", tmp_path / "run/best.ckpt")
     assert happened == ["sync .best.ckpt.tmp", ".best.ckpt.tmp becomes best.ckpt", "sync run"]
+    happened.clear()
+    write_json(tmp_path / "run/result.json", {})
+    assert happened == ["sync .result.json.tmp", ".result.json.tmp becomes result.json", "sync run"]
 
 
 @pytest.mark.slow
@@ -475,6 +479,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from mobilenet_lab.errors import InputError
 from mobilenet_lab.train import train
+from mobilenet_lab.report import write_json
 
 answers = {}
 with initialize_config_dir(sys.argv[1], version_base="1.3"):

@@ -1,3 +1,8 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +110,50 @@ def test_an_interrupt_that_became_another_error_is_an_interrupt(capsys: pytest.C
         interrupted_while_composing()
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOENT, errno.EACCES, errno.ESTALE, errno.EMFILE])
+def test_errors_of_files_and_the_machine_are_one_line(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        raise OSError(number, os.strerror(number), "file")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_other_errors_of_the_system_are_our_own_bugs() -> None:
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)), one_line_errors():
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+COUNT_SIGNALS = """
+import signal, sys
+count = 0
+def note(*_):
+    global count
+    count += 1
+    print("signal", count, flush=True)
+    if count == 2:
+        sys.exit(7)
+signal.signal(signal.SIGTERM, note)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+RUN_JOB = f"""
+import sys
+from mobilenet_lab.command_line import _run_in_good_order
+_run_in_good_order([sys.executable, "-c", {COUNT_SIGNALS!r}])
+"""
+
+
+def test_a_job_hears_of_every_signal() -> None:
+    sweep = subprocess.Popen([sys.executable, "-c", RUN_JOB], stdout=subprocess.PIPE, text=True)
+    assert sweep.stdout is not None
+    with sweep:
+        for line in ("ready", "signal 1"):
+            assert sweep.stdout.readline() == f"{line}\n"
+            sweep.send_signal(signal.SIGTERM)
+        assert sweep.stdout.readline() == "signal 2\n"
+    assert sweep.returncode == 143

@@ -529,40 +529,56 @@ def limit_after(batches: int) -> tuple[str, ...]:
     return ("+callbacks.limit._target_=stop_after.LimitAfter", f"+callbacks.limit.batches={batches}")
 
 
+PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("settings", "limit", "steps"),
+    ("settings", "limits", "steps"),
     [
-        ((), ("trainer.max_steps=10",), 10),
-        (("trainer.val_check_interval=3",), ("trainer.max_steps=10",), 10),  # a validation comes then
-        (("trainer.accumulate_grad_batches=2",), limit_after(8), 5),  # the epoch's first of two gradients
-        (("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=2"), limit_after(8), 5),
-        (("callbacks=ema", "callbacks.checkpoint.every_n_train_steps=1"), limit_after(10), 10),
+        ((), [("trainer.max_steps=10",)], 10),
+        ((), [("trainer.max_steps=3",), ("trainer.max_steps=5",)], 5),
+        # A validation comes then
+        (("trainer.val_check_interval=3",), [("trainer.max_steps=10",)], 10),
+        # It is the epoch's last, which the schedule looks at
+        ((*PLATEAU, "trainer.val_check_interval=3"), [limit_after(13)], 13),
+        # Between two batches of a step
+        (("trainer.accumulate_grad_batches=2",), [limit_after(8)], 5),
+        (("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=2"), [limit_after(8)], 5),
+        (("callbacks=ema", "callbacks.checkpoint.every_n_train_steps=1"), [limit_after(10)], 10),
     ],
-    ids=["steps", "at-validation", "adding-up", "adding-up-at-validation", "averaged"],
+    ids=["steps", "twice", "at-validation", "plateau", "adding-up", "adding-up-at-validation", "averaged"],
 )
 def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
     script: Script,
     tmp_path: Path,
     tiny_idx: Path,
     settings: tuple[str, ...],
-    limit: tuple[str, ...],
+    limits: list[tuple[str, ...]],
     steps: int,
 ) -> None:
-    settings = (*TINY_RUN, f"data.root={tiny_idx}", "scheduler=none", "threads=1", *settings)
-    settings = (*settings, "trainer.max_epochs=3")
+    if not settings or settings[0] not in PLATEAU:
+        settings = ("scheduler=none", *settings)
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "threads=1", *settings, "trainer.max_epochs=3")
     assert script("train.py", *settings, "output_dir=whole").returncode == 0
-    first = script("train.py", *settings, *limit, "output_dir=run")
-    assert (first.returncode, first.stderr) == (0, "")
+    for limit in limits:
+        stopped = script("train.py", *settings, *limit, "output_dir=run", "resume=auto")
+        assert (stopped.returncode, stopped.stderr) == (0, "")
     last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == steps
     # The validation that came after is in it.
     (best,) = (value for key, value in last["callbacks"].items() if key.startswith("BestCheckpoint"))
-    assert best["accuracy"] == pytest.approx(result_of(tmp_path / "run")["val/accuracy"], abs=1e-6)
+    if (accuracy := result_of(tmp_path / "run")["val/accuracy"]) is not None:
+        assert best["accuracy"] == pytest.approx(accuracy, abs=1e-6)
     done = script("train.py", *settings, "output_dir=run", "resume=auto")
     assert (done.returncode, done.stderr) == (0, "")
     assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tmp_path / "whole/checkpoints/last.ckpt")
-    assert result_of(tmp_path / "run")["epochs"] == 3
+    one, other = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True) for name in ("whole", "run")
+    )
+    assert other["lr_schedulers"] == one["lr_schedulers"]
+    assert other["callbacks"]["History"] == one["callbacks"]["History"]
+    assert [row["epoch"] for row in other["callbacks"]["History"]["epochs"]] == [1, 2, 3]
 
 
 @pytest.mark.slow
@@ -589,6 +605,10 @@ def test_a_run_that_goes_on_says_what_changes(
     other = script("train.py", *settings, *changes, "resume=auto", "model.filters=2")
     assert other.returncode == 2
     assert "the checkpoint has filters 1, this run 2" in other.stderr
+    # What was not used is not what the run had.
+    longer = script("train.py", *settings, "resume=run", "trainer.max_epochs=4", changes[0])
+    assert longer.returncode == 0, longer.stderr
+    assert "is not used" not in longer.stdout
 
 
 @pytest.mark.slow

@@ -161,7 +161,8 @@ def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Te
         parameters: All that the optimizer changes, in its order.
 
     Raises:
-        InputError: positions, schedules, the optimizer's settings or its tensors are not of the kind that is written.
+        InputError: positions, schedules, the optimizer's settings or its tensors are not of the kind that
+            is written.
     """
     try:
         position, (optimizer,) = checkpoint["ImageDataModule"], checkpoint["optimizer_states"]

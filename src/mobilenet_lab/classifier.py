@@ -226,7 +226,6 @@ class ImageClassifier(LightningModule):
         checkpoint["threads"] = torch.get_num_threads()
         if self.trainer.optimizers:
             checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
-            checkpoint["looks_at_validation"] = isinstance(self.lr_schedulers(), ReduceLROnPlateau)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the sums, on the first rank, so that they count once."""

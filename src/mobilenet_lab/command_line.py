@@ -26,13 +26,12 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilenet_lab.configuration import compose_choices, suggest
-from mobilenet_lab.errors import EXIT_WRONG_INPUT, InputError, Stopped
+from mobilenet_lab.errors import EXIT_WRONG_INPUT, FULL, MACHINE_FAULTS, InputError, Stopped
 
 PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
 QUOTES = ("'", '"')
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-MENDABLE = (*FULL, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG)
-# Of the system's errors those about a path; others, such as too many open files, are our own bugs
+# Of the system's errors those about a path, and those below; others are our own bugs
+MENDABLE = FULL | MACHINE_FAULTS | {errno.ELOOP, errno.ENAMETOOLONG}
 USER_ERRORS = (
     InputError,
     FileExistsError,
@@ -143,11 +142,14 @@ def _run_in_good_order(command: Sequence[str]) -> int:
         Its exit code.
     """
     received: list[int] = []
+    early: list[int] = []  # before there is a process to hand them to
     process: subprocess.Popen[bytes] | None = None
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        if process is not None:
+        if process is None:
+            early.append(number)
+        else:
             process.send_signal(HANDED_ON_AS[number])
 
     earlier = {
@@ -158,7 +160,7 @@ def _run_in_good_order(command: Sequence[str]) -> int:
     try:
         # A terminal's Ctrl-C would reach it, too, and a second signal ends it without a checkpoint.
         process = subprocess.Popen(command, start_new_session=True)
-        for number in received:
+        for number in early:
             process.send_signal(HANDED_ON_AS[number])
         code = process.wait()
     finally:
@@ -234,8 +236,7 @@ def _explain(error: BaseException) -> str:
 
 def _is_mendable(error: BaseException) -> bool:
     """Whether a user can mend it."""
-    has_no_room = isinstance(error, OSError) and error.errno in MENDABLE
-    return has_no_room or isinstance(error, USER_ERRORS)
+    return isinstance(error, USER_ERRORS) or (isinstance(error, OSError) and error.errno in MENDABLE)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

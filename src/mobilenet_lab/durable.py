@@ -15,7 +15,8 @@ def write_durably(path: Path, write: Callable[[Path], object], keep: Path | None
         keep: The name that the old file gets, if there is one; None to let it go.
 
     Raises:
-        OSError: it cannot be written; what was there before is intact.
+        OSError: it cannot be written, and what was there before is intact; or it is written, but may not
+            be on the disk yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.tmp")

@@ -1,6 +1,20 @@
 """What a user can mend is told apart from our own bugs."""
 
+import errno
+
 EXIT_WRONG_INPUT = 2
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# No file is to blame for these.
+MACHINE_FAULTS = {
+    errno.EIO,
+    errno.EBUSY,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOTCONN,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
 
 
 class InputError(ValueError):

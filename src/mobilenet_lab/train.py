@@ -231,25 +231,39 @@ def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _warn_of_changes(cfg: DictConfig, folder: Path, checkpoint: dict[str, Any]) -> None:
-    """Say which settings are others than those that the run so far had, but for how long it trains.
-
-    What the optimizer or the schedule has in its state goes on as it was.
-    """
-    now = settings_that_count(cfg)
+    """Say which settings are others than those that the run so far had, but for how long it trains."""
+    now, kept = settings_that_count(cfg), _kept_settings(checkpoint)
     before = _settings_before(folder) or now
-    optimizer = checkpoint["optimizer_states"][0]["param_groups"][0]
-    schedule: dict[str, Any] = next(iter(checkpoint.get("lr_schedulers") or ()), {})
-    kept = {f"optimizer.{key}" for key in optimizer} | {f"scheduler.{key}" for key in schedule}
-    changed = [key for key in _changed_keys(before, now) if not key.startswith("trainer.max_")]
-    changes = [f"{key}={now.get(key)} (so far {before.get(key)})" for key in changed if key not in kept]
+    changes = [
+        f"{key}={now.get(key)} (so far {before.get(key)})"
+        for key in _changed_keys(before, now)
+        if not key.startswith("trainer.max_") and key not in kept
+    ]
     if changes:
         more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
         log.warning("the run goes on with other settings: %s%s", ", ".join(changes[:MOST_CHANGES]), more)
-    rate = optimizer.get("initial_lr", optimizer["lr"])
-    unused = {key: before.get(key) for key in changed if key in kept and key != "optimizer.lr"}
-    unused |= {"optimizer.lr": rate} if rate != cfg.optimizer.lr else {}
-    for key, value in unused.items():
-        log.warning("%s=%s is not used: the checkpoint goes on with %s", key, now.get(key), value)
+    for key in sorted(kept.keys() & now.keys()):
+        if now[key] != kept[key]:
+            log.warning("%s=%s is not used: the checkpoint goes on with %s", key, now[key], kept[key])
+
+
+def _kept_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What optimizer and schedule have in their state, and go on with whatever the configuration says."""
+    group, schedule = checkpoint["optimizer_states"][0]["param_groups"][0], _schedule_in(checkpoint)
+    values = {f"optimizer.{key}": value for key, value in group.items() if key != "params"}
+    values["optimizer.lr"] = group.get("initial_lr", group["lr"])
+    values |= {f"scheduler.{key}": value for key, value in schedule.items()}
+    if "min_lrs" in schedule:
+        values["scheduler.min_lr"] = schedule["min_lrs"][0]
+    plain = (bool, int, float, str, type(None))
+    lists = {key: list(value) for key, value in values.items() if isinstance(value, list | tuple)}
+    lists = {key: value for key, value in lists.items() if all(isinstance(one, plain) for one in value)}
+    return {key: value for key, value in values.items() if isinstance(value, plain)} | lists
+
+
+def _schedule_in(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    schedules: list[dict[str, Any]] = checkpoint["lr_schedulers"]
+    return schedules[0] if schedules else {}
 
 
 def _folder_of(checkpoint: Path) -> Path:
@@ -275,13 +289,12 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClass
             f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
             f"this run's {optimizer}"
         )
-    is_plateau = _target_name(cfg.scheduler) == "plateau"
-    if checkpoint.get("looks_at_validation", is_plateau) != is_plateau:
+    check_state(checkpoint, path, [p for group in model.parameter_groups() for p in group["params"]])
+    if ("num_bad_epochs" in _schedule_in(checkpoint)) != (_target_name(cfg.scheduler) == "plateau"):
         raise InputError(
             f"resume={cfg.resume}: scheduler=plateau and the others do not go on from each other; choose the "
             "scheduler that the run had"
         )
-    check_state(checkpoint, path, [p for group in model.parameter_groups() for p in group["params"]])
     callbacks = [node for node in (cfg.callbacks or {}).values() if node is not None]
     averages = any(_target_name(node) == "AverageWeights" for node in callbacks)
     if CURRENT_WEIGHTS in checkpoint and not averages:
@@ -310,7 +323,7 @@ def _naming(resume: Path, take_over: Callable[..., None]) -> Callable[..., None]
     def take_over_or_name(*args: Any, **kwargs: Any) -> None:
         try:
             take_over(*args, **kwargs)
-        except InputError:
+        except (InputError, torch.OutOfMemoryError):
             raise
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"{resume}: no state of a run to go on from") from error

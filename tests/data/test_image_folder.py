@@ -60,12 +60,23 @@ def test_parts_by_other_names_are_neither_classes_nor_left_out(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, parts: tuple[str, ...]
 ) -> None:
     root = tmp_path_factory.mktemp("parts")
-    for part in parts:
-        (root / part).symlink_to(folder)
+    for part, pictures in zip(parts, ("cat", "dog", "eel"), strict=False):
+        (root / part).symlink_to(folder / pictures)
     with pytest.raises(
         InputError, match=r"has train and valid: call the folder of pictures to validate with val"
     ):
         _ = image_folder(str(root), size=8, channels=1).classes
+
+
+def test_a_folder_without_pictures_beside_the_parts_is_none(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("parts")
+    (root / "train").symlink_to(folder)
+    (root / "test").symlink_to(folder)
+    (root / "eval").mkdir()
+    (root / "eval/scores.json").touch()
+    assert image_folder(str(root), size=8, channels=1).classes == ["cat", "dog", "eel"]
 
 
 def test_train_and_test_folders(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

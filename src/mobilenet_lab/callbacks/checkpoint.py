@@ -23,18 +23,11 @@ def can_pause(trainer: Trainer) -> bool:
     gradients are added up.
     """
     progress = trainer.fit_loop.epoch_loop.batch_progress
-    if progress.is_last_batch or _is_adding_up(trainer):
+    if progress.is_last_batch or trainer.fit_loop._should_accumulate():
         return False
     every, counts_over_epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch is None
     counted = progress.total.ready if counts_over_epochs else progress.current.processed  # type: ignore[attr-defined]
     return every in (None, float("inf")) or counted % int(every) > 0
-
-
-def _is_adding_up(trainer: Trainer) -> bool:
-    """Whether the last batch's gradients wait for those of the next; not so at the end of an epoch."""
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    done: int = progress.current.processed  # type: ignore[attr-defined]
-    return not progress.is_last_batch and done % trainer.accumulate_grad_batches > 0
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -85,7 +78,7 @@ class LastCheckpoint(ModelCheckpoint):
         """
         self._due = self._due or self._is_due(trainer, batch_idx)
         self._stops = self._stops or trainer.should_stop
-        trainer.should_stop = self._stops and not _is_adding_up(trainer)
+        trainer.should_stop = self._stops and not trainer.fit_loop._should_accumulate()
         if self._due and can_pause(trainer):
             self.save(trainer)
         loop = trainer.fit_loop.epoch_loop
@@ -96,6 +89,9 @@ class LastCheckpoint(ModelCheckpoint):
         """Save, whatever was saved in the epoch."""
         if self._ended_within is not None or not self._should_skip_saving_checkpoint(trainer):
             self.save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave what the last epoch's end has saved; Lightning's own may save once more, and too late."""
 
     def save(self, trainer: Trainer) -> None:
         """Save now, and bring to the disk first what was logged: it will not be logged again."""

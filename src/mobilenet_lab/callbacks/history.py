@@ -1,6 +1,7 @@
 """What the run's result and curves need to know of each epoch."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ class History(Checkpoint):
     metrics are complete; it has to come before those that write files, to be in them.
 
     Attributes:
-        epochs: One dictionary an epoch, with `epoch`, counted from 1, and the metrics that there were.
+        epochs: One dictionary an epoch, with `epoch`, counted from 1, and the metrics that there were. One
+            that is gone on with is written anew at its end.
         images_seen: Training pictures of this process since it started.
         train_seconds: Time they took, validation left out.
     """
@@ -28,11 +30,17 @@ class History(Checkpoint):
         self.images_seen = 0
         self.train_seconds = 0.0
         self._running_since: float | None = None
-        self._validated = False
+        self._validation: dict[str, float] = {}  # the last one's epoch and metrics
 
     def images_per_second(self, world_size: int) -> float:
         """Training pictures a second of all ranks together."""
         return self.images_seen * world_size / self.train_seconds if self.train_seconds else 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put a run that goes on within an epoch where it was, its last validation included."""
+        self.epochs = [row for row in self.epochs if row["epoch"] <= trainer.current_epoch]
+        metrics = {name: torch.tensor(value) for name, value in self._validation.items() if name != "epoch"}
+        trainer.callback_metrics.update(metrics)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -52,25 +60,26 @@ class History(Checkpoint):
         self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that the epoch has validation metrics of its own."""
-        self._validated = not trainer.sanity_checking
+        """Note the metrics, which are the epoch's if no other validation comes."""
+        if not trainer.sanity_checking:
+            self._validation = {"epoch": trainer.current_epoch + 1, **_values(trainer, VALIDATION)}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock and take over the epoch's metrics."""
         self._stop(trainer)
-        names = TRAINING + (VALIDATION if self._validated else ())
-        metrics = trainer.callback_metrics
-        row = {name: float(metrics[name]) for name in names if name in metrics}
-        self.epochs.append({"epoch": trainer.current_epoch + 1, **row})
-        self._validated = False
+        row = {"epoch": trainer.current_epoch + 1, **_values(trainer, TRAINING)}
+        if self._validation.get("epoch") == row["epoch"]:
+            row |= self._validation
+        self.epochs.append(row)
 
     def state_dict(self) -> dict[str, Any]:
         """The epochs so far, for a run that goes on from a checkpoint."""
-        return {"epochs": self.epochs}
+        return {"epochs": self.epochs, "validation": self._validation}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the epochs of the run that is gone on with."""
         self.epochs = list(state_dict["epochs"])
+        self._validation = dict(state_dict.get("validation", {}))
 
     def _stop(self, trainer: Trainer) -> None:
         if self._running_since is not None:
@@ -78,3 +87,8 @@ class History(Checkpoint):
                 torch.accelerator.synchronize()
             self.train_seconds += time.perf_counter() - self._running_since
         self._running_since = None
+
+
+def _values(trainer: Trainer, names: Sequence[str]) -> dict[str, float]:
+    metrics = trainer.callback_metrics
+    return {name: float(metrics[name]) for name in names if name in metrics}

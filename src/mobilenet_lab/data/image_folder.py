@@ -110,8 +110,8 @@ class FolderSource:
         if not folder.is_dir():
             raise FileNotFoundError(f"data.root={self.root}: no such folder")
         names = _classes_in(folder)
-        others = sorted(name for name in OTHER_NAMES if (self.root / name).is_dir())
-        if others and (self.root / "train").is_dir():
+        others = sorted(name for name in OTHER_NAMES if self._is_part(name))
+        if others and self._is_part("train"):
             raise InputError(
                 f"{self.root}: has train and {' and '.join(others)}: call the folder of pictures to validate "
                 "with val, and of those to test with test"
@@ -161,6 +161,9 @@ class FolderSource:
                 names = ", ".join(str(folder / classes[label]) for label in sorted(empty))
                 raise InputError(f"{names}: no picture in it can be decoded; mend or remove the folder")
         return FolderPictures(folder, files, np.array(labels, np.int64), self.size, self.channels, self.fit)
+
+    def _is_part(self, name: str) -> bool:
+        return (self.root / name).is_dir() and len(_pictures_in(self.root / name)) > 0
 
     def _folder(self, part: str) -> Path:
         is_divided = self.has_part("val") or self.has_part("test")
@@ -244,9 +247,7 @@ def _readable(folder: Path, files: list[str]) -> list[int]:
     errors = list(bar)
     bad = [printable(file) for file, error in zip(files, errors, strict=True) if error]
     if bad:
-        rank = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))
-        log.log(
-            logging.WARNING if rank == "0" else logging.DEBUG,  # every rank finds the same
+        log.warning(
             "data.on_bad_image=skip: %d of %d files in %s cannot be decoded and are left out: %s%s",
             len(bad),
             len(files),

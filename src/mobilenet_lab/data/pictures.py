@@ -4,7 +4,6 @@ Training on a folder and prediction use the same functions, so both see the same
 anyone's: whatever is in them, they are decoded or refused, in a bounded amount of memory.
 """
 
-import errno
 import os
 import stat
 import struct
@@ -19,7 +18,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mobilenet_lab.errors import InputError
+from mobilenet_lab.errors import MACHINE_FAULTS, InputError
 
 MODES = {1: "L", 3: "RGB"}
 FITS = ("crop", "pad", "stretch")
@@ -46,8 +45,6 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-# Of these, a picture is not to blame.
-MACHINE_FAULTS = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
 
 class MachineError(InputError):
