@@ -630,6 +630,12 @@ def test_plateau_and_a_limit_of_steps_and_no_progress(script: Script, tiny_idx: 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def heed_signals() -> None:
+    """As a terminal's programs do; what ignores them hands that on to what it starts."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
     """A sweep of two long jobs, of which the first has written a checkpoint."""
@@ -643,7 +649,7 @@ def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_signals,
     )
     wait_for((tmp_path / "sweep/0/checkpoints/last.ckpt").is_file, 120)
     yield process

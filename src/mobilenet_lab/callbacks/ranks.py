@@ -96,6 +96,9 @@ class EndTogether(Callback):
             self._leave(str(error))
         self._over.set()
         os.environ.pop(STARTED_BY, None)
+        if error is None and distributed.is_initialized():
+            # Gloo's threads would still be there when Python is taken down, and may then abort the process.
+            distributed.destroy_process_group()
         agreed = error is None or isinstance(error, (Stopped, SystemExit, KeyboardInterrupt))
         for child in self._children:
             try:
