@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # Tests run side by side, and threads that wait would take the cores from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -75,6 +76,14 @@ def seconds_of_children() -> float:
     """What processes that have ended took of the processor, however much else runs beside."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a run, by tag."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

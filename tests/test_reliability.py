@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY_RUN, Script
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from conftest import ROOT, TINY_RUN, Script, scalars
 
 pytestmark = pytest.mark.slow
 
@@ -67,13 +66,6 @@ def run_lives(folder: Path, root: Path, *settings: str, **options: object) -> li
 def load(folder: Path, name: str = "last") -> dict[str, Any]:
     checkpoint: dict[str, Any] = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
     return checkpoint
-
-
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    events.Reload()
-    tags = events.Tags()["scalars"]
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
@@ -262,7 +254,7 @@ def test_an_empty_result_is_none(script: Script, tmp_path: Path, tiny_run: Path,
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
-def test_the_checkpoint_before_the_last_takes_the_place_of_a_damaged_one_alone(
+def test_a_checkpoint_that_is_gone_back_to_becomes_the_last(
     script: Script, tmp_path: Path, tiny_idx: Path, is_damaged: bool
 ) -> None:
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", EVERY_STEP]
@@ -270,13 +262,10 @@ def test_the_checkpoint_before_the_last_takes_the_place_of_a_damaged_one_alone(
     last = tmp_path / "run/checkpoints/last.ckpt"
     if is_damaged:
         last.write_bytes(b"damaged")
-    content = last.read_bytes()
     # Killed before it has written any
     again = [*settings, "resume=run/checkpoints/previous.ckpt", *stop_after("steps=8")]
     assert script("train.py", *again).returncode == KILLED
-    assert last.exists() != is_damaged
-    assert is_damaged or last.read_bytes() == content
-    assert load(tmp_path / "run", "previous")["global_step"] == 8
+    assert load(tmp_path / "run")["global_step"] == load(tmp_path / "run", "previous")["global_step"] == 8
 
 
 def test_a_run_of_an_earlier_version_goes_on(script: Script, tmp_path: Path, tiny_idx: Path) -> None:

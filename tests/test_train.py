@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import NUM_TINY_TEST, ROOT, TINY_RUN, Script, digit_pictures, wait_for
+from conftest import NUM_TINY_TEST, ROOT, TINY_RUN, Script, digit_pictures, scalars, wait_for
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mobilenet_lab.command_line import SIGNALS_HANDED_ON
 
 ON_GPU = ("trainer=gpu", "trainer.accelerator=gpu")  # the latter since TINY_RUN chooses the CPU
 METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"}
@@ -579,6 +581,9 @@ def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
     assert other["lr_schedulers"] == one["lr_schedulers"]
     assert other["callbacks"]["History"] == one["callbacks"]["History"]
     assert [row["epoch"] for row in other["callbacks"]["History"]["epochs"]] == [1, 2, 3]
+    # And the epoch that was cut has left nothing in the curves.
+    assert (tmp_path / "run/metrics.csv").read_text() == (tmp_path / "whole/metrics.csv").read_text()
+    assert scalars(tmp_path / "run") == scalars(tmp_path / "whole")
 
 
 @pytest.mark.slow
@@ -621,6 +626,35 @@ def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
     done = script("train.py", *settings, "+logger.mine._target_=nowhere.Logger")
     assert done.returncode == 2
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+def test_a_learning_rate_that_plateau_has_lowered_is_no_other_setting(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, *PLATEAU, f"data.root={tiny_idx}", "output_dir=run")
+    assert script("train.py", *settings, "trainer.max_epochs=8").returncode == 0
+    (state,) = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["optimizer_states"]
+    assert state["param_groups"][0]["lr"] < 0.2
+    same = script("train.py", *settings, "resume=auto", "trainer.max_epochs=9")
+    assert same.returncode == 0, same.stderr
+    assert "is not used" not in same.stdout
+    changed = script("train.py", *settings, "resume=auto", "trainer.max_epochs=10", "optimizer.lr=0.01")
+    assert changed.returncode == 0, changed.stderr
+    assert "optimizer.lr=0.01 is not used" in changed.stdout
+
+
+@pytest.mark.slow
+def test_a_network_that_no_validation_has_seen_is_not_the_best(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer.max_epochs=4")
+    assert script("train.py", *settings, "trainer.max_steps=10", "output_dir=run").returncode == 0
+    (tmp_path / "alone").mkdir()
+    shutil.copy(tmp_path / "run/checkpoints/last.ckpt", tmp_path / "alone")
+    done = script("train.py", *settings, "resume=alone/last.ckpt", "trainer.max_steps=12", "output_dir=on")
+    assert done.returncode == 0, done.stderr
+    assert result_of(tmp_path / "on")["val/accuracy"] is None
 
 
 @pytest.mark.slow
@@ -678,6 +712,7 @@ def test_a_second_signal_to_a_sweep_does_not_leave_its_job_alone(
 ) -> None:
     children = Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text()
     (job,) = (int(pid) for pid in children.split())
+    assert f"{SIGNALS_HANDED_ON}=" in Path(f"/proc/{job}/environ").read_text()
     os.kill(job, signal.SIGSTOP)  # it has much to do yet
     for _ in range(2):
         os.kill(sweep.pid, number)

@@ -174,9 +174,12 @@ def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Te
             if getattr(value, "ndim", 0)
         ]
         rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
-        schedules = [isinstance(schedule, dict) for schedule in checkpoint["lr_schedulers"]]
+        lowest = [schedule.get("min_lrs", rates) for schedule in checkpoint["lr_schedulers"]]
         is_position = all(_is_whole(n) and n >= 0 for n in counts)
-        is_valid = is_position and all(map(_is_number, rates)) and all(moments) and all(schedules)
+        has_rates = all(
+            len(ones) == len(rates) > 0 and all(map(_is_number, ones)) for ones in [rates, *lowest]
+        )
+        is_valid = is_position and has_rates and all(moments)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         is_valid = False
     if not is_valid:

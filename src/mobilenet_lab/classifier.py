@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from mobilenet_lab.callbacks.checkpoint import can_pause
 from mobilenet_lab.errors import InputError
 from mobilenet_lab.metrics import ClassificationSums
 from mobilenet_lab.models import build_network
@@ -245,13 +247,25 @@ class ImageClassifier(LightningModule):
         self.log(f"{stage}/accuracy", values["accuracy"], logger=False, prog_bar=True, sync_dist=True)
         if not self.trainer.sanity_checking:
             # Lightning would log after the epoch's checkpoint is written, and a run that is killed in between
-            # and goes on from it would lack them. The step is the last one done, as Lightning's, or where
-            # gradients are added up the one that is begun.
-            is_within = stage == "test" or self.trainer.fit_loop.epoch_loop._should_accumulate()
-            step = self.global_step if is_within else self.global_step - 1
+            # and goes on from it would lack them.
             metrics = {f"{stage}/{name}": float(values[name]) for name in ("loss", "accuracy")}
-            self._log_now({"epoch": self.current_epoch, **metrics}, step)
+            self._log_now({"epoch": self.current_epoch, **metrics}, self._step_of(stage))
         return values
+
+    def _step_of(self, stage: str) -> int:
+        """The step that an epoch's figures are logged with.
+
+        It is the last one done, as Lightning's, or where gradients are added up the one that is begun.
+        Figures that there are only since a limit ended the run within an epoch get the next step, so that a
+        run that goes on forgets them.
+        """
+        loop, is_fit = self.trainer.fit_loop.epoch_loop, self.trainer.state.fn == TrainerFn.FITTING
+        is_within = {
+            "train": not loop.batch_progress.is_last_batch,
+            "val": is_fit and can_pause(self.trainer),
+            "test": True,
+        }
+        return self.global_step if is_within[stage] or loop._should_accumulate() else self.global_step - 1
 
     def _log_step(self, loss: Tensor, accuracy: Tensor) -> None:
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]

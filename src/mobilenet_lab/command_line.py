@@ -42,6 +42,7 @@ USER_ERRORS = (
 )
 FAILED_JOBS: list[str] = []
 EXIT_INTERRUPTED = 130
+SIGNALS_HANDED_ON = "MOBILENET_LAB_SIGNALS_HANDED_ON"  # tells a job that a sweep hands its signals on
 # How a job hears of a signal to its sweep; it has no use for a terminal's end
 HANDED_ON_AS: dict[int, int] = {
     signal.SIGINT: signal.SIGINT,
@@ -159,7 +160,7 @@ def _run_in_good_order(command: Sequence[str]) -> int:
     }
     try:
         # A terminal's Ctrl-C would reach it, too, and a second signal ends it without a checkpoint.
-        process = subprocess.Popen(command, start_new_session=True)
+        process = subprocess.Popen(command, start_new_session=True, env=os.environ | {SIGNALS_HANDED_ON: "1"})
         for number in early:
             process.send_signal(HANDED_ON_AS[number])
         code = process.wait()

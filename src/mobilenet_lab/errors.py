@@ -6,6 +6,7 @@ EXIT_WRONG_INPUT = 2
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 # No file is to blame for these.
 MACHINE_FAULTS = {
+    errno.EAGAIN,
     errno.EIO,
     errno.EBUSY,
     errno.EMFILE,

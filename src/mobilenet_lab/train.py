@@ -232,8 +232,9 @@ def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _warn_of_changes(cfg: DictConfig, folder: Path, checkpoint: dict[str, Any]) -> None:
     """Say which settings are others than those that the run so far had, but for how long it trains."""
-    now, kept = settings_that_count(cfg), _kept_settings(checkpoint)
+    now = settings_that_count(cfg)
     before = _settings_before(folder) or now
+    kept = _kept_settings(checkpoint, before)
     changes = [
         f"{key}={now.get(key)} (so far {before.get(key)})"
         for key in _changed_keys(before, now)
@@ -247,11 +248,16 @@ def _warn_of_changes(cfg: DictConfig, folder: Path, checkpoint: dict[str, Any]) 
             log.warning("%s=%s is not used: the checkpoint goes on with %s", key, now[key], kept[key])
 
 
-def _kept_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What optimizer and schedule have in their state, and go on with whatever the configuration says."""
+def _kept_settings(checkpoint: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """What optimizer and schedule have in their state, and go on with whatever the configuration says.
+
+    Args:
+        checkpoint: That of the run so far.
+        before: Its settings, for a learning rate that `plateau` has lowered since.
+    """
     group, schedule = checkpoint["optimizer_states"][0]["param_groups"][0], _schedule_in(checkpoint)
     values = {f"optimizer.{key}": value for key, value in group.items() if key != "params"}
-    values["optimizer.lr"] = group.get("initial_lr", group["lr"])
+    values["optimizer.lr"] = group.get("initial_lr", before.get("optimizer.lr"))
     values |= {f"scheduler.{key}": value for key, value in schedule.items()}
     if "min_lrs" in schedule:
         values["scheduler.min_lr"] = schedule["min_lrs"][0]
@@ -482,18 +488,10 @@ def _begin_run_folder(cfg: DictConfig, folder: Path, resume: Path | None, step: 
             (folder / name).unlink(missing_ok=True)
         if resume is not None and (best := resume.with_name(BEST)).is_file():
             copy_durably(best, folder / "checkpoints" / BEST)
-    elif resume is not None and resume.name == PREVIOUS:
-        _remove_if_damaged(resume.with_name(LAST))
+    elif resume is not None and resume.name != LAST:
+        copy_durably(resume, resume.with_name(LAST))  # the logs end there from now on
     begin_logs(folder, resume, step)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-
-
-def _remove_if_damaged(last: Path) -> None:
-    """Let a damaged checkpoint not take the place of the one before it."""
-    try:
-        load_checkpoint(last)
-    except InputError:
-        last.unlink(missing_ok=True)
 
 
 @contextmanager

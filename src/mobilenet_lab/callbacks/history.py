@@ -37,10 +37,11 @@ class History(Checkpoint):
         return self.images_seen * world_size / self.train_seconds if self.train_seconds else 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put a run that goes on within an epoch where it was, its last validation included."""
+        """Put a run that goes on within an epoch where it was, that epoch's last validation included."""
         self.epochs = [row for row in self.epochs if row["epoch"] <= trainer.current_epoch]
-        metrics = {name: torch.tensor(value) for name, value in self._validation.items() if name != "epoch"}
-        trainer.callback_metrics.update(metrics)
+        if self._validation.get("epoch") == trainer.current_epoch + 1:
+            metrics = {name: torch.tensor(self._validation[name]) for name in VALIDATION}
+            trainer.callback_metrics.update(metrics)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int

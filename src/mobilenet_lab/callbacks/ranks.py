@@ -18,7 +18,7 @@ from torch import distributed
 
 from mobilenet_lab.callbacks.signals import WORDS
 from mobilenet_lab.checkpoint import LAST, resume_command
-from mobilenet_lab.errors import InputError, Stopped
+from mobilenet_lab.errors import EXIT_WRONG_INPUT, InputError, Stopped
 
 POLL_S = 0.5
 # How long a rank that has lost a connection looks who is gone, and how long those that end as agreed may take
@@ -96,10 +96,10 @@ class EndTogether(Callback):
             self._leave(str(error))
         self._over.set()
         os.environ.pop(STARTED_BY, None)
-        if error is None and distributed.is_initialized():
+        agreed = error is None or isinstance(error, (Stopped, SystemExit, KeyboardInterrupt))
+        if agreed and distributed.is_initialized():
             # Gloo's threads would still be there when Python is taken down, and may then abort the process.
             distributed.destroy_process_group()
-        agreed = error is None or isinstance(error, (Stopped, SystemExit, KeyboardInterrupt))
         for child in self._children:
             try:
                 child.wait(AGREED_END_S if agreed else 0)
@@ -121,7 +121,9 @@ class EndTogether(Callback):
 
     def _look_at_children(self) -> None:
         while not self._over.wait(POLL_S):
-            if any(child.poll() not in (None, 0, *WORDS) for child in self._children):
+            codes = {child.poll() for child in self._children} - {None, 0, *WORDS}
+            # Ranks that have agreed on an error end one after the other.
+            if codes and not (codes == {EXIT_WRONG_INPUT} and self._over.wait(LOOK_S)):
                 self._leave()
 
     def _look_at_parent(self) -> None:

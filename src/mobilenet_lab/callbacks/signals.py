@@ -14,10 +14,11 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import distributed
 
 from mobilenet_lab.callbacks.checkpoint import ASK_EVERY_N_BATCHES, LastCheckpoint, can_pause
+from mobilenet_lab.command_line import SIGNALS_HANDED_ON
 from mobilenet_lab.errors import Stopped
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-ECHO_S = 2.0  # how long torchrun takes to hand a signal on, at most
+ECHO_S = 2.0  # how long torchrun or a sweep takes to hand a signal on, at most
 WORDS = {130: "interrupted", 143: "terminated"}  # ranks that end with these codes have agreed on it
 
 
@@ -84,8 +85,9 @@ class StopOnSignal(Checkpoint):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        # A cluster may signal every process of a job, and torchrun hands its own on: that is one signal.
-        is_echo = "TORCHELASTIC_RUN_ID" in os.environ and now - self._noted_at < ECHO_S
+        # A cluster may signal every process of a job, and torchrun and sweeps hand theirs on: that is one.
+        is_handed_on = "TORCHELASTIC_RUN_ID" in os.environ or SIGNALS_HANDED_ON in os.environ
+        is_echo = is_handed_on and now - self._noted_at < ECHO_S
         if self._exit_code and not is_echo:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -1,0 +1,29 @@
+import os
+import signal
+
+import pytest
+
+from mobilenet_lab.callbacks.signals import ECHO_S, StopOnSignal
+from mobilenet_lab.command_line import SIGNALS_HANDED_ON
+
+
+def test_a_signal_that_comes_twice_where_it_is_handed_on_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(os, "kill", lambda process, number: sent.append(number))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    for variable in ("TORCHELASTIC_RUN_ID", SIGNALS_HANDED_ON, None):
+        with monkeypatch.context() as context:
+            if variable is not None:
+                context.setenv(variable, "1")
+            stop = StopOnSignal()
+            stop._note(signal.SIGTERM, None)
+            stop._note(signal.SIGTERM, None)
+            assert sent == ([] if variable else [signal.SIGTERM]), "a second one ends the process at once"
+            sent.clear()
+            now += 2 * ECHO_S
+            stop._note(signal.SIGTERM, None)
+            assert sent == [signal.SIGTERM]
+            sent.clear()
