@@ -266,6 +266,8 @@ def test_a_checkpoint_that_is_gone_back_to_becomes_the_last(
     again = [*settings, "resume=run/checkpoints/previous.ckpt", *stop_after("steps=8")]
     assert script("train.py", *again).returncode == KILLED
     assert load(tmp_path / "run")["global_step"] == load(tmp_path / "run", "previous")["global_step"] == 8
+    rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
+    assert max(int(row["step"]) for row in rows) < 8
 
 
 def test_a_run_of_an_earlier_version_goes_on(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
