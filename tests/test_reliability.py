@@ -268,6 +268,14 @@ def test_a_checkpoint_that_is_gone_back_to_becomes_the_last(
     assert load(tmp_path / "run")["global_step"] == load(tmp_path / "run", "previous")["global_step"] == 8
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
     assert max(int(row["step"]) for row in rows) < 8
+    if not is_damaged:  # from any other, what was the last is still there
+        shutil.copy(tmp_path / "run/checkpoints/last.ckpt", tmp_path / "run/checkpoints/mine.ckpt")
+        assert script("train.py", *settings, "resume=run", *stop_after("steps=10")).returncode == KILLED
+        ahead = load(tmp_path / "run")["global_step"]
+        again = [*settings, "resume=run/checkpoints/mine.ckpt", *stop_after("steps=8")]
+        assert script("train.py", *again).returncode == KILLED
+        assert load(tmp_path / "run")["global_step"] == 8
+        assert load(tmp_path / "run", "previous")["global_step"] == ahead > 8
 
 
 def test_a_run_of_an_earlier_version_goes_on(script: Script, tmp_path: Path, tiny_idx: Path) -> None:

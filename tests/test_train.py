@@ -642,6 +642,9 @@ def test_a_learning_rate_that_plateau_has_lowered_is_no_other_setting(
     changed = script("train.py", *settings, "resume=auto", "trainer.max_epochs=10", "optimizer.lr=0.01")
     assert changed.returncode == 0, changed.stderr
     assert "optimizer.lr=0.01 is not used" in changed.stdout
+    once_more = script("train.py", *settings, "resume=auto", "trainer.max_epochs=11", "optimizer.lr=0.01")
+    assert once_more.returncode == 0, once_more.stderr
+    assert "optimizer.lr=0.01 is not used" in once_more.stdout
 
 
 @pytest.mark.slow

@@ -45,6 +45,6 @@ class DurableCheckpointIO(TorchCheckpointIO):
         return load_checkpoint(Path(path))
 
 
-def copy_durably(old: Path, new: Path) -> None:
-    """Let `new` be a copy of `old`, or stay as it is where that fails."""
-    write_durably(new, lambda scratch: shutil.copyfile(old, scratch))
+def copy_durably(old: Path, new: Path, keep: Path | None = None) -> None:
+    """Let `new` be a copy of `old`, or stay as it is where that fails; `keep` as in `write_durably`."""
+    write_durably(new, lambda scratch: shutil.copyfile(old, scratch), keep)

@@ -79,6 +79,8 @@ def plateau(
     optimizer: Optimizer, total_steps: float, factor: float, patience: int, min_lr: float
 ) -> Schedule:
     """Multiply the learning rate by `factor` when `val/loss` has not fallen for `patience` epochs."""
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]  # the other schedules note it, too
     scheduler = ReduceLROnPlateau(optimizer, factor=factor, patience=patience, min_lr=min_lr)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": "val/loss"}
 

@@ -232,9 +232,8 @@ def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _warn_of_changes(cfg: DictConfig, folder: Path, checkpoint: dict[str, Any]) -> None:
     """Say which settings are others than those that the run so far had, but for how long it trains."""
-    now = settings_that_count(cfg)
+    now, kept = settings_that_count(cfg), _kept_settings(checkpoint)
     before = _settings_before(folder) or now
-    kept = _kept_settings(checkpoint, before)
     changes = [
         f"{key}={now.get(key)} (so far {before.get(key)})"
         for key in _changed_keys(before, now)
@@ -248,16 +247,11 @@ def _warn_of_changes(cfg: DictConfig, folder: Path, checkpoint: dict[str, Any]) 
             log.warning("%s=%s is not used: the checkpoint goes on with %s", key, now[key], kept[key])
 
 
-def _kept_settings(checkpoint: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """What optimizer and schedule have in their state, and go on with whatever the configuration says.
-
-    Args:
-        checkpoint: That of the run so far.
-        before: Its settings, for a learning rate that `plateau` has lowered since.
-    """
+def _kept_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What optimizer and schedule have in their state, and go on with whatever the configuration says."""
     group, schedule = checkpoint["optimizer_states"][0]["param_groups"][0], _schedule_in(checkpoint)
     values = {f"optimizer.{key}": value for key, value in group.items() if key != "params"}
-    values["optimizer.lr"] = group.get("initial_lr", before.get("optimizer.lr"))
+    values["optimizer.lr"] = group.get("initial_lr", group["lr"])
     values |= {f"scheduler.{key}": value for key, value in schedule.items()}
     if "min_lrs" in schedule:
         values["scheduler.min_lr"] = schedule["min_lrs"][0]
@@ -489,7 +483,9 @@ def _begin_run_folder(cfg: DictConfig, folder: Path, resume: Path | None, step: 
         if resume is not None and (best := resume.with_name(BEST)).is_file():
             copy_durably(best, folder / "checkpoints" / BEST)
     elif resume is not None and resume.name != LAST:
-        copy_durably(resume, resume.with_name(LAST))  # the logs end there from now on
+        # The logs end there from now on.
+        keep = resume.with_name(PREVIOUS)
+        copy_durably(resume, resume.with_name(LAST), keep if keep != resume else None)
     begin_logs(folder, resume, step)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
 

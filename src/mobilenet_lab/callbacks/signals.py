@@ -91,7 +91,8 @@ class StopOnSignal(Checkpoint):
         if self._exit_code and not is_echo:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self._noted_at = now
+        if not is_echo:
+            self._noted_at = now
         self._exit_code = EXIT_CODES[signal.Signals(number)]
 
     def _agree(self, trainer: Trainer) -> None:
