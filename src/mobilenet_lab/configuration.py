@@ -240,6 +240,10 @@ RULES: dict[str, Rule] = {
     "scheduler.factor": number(0, 1, below=True),
     "scheduler.patience": whole(0),
     "scheduler.min_lr": number(0),
+    "scheduler.cycles": Rule(
+        "a list of lengths in proportion, such as [10, 14]",
+        lambda value: isinstance(value, list) and len(value) > 0 and all(map(whole(1).accepts, value)),
+    ),
     "trainer.accelerator": one_of("cpu", "gpu", "cuda", "mps", "auto"),
     "trainer.devices": either(whole(1), one_of("auto", -1), devices_list),
     "trainer.strategy": one_of("auto", "ddp", "ddp_find_unused_parameters_true"),
@@ -492,7 +496,8 @@ def _check_optimizer(
             "or use optimizer.nesterov=false"
         )
     name = scheduler["_target_"].rpartition(".")[2]
-    if name in ("one_cycle", "cosine", "range_test") and trainer["max_epochs"] == trainer["max_steps"] == -1:
+    needs_end = ("one_cycle", "cosine", "cosine_restarts", "range_test")
+    if name in needs_end and trainer["max_epochs"] == trainer["max_steps"] == -1:
         raise InputError(
             f"scheduler={name.replace('one_c', 'onec')}: needs to know the run's steps: set "
             "trainer.max_epochs or trainer.max_steps beside trainer.max_time, or choose scheduler=none"

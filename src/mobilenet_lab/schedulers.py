@@ -4,7 +4,9 @@ All but `plateau` change the rate after every step and are functions of the step
 """
 
 import math
-from collections.abc import Callable
+from bisect import bisect
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from torch.optim import Optimizer
@@ -13,6 +15,22 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from mobilenet_lab.errors import InputError
 
 Schedule = dict[str, Any]
+
+
+class FunctionOfStep(LambdaLR):
+    """LambdaLR, which a resumed run may also go on with under another function.
+
+    PyTorch's would take the first step at the rate of the function before, which is 0 after a cosine.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the step that was saved."""
+        super().load_state_dict(state_dict)
+        for group, rate, factor in zip(
+            self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
+        ):
+            group["lr"] = rate * factor(self.last_epoch)
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
 
 def constant(optimizer: Optimizer, total_steps: float) -> Schedule:
@@ -65,12 +83,39 @@ def cosine(optimizer: Optimizer, total_steps: float, warmup_steps: int, end_fact
         InputError: the run's steps are not known.
     """
     _need_end("cosine", total_steps)
+    return _cosines(optimizer, [int(total_steps)], warmup_steps, end_factor)
 
+
+def cosine_restarts(
+    optimizer: Optimizer, total_steps: float, warmup_steps: int, end_factor: float, cycles: Sequence[int]
+) -> Schedule:
+    """`cosine`, and again from the highest learning rate, without a warm-up, in each further cycle.
+
+    Warm restarts are of the same paper. The first cycle is `cosine` over its share of the run, step by step,
+    so a run that has ended under it can be resumed for more cycles.
+
+    Args:
+        optimizer: Its learning rate is the highest.
+        total_steps: Steps of the whole run.
+        warmup_steps: Steps of the first cycle until the highest learning rate.
+        end_factor: Last learning rate of each cycle, as a fraction of the highest.
+        cycles: Lengths of the cycles in proportion, such as their epochs.
+
+    Raises:
+        InputError: the run's steps are not known.
+    """
+    _need_end("cosine_restarts", total_steps)
+    ends = [round(total_steps * done / sum(cycles)) for done in accumulate(cycles)]
+    return _cosines(optimizer, ends, warmup_steps, end_factor)
+
+
+def _cosines(optimizer: Optimizer, ends: Sequence[int], warmup_steps: int, end_factor: float) -> Schedule:
     def factor(step: int) -> float:
         if step < warmup_steps:
             return (step + 1) / (warmup_steps + 1)
-        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-        return _half_cosine(progress, 1.0, end_factor)
+        cycle = min(bisect(ends, step), len(ends) - 1)
+        begin = max(warmup_steps, ends[cycle - 1]) if cycle else warmup_steps
+        return _half_cosine((step - begin) / max(1, ends[cycle] - begin), 1.0, end_factor)
 
     return _by_step(optimizer, factor)
 
@@ -113,7 +158,7 @@ def _need_end(name: str, total_steps: float) -> None:
 
 
 def _by_step(optimizer: Optimizer, factor: Callable[[int], float]) -> Schedule:
-    return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+    return {"scheduler": FunctionOfStep(optimizer, factor), "interval": "step"}
 
 
 def _half_cosine(progress: float, start: float, end: float) -> float:
