@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,8 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
     return [] if one == other else [where]
 
 
-def assert_same_run(whole: Path, stopped: Path) -> None:
-    for name in ("last", "best"):
+def assert_same_run(whole: Path, stopped: Path, names: Sequence[str] = ("last", "best")) -> None:
+    for name in names:
         one, other = load(whole, name), load(stopped, name)
         kept = (
             "state_dict",
@@ -150,6 +151,19 @@ def test_a_run_ended_by_signals_goes_on_from_the_very_step(tmp_path: Path, tiny_
     assert codes.count(TERMINATED) > 0
     assert set(codes) <= {0, INTERRUPTED, TERMINATED, KILLED, -signal.SIGTERM}, codes
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_finished_run_goes_on_in_another_cycle(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    common = [*TINY_RUN, *BUSY, f"data.root={tiny_idx}", "scheduler.warmup_steps=2", "output_dir=stopped"]
+    for settings in (
+        ["scheduler=cosine", "trainer.max_epochs=2"],
+        ["scheduler=cosine_restarts", "scheduler.cycles=[2,3]", "trainer.max_epochs=5", "resume=stopped"],
+        ["scheduler=cosine_restarts", "scheduler.cycles=[2,3]", "trainer.max_epochs=5", "output_dir=whole"],
+    ):
+        done = script("train.py", *common, *settings)
+        assert done.returncode == 0, done.stderr
+    # best.ckpt may be of the first cycle, whose last rate is noted in it.
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped", names=["last"])
 
 
 def stop_after(*arguments: str) -> list[str]:

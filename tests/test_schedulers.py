@@ -46,6 +46,34 @@ def test_cosine_warms_up_in_steps() -> None:
     assert values[110] == pytest.approx(0.01)
 
 
+def test_cosine_restarts_from_the_highest_rate() -> None:
+    values = rates(schedulers.cosine_restarts(optimizer(), 60, 10, 0.1, [3, 1, 2]), 61)
+    assert values[:30] == rates(schedulers.cosine(optimizer(), 30, 10, 0.1), 30)
+    for begin, end in ((30, 40), (40, 60)):
+        assert values[begin] == pytest.approx(0.1)
+        assert values[(begin + end) // 2] == pytest.approx(0.055)
+        assert values[begin:end] == sorted(values[begin:end], reverse=True)
+    assert values[60] == pytest.approx(0.01)
+
+
+def test_cosine_restarts_after_a_warm_up_that_is_longer_than_a_cycle() -> None:
+    values = rates(schedulers.cosine_restarts(optimizer(), 20, 12, 0.0, [1, 1]), 20)
+    assert values[:12] == pytest.approx([0.1 * (i + 1) / 13 for i in range(12)])
+    assert values[12] == pytest.approx(0.1)
+    assert values[16] == pytest.approx(0.05)
+
+
+def test_a_resumed_run_takes_its_first_step_at_the_rate_of_its_own_schedule() -> None:
+    before, after = optimizer(), optimizer()
+    ended = schedulers.cosine(before, 10, 0, 0.0)
+    assert rates(ended, 10)[-1] < 0.01
+    longer = schedulers.cosine(after, 20, 0, 0.0)
+    after.load_state_dict(before.state_dict())  # in the order in which Lightning restores them
+    longer["scheduler"].load_state_dict(ended["scheduler"].state_dict())
+    assert rates(longer, 1) == pytest.approx([0.05])
+    assert longer["scheduler"].get_last_lr() == rates(schedulers.cosine(optimizer(), 20, 0, 0.0), 12)[11:]
+
+
 def test_plateau_lowers_when_loss_does_not_fall() -> None:
     schedule = schedulers.plateau(optimizer(), 100, factor=0.1, patience=1, min_lr=0.0)
     assert (schedule["interval"], schedule["monitor"]) == ("epoch", "val/loss")
@@ -61,7 +89,13 @@ def test_range_test_multiplies_up_to_the_optimizers_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("one_cycle", (0.3, 0.04, 0.0)), ("cosine", (10, 0.0)), ("range_test", (0.1,))]
+    ("name", "arguments"),
+    [
+        ("one_cycle", (0.3, 0.04, 0.0)),
+        ("cosine", (10, 0.0)),
+        ("cosine_restarts", (10, 0.0, [1, 2])),
+        ("range_test", (0.1,)),
+    ],
 )
 def test_a_run_limited_by_time_alone_needs_another_schedule(name: str, arguments: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="needs to know the run's steps"):
