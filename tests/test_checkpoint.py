@@ -2,6 +2,7 @@ import collections
 import copy
 import io
 import json
+import math
 import os
 import pickle
 import resource
@@ -444,7 +445,7 @@ def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
     """Checkpoints whose network is fine, and whose run cannot go on."""
     (optimizer,) = good["optimizer_states"]
     group = optimizer["param_groups"][0]
-    position = good["ImageDataModule"]
+    position, (schedule,) = good["ImageDataModule"], good["lr_schedulers"]
     (best,) = (key for key in good["callbacks"] if key.startswith("BestCheckpoint"))
     changes: dict[str, dict[str, Any]] = {
         "step": {"global_step": "1"},
@@ -466,8 +467,16 @@ def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
         "loop": {"loops": good["loops"] | {"fit_loop": {"state_dict": 3}}},
         "schedules": {"lr_schedulers": 3},
         "schedule": {"lr_schedulers": [3]},
-        "no lowest rates": {"lr_schedulers": [{"min_lrs": []}]},
-        "lowest rates": {"lr_schedulers": [{"min_lrs": 3}]},
+        "no schedule": {"lr_schedulers": []},
+        "no lowest rates": {"lr_schedulers": [schedule | {"min_lrs": []}]},
+        "lowest rates": {"lr_schedulers": [schedule | {"min_lrs": 3}]},
+        "first rates": {"lr_schedulers": [schedule | {"base_lrs": ["x", "x"]}]},
+        "first rates of no number": {"lr_schedulers": [schedule | {"base_lrs": [math.nan, math.nan]}]},
+        "no step of the schedule": {"lr_schedulers": [{}]},
+        "step of the schedule": {"lr_schedulers": [schedule | {"last_epoch": "1"}]},
+        "steps of the schedule": {"lr_schedulers": [schedule | {"last_epoch": -50}]},
+        "many steps of the schedule": {"lr_schedulers": [schedule | {"last_epoch": 10**400}]},
+        "count of the schedule": {"lr_schedulers": [schedule | {"_step_count": "x"}]},
         "callbacks": {"callbacks": 3},
         "history": {"callbacks": good["callbacks"] | {"History": 3}},
         "score": {"callbacks": good["callbacks"] | {best: {"score": 1}}},

@@ -248,8 +248,16 @@ CPU = "trainer.accelerator=cpu"
             "scheduler=cosine: needs to know the run's steps",
         ),
         (
+            "scheduler=cosine_restarts trainer.max_epochs=-1 trainer.max_time=00:01:00:00",
+            "scheduler=cosine_restarts: needs to know the run's steps",
+        ),
+        (
             "scheduler=plateau trainer.check_val_every_n_epoch=2",
             "trainer.check_val_every_n_epoch=2: scheduler=plateau looks at a validation after every epoch",
+        ),
+        *(
+            (f"scheduler=cosine_restarts scheduler.cycles={wrong}", "scheduler.cycles=")
+            for wrong in ("[]", "[1,0]", "[1.5]", "3")
         ),
         ("scheduler=range_test scheduler.start_factor=0", "scheduler.start_factor=0: must be above 0"),
         ("callbacks.best.mode=min", "callbacks.best.mode=min: val/accuracy needs callbacks.best.mode=max"),

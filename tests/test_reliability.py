@@ -292,14 +292,41 @@ def test_a_checkpoint_that_is_gone_back_to_becomes_the_last(
         assert load(tmp_path / "run", "previous")["global_step"] == ahead > 8
 
 
+def with_best_out_of_reach(state: dict[str, Any]) -> dict[str, Any]:
+    """What BestCheckpoint has in the state of a run."""
+    (best,) = (value for key, value in state["callbacks"].items() if key.startswith("BestCheckpoint"))
+    best["best_model_score"] = torch.tensor(2.0)
+    return best
+
+
+def test_a_best_from_after_what_is_gone_back_to_is_forgotten(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    folder = tmp_path / "run/checkpoints"
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
+    assert script("train.py", *settings, "trainer.max_epochs=1").returncode == 0
+    early = load(tmp_path / "run")
+    with_best_out_of_reach(early)
+    assert script("train.py", *settings, "resume=run").returncode == 0
+    torch.save(early, folder / "early.ckpt")
+    shutil.copy(folder / "last.ckpt", folder / "best.ckpt")
+    for where in ("another", "run"):  # the best is copied to another folder
+        back = ["resume=run/checkpoints/early.ckpt", "model.label_smoothing=0.2", f"output_dir={where}"]
+        assert script("train.py", *settings, *back).returncode == 0
+        assert load(tmp_path / where, "best")["hyper_parameters"]["label_smoothing"] == 0.2
+    (folder / "best.ckpt").write_bytes(b"damaged")
+    done = script("train.py", *settings, "resume=run", "trainer.max_epochs=3")
+    assert done.returncode == 0
+    assert "the best is looked for anew" in done.stdout
+    assert load(tmp_path / "run", "best")["epoch"] == 2
+
+
 def test_a_run_of_an_earlier_version_goes_on(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     """Its checkpoints did not say how accurate the best was, nor what the last validation gave."""
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
     assert script("train.py", *settings).returncode == 0
     state = load(tmp_path / "run")
-    (best,) = (value for key, value in state["callbacks"].items() if key.startswith("BestCheckpoint"))
-    del best["accuracy"], state["callbacks"]["History"]["validation"]
-    best["best_model_score"] = torch.tensor(2.0)  # that no later epoch comes to
+    del with_best_out_of_reach(state)["accuracy"], state["callbacks"]["History"]["validation"]
     torch.save(state, tmp_path / "run/checkpoints/last.ckpt")
     done = script("train.py", *settings, "resume=run", "trainer.max_epochs=3")
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,6 +13,11 @@ def optimizer() -> SGD:
     return SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
 
 
+def two_groups() -> SGD:
+    one, other = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    return SGD([{"params": [one]}, {"params": [other], "lr": 0.2}], lr=0.1)
+
+
 def rates(schedule: Schedule, steps: int) -> list[float]:
     assert schedule["interval"] == "step"
     scheduler, values = schedule["scheduler"], []
@@ -63,15 +68,20 @@ def test_cosine_restarts_after_a_warm_up_that_is_longer_than_a_cycle() -> None:
     assert values[16] == pytest.approx(0.05)
 
 
+def test_cosine_restarts_leaves_out_cycles_without_a_step() -> None:
+    values = rates(schedulers.cosine_restarts(optimizer(), 3, 0, 0.0, [1, 100, 1, 100]), 4)
+    assert values == pytest.approx([0.1, 0.05, 0.1, 0.0])
+
+
 def test_a_resumed_run_takes_its_first_step_at_the_rate_of_its_own_schedule() -> None:
-    before, after = optimizer(), optimizer()
+    before, after = two_groups(), two_groups()
     ended = schedulers.cosine(before, 10, 0, 0.0)
     assert rates(ended, 10)[-1] < 0.01
     longer = schedulers.cosine(after, 20, 0, 0.0)
     after.load_state_dict(before.state_dict())  # in the order in which Lightning restores them
     longer["scheduler"].load_state_dict(ended["scheduler"].state_dict())
-    assert rates(longer, 1) == pytest.approx([0.05])
-    assert longer["scheduler"].get_last_lr() == rates(schedulers.cosine(optimizer(), 20, 0, 0.0), 12)[11:]
+    assert longer["scheduler"].get_last_lr() == pytest.approx([0.05, 0.1])
+    assert rates(longer, 3) == rates(schedulers.cosine(two_groups(), 20, 0, 0.0), 13)[10:]
 
 
 def test_plateau_lowers_when_loss_does_not_fall() -> None:

@@ -37,6 +37,7 @@ MAX_BYTES = 1 << 32  # of a file; width 8.0 with Adam's moments has 1.7 GB
 MAX_GROWTH = 16  # of tensors: a file may hold one row and say that there are many like it
 MAX_VALUES = 1 << 20  # in a file, counted as often as they are referred to
 MAX_SIDE = 4096  # pixels of a picture
+MAX_STEPS = 1 << 53  # up to which double precision tells whole numbers apart
 PROTOCOL = 2  # of the pickles that PyTorch writes
 # What PyTorch writes for plain values and tensors. Its own list is longer: bytearray(10**12) is on it.
 STORAGES = ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
@@ -166,7 +167,9 @@ def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Te
     """
     try:
         position, (optimizer,) = checkpoint["ImageDataModule"], checkpoint["optimizer_states"]
-        counts = (checkpoint["epoch"], checkpoint["global_step"], position["epoch"], position["batch"])
+        (schedule,) = checkpoint["lr_schedulers"]
+        counts = [checkpoint["epoch"], checkpoint["global_step"], position["epoch"], position["batch"]]
+        counts += [schedule["last_epoch"], schedule.get("_step_count", 0)]
         moments = [
             value.shape == parameters[index].shape
             for index, values in optimizer["state"].items()
@@ -174,10 +177,10 @@ def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Te
             if getattr(value, "ndim", 0)
         ]
         rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
-        lowest = [schedule.get("min_lrs", rates) for schedule in checkpoint["lr_schedulers"]]
-        is_position = all(_is_whole(n) and n >= 0 for n in counts)
+        of_schedule = [schedule.get(key, rates) for key in ("base_lrs", "min_lrs")]
+        is_position = all(_is_whole(n) and 0 <= n <= MAX_STEPS for n in counts)
         has_rates = all(
-            len(ones) == len(rates) > 0 and all(map(_is_number, ones)) for ones in [rates, *lowest]
+            len(ones) == len(rates) > 0 and all(map(_is_number, ones)) for ones in [rates, *of_schedule]
         )
         is_valid = is_position and has_rates and all(moments)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
@@ -352,7 +355,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return _is_whole(value) or (type(value) is float and math.isfinite(value))
+    return (_is_whole(value) and abs(value) <= MAX_STEPS) or (type(value) is float and math.isfinite(value))
 
 
 def _is_side(value: Any) -> bool:

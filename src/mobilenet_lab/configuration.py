@@ -241,7 +241,7 @@ RULES: dict[str, Rule] = {
     "scheduler.patience": whole(0),
     "scheduler.min_lr": number(0),
     "scheduler.cycles": Rule(
-        "a list of lengths in proportion, such as [10, 14]",
+        "a list of whole numbers above 0, the cycles' lengths in proportion, such as [10, 14]",
         lambda value: isinstance(value, list) and len(value) > 0 and all(map(whole(1).accepts, value)),
     ),
     "trainer.accelerator": one_of("cpu", "gpu", "cuda", "mps", "auto"),

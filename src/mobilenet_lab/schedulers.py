@@ -20,7 +20,7 @@ Schedule = dict[str, Any]
 class FunctionOfStep(LambdaLR):
     """LambdaLR, which a resumed run may also go on with under another function.
 
-    PyTorch's would take the first step at the rate of the function before, which is 0 after a cosine.
+    PyTorch's would take the first step at the rate of the function before, 0 after the default cosine.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -83,39 +83,42 @@ def cosine(optimizer: Optimizer, total_steps: float, warmup_steps: int, end_fact
         InputError: the run's steps are not known.
     """
     _need_end("cosine", total_steps)
-    return _cosines(optimizer, [int(total_steps)], warmup_steps, end_factor)
+    return _cosines(optimizer, [0, int(total_steps)], warmup_steps, end_factor)
 
 
 def cosine_restarts(
     optimizer: Optimizer, total_steps: float, warmup_steps: int, end_factor: float, cycles: Sequence[int]
 ) -> Schedule:
-    """`cosine`, and again from the highest learning rate, without a warm-up, in each further cycle.
+    """`cosine`, and again from the highest learning rate in each further cycle.
 
-    Warm restarts are of the same paper. The first cycle is `cosine` over its share of the run, step by step,
-    so a run that has ended under it can be resumed for more cycles.
+    Warm restarts (Loshchilov and Hutter 2016, arXiv:1608.03983); unlike the paper's, the cycles have any
+    lengths, and the first a warm-up. That one is `cosine` over its share of the run, step by step, so a run
+    that has ended under it can be resumed for more cycles.
 
     Args:
         optimizer: Its learning rate is the highest.
         total_steps: Steps of the whole run.
-        warmup_steps: Steps of the first cycle until the highest learning rate.
-        end_factor: Last learning rate of each cycle, as a fraction of the highest.
+        warmup_steps: Steps until the highest learning rate, also where they outlast the first cycle.
+        end_factor: Learning rate towards which every cycle falls, as a fraction of the highest.
         cycles: Lengths of the cycles in proportion, such as their epochs.
 
     Raises:
         InputError: the run's steps are not known.
     """
     _need_end("cosine_restarts", total_steps)
-    ends = [round(total_steps * done / sum(cycles)) for done in accumulate(cycles)]
-    return _cosines(optimizer, ends, warmup_steps, end_factor)
+    bounds = [round(total_steps * done / sum(cycles)) for done in accumulate(cycles, initial=0)]
+    return _cosines(optimizer, bounds, warmup_steps, end_factor)
 
 
-def _cosines(optimizer: Optimizer, ends: Sequence[int], warmup_steps: int, end_factor: float) -> Schedule:
+def _cosines(optimizer: Optimizer, bounds: Sequence[int], warmup_steps: int, end_factor: float) -> Schedule:
+    """Cycles that begin at all `bounds` but the last, which is the end of the run."""
+
     def factor(step: int) -> float:
         if step < warmup_steps:
             return (step + 1) / (warmup_steps + 1)
-        cycle = min(bisect(ends, step), len(ends) - 1)
-        begin = max(warmup_steps, ends[cycle - 1]) if cycle else warmup_steps
-        return _half_cosine((step - begin) / max(1, ends[cycle] - begin), 1.0, end_factor)
+        end = min(bisect(bounds, step), len(bounds) - 1)
+        begin = max(warmup_steps, bounds[end - 1])
+        return _half_cosine((step - begin) / max(1, bounds[end] - begin), 1.0, end_factor)
 
     return _by_step(optimizer, factor)
 

@@ -486,8 +486,22 @@ def _begin_run_folder(cfg: DictConfig, folder: Path, resume: Path | None, step: 
         # The logs end there from now on.
         keep = resume.with_name(PREVIOUS)
         copy_durably(resume, resume.with_name(LAST), keep if keep != resume else None)
+    _forget_best_after(step, folder / "checkpoints" / BEST)
     begin_logs(folder, resume, step)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+
+
+def _forget_best_after(step: int, best: Path) -> None:
+    """Remove the best of steps that are taken anew; the next validation is the best then."""
+    if not best.is_file():
+        return
+    try:
+        is_after = load_checkpoint(best)["global_step"] > step
+    except InputError as error:
+        log.warning("%s; the best is looked for anew", error)
+        is_after = True
+    if is_after:
+        best.unlink()
 
 
 @contextmanager
