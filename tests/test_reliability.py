@@ -155,6 +155,7 @@ def test_a_run_ended_by_signals_goes_on_from_the_very_step(tmp_path: Path, tiny_
 
 def test_a_finished_run_goes_on_in_another_cycle(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     common = [*TINY_RUN, *BUSY, f"data.root={tiny_idx}", "scheduler.warmup_steps=2", "output_dir=stopped"]
+    results = []
     for settings in (
         ["scheduler=cosine", "trainer.max_epochs=2"],
         ["scheduler=cosine_restarts", "scheduler.cycles=[2,3]", "trainer.max_epochs=5", "resume=stopped"],
@@ -162,8 +163,11 @@ def test_a_finished_run_goes_on_in_another_cycle(script: Script, tmp_path: Path,
     ):
         done = script("train.py", *common, *settings)
         assert done.returncode == 0, done.stderr
+        results.append(json.loads((tmp_path / "stopped/result.json").read_text()))
     # best.ckpt may be of the first cycle, whose last rate is noted in it.
     assert_same_run(tmp_path / "whole", tmp_path / "stopped", names=["last"])
+    first, second, _ = results
+    assert second["total_seconds"] > second["fit_seconds"] + first["fit_seconds"] / 2
 
 
 def stop_after(*arguments: str) -> list[str]:
@@ -322,15 +326,17 @@ def test_a_best_from_after_what_is_gone_back_to_is_forgotten(
 
 
 def test_a_run_of_an_earlier_version_goes_on(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    """Its checkpoints did not say how accurate the best was, nor what the last validation gave."""
+    """Its checkpoints did not say how accurate the best was, what the last validation gave, nor the time."""
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
     assert script("train.py", *settings).returncode == 0
     state = load(tmp_path / "run")
-    del with_best_out_of_reach(state)["accuracy"], state["callbacks"]["History"]["validation"]
+    del with_best_out_of_reach(state)["accuracy"]
+    del state["callbacks"]["History"]["validation"], state["callbacks"]["History"]["seconds"]
     torch.save(state, tmp_path / "run/checkpoints/last.ckpt")
     done = script("train.py", *settings, "resume=run", "trainer.max_epochs=3")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads((tmp_path / "run/result.json").read_text())["val/accuracy"] == 2.0
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert (result["val/accuracy"], result["total_seconds"]) == (2.0, None)
 
 
 def test_auto_needs_a_folder_that_it_finds_again(script: Script, tiny_idx: Path) -> None:

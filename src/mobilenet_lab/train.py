@@ -150,7 +150,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
         epochs = trainer.fit_loop.epoch_progress.current
         epochs.completed = max(epochs.completed, epochs.processed)  # type: ignore[attr-defined]
-        fit_seconds = time.perf_counter() - began
+        fit_seconds, total_seconds = time.perf_counter() - began, history.total_seconds()
         # Ranks that were started by torchrun may each have read another clock.
         folder = Path(trainer.strategy.broadcast(str(folder)))
         # The first rank reads for all, since other nodes may not see its folder.
@@ -171,7 +171,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         "test/accuracy": _rounded(trainer.callback_metrics.get("test/accuracy")),
         "epochs": trainer.current_epoch,
         "images_per_second": round(history.images_per_second(trainer.world_size), 1),
-        "fit_seconds": round(fit_seconds, 1),
+        "fit_seconds": round(fit_seconds, 1),  # of this process
+        "total_seconds": None if total_seconds is None else round(total_seconds, 1),
         **size,
         "checkpoint": str(best) if best else None,
         "command": command,

@@ -23,18 +23,28 @@ class History(Checkpoint):
             that is gone on with is written anew at its end.
         images_seen: Training pictures of this process since it started.
         train_seconds: Time they took, validation left out.
+        seconds_before: Time of the run until the checkpoint that it goes on from; None if that is of an
+            earlier version, which did not say.
     """
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
         self.images_seen = 0
         self.train_seconds = 0.0
+        self.seconds_before: float | None = 0.0
+        self._began = time.perf_counter()
         self._running_since: float | None = None
         self._validation: dict[str, float] = {}  # the last one's epoch and metrics
 
     def images_per_second(self, world_size: int) -> float:
         """Training pictures a second of all ranks together."""
         return self.images_seen * world_size / self.train_seconds if self.train_seconds else 0.0
+
+    def total_seconds(self) -> float | None:
+        """Time of training and validation, also of the processes that the run went on from."""
+        if self.seconds_before is None:
+            return None
+        return self.seconds_before + time.perf_counter() - self._began
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put a run that goes on within an epoch where it was, that epoch's last validation included."""
@@ -74,11 +84,13 @@ class History(Checkpoint):
         self.epochs.append(row)
 
     def state_dict(self) -> dict[str, Any]:
-        """The epochs so far, for a run that goes on from a checkpoint."""
-        return {"epochs": self.epochs, "validation": self._validation}
+        """The epochs and the time so far, for a run that goes on from a checkpoint."""
+        return {"epochs": self.epochs, "validation": self._validation, "seconds": self.total_seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the epochs of the run that is gone on with."""
+        """Take over the epochs and the time of the run that is gone on with."""
+        seconds = state_dict.get("seconds")
+        self.seconds_before = None if seconds is None else float(seconds)
         self.epochs = list(state_dict["epochs"])
         self._validation = dict(state_dict.get("validation", {}))
 

@@ -188,6 +188,7 @@ def _entry(row: Row, seed: int) -> Entry:
     with_shifts = _evaluate([folder])["with_shifts"]["accuracy"] if row.shifts else None
     averaged = "average" in (config.callbacks or {})
     holds_out = result["val/accuracy"] is not None
+    seconds = result.get("total_seconds")  # earlier versions did not note it
     return {
         "row": row.name,
         "settings": row.settings,
@@ -196,7 +197,7 @@ def _entry(row: Row, seed: int) -> Entry:
         **{key: result[key] for key in ("test/accuracy", "val/accuracy", "train/accuracy")},
         "test/accuracy with shifts": with_shifts,
         "epochs": result["epochs"],
-        "minutes": None if config.resume is not None else round(result["fit_seconds"] / 60, 2),
+        "minutes": None if seconds is None else round(seconds / 60, 2),
         "parameters": result["parameters"],
         "macs": result["macs"],
         "weights": ("best epoch by validation" if holds_out else "last epoch")
