@@ -65,6 +65,13 @@ def test_the_home_folder_is_meant_as_in_a_shell(key: str, monkeypatch: pytest.Mo
     ]
 
 
+@pytest.mark.parametrize("name", ["img{:02}.png", "photos/2026/holiday/IMG_{:04}.jpg"])
+def test_a_list_may_be_longer_than_a_name(name: str) -> None:
+    names = [name.format(i) for i in range(200)]
+    (argument,) = quote_paths([f"image=[{','.join(names)}]"])
+    assert parsed(argument) == names
+
+
 def test_lists_stay_lists_of_odd_names() -> None:
     (argument,) = quote_paths(["image=[img (1).png, a=b.png]"])
     assert [str(name) for name in parsed(argument)] == ["img (1).png", "a=b.png"]  # type: ignore[attr-defined]

@@ -17,10 +17,21 @@ def test_agrees_with_the_test_of_the_run(script: Script, tiny_run: Path, tiny_id
     assert measured["pictures"] == sum(map(sum, measured["confusion"])) == NUM_TINY_TEST
 
 
-def test_another_division_of_the_pictures_is_told(script: Script, tiny_run: Path, tiny_idx: Path) -> None:
-    done = script("evaluate.py", f"ckpt={tiny_run}", "data=idx", f"data.root={tiny_idx}", "split=val")
+def test_another_division_of_the_pictures_is_told(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+) -> None:
+    data = ["data=idx", f"data.root={tiny_idx}", "split=val", "format=json"]
+    done = script("evaluate.py", f"ckpt={tiny_run}", *data, "data.val_split=30", "data.image_size=56")
     path = tiny_run / "checkpoints/best.ckpt"
-    assert f"These are not the parts of the training run of {path}: that had data.val_split=20" in done.stdout
+    assert f"These are not the parts of the training run of {path}: that had data.val_split=20" in done.stderr
+    assert "data.image_size: not used" in done.stderr
+    assert json.loads(done.stdout)["pictures"] == 30
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["hyper_parameters"]["data"]["pictures"] += 1
+    torch.save(checkpoint, tmp_path / "more.ckpt")
+    done = script("evaluate.py", "ckpt=more.ckpt", *data)
+    assert "divided 121 pictures, here are 120" in done.stderr
+    assert json.loads(done.stdout)["pictures"] == 20
 
 
 @pytest.mark.parametrize(("split", "count"), [("val", 20), ("train", 100), ("test", 40)])
@@ -29,8 +40,7 @@ def test_text_and_splits(script: Script, tiny_run: Path, tiny_idx: Path, split: 
         "evaluate.py",
         f"ckpt={tiny_run}",
         "data=idx",
-        f"data.root={tiny_idx}",
-        "data.val_split=20",
+        f"data.root={tiny_idx}",  # divided as in training: data.val_split=20
         f"split={split}",
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -43,6 +53,9 @@ def test_data_that_a_checkpoint_names_needs_its_folder(script: Script, tiny_run:
     done = script("evaluate.py", f"ckpt={tiny_run}")
     assert done.returncode == 2
     assert done.stderr == "error: the checkpoint was trained on idx: say where, data=idx data.root=...\n"
+    done = script("evaluate.py", f"ckpt={tiny_run}", "data.root=elsewhere")
+    assert done.returncode == 2
+    assert done.stderr == "error: data: no such key; choose data=... as well, see --help\n"
 
 
 def test_summary_by_hand() -> None:

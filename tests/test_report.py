@@ -5,6 +5,11 @@ from PIL import Image
 from mobilenet_lab.report import draw_confusion
 
 
+def test_names_of_classes_are_no_formulas(tmp_path: Path) -> None:
+    draw_confusion(tmp_path / "confusion.png", [[1, 0], [0, 1]], ["a$5%$", "$_$"])
+    assert (tmp_path / "confusion.png").is_file()
+
+
 def test_a_confusion_of_many_classes_has_a_bounded_picture(tmp_path: Path) -> None:
     sides = {}
     for classes in (10, 1623):

@@ -56,9 +56,9 @@ def run(main: Callable[[], None]) -> None:
 
     Exits with 2 after such an error and with 130 after an interrupt.
     """
-    sys.argv[1:] = quote_paths(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands us the errors that Hydra would print itself
     with one_line_errors():
+        sys.argv[1:] = quote_paths(sys.argv[1:])
         main()
         if FAILED_JOBS:
             raise InputError(f"of the sweep, these jobs failed: {', '.join(FAILED_JOBS)}")
@@ -195,7 +195,8 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
         return argument
     if "${" in value and key in ("output_dir", "data.root"):
         return argument
-    if value[0] == "[" and value[-1] == "]" and not Path(value).exists():
+    # `Path.exists` would raise where it is too long for a name.
+    if value[0] == "[" and value[-1] == "]" and not os.path.exists(value):  # noqa: PTH110
         members = [member.strip() for member in value[1:-1].split(",")]
         quoted = [m if m.startswith(QUOTES) else _quote(m) for m in members if m]
         return f"{key}=[{','.join(quoted)}]"
@@ -279,6 +280,8 @@ def _suggest_key(key: str) -> str:
     groups = {folder.name for folder in conf.iterdir() if folder.is_dir()}
     chosen = (argument.partition("=") for argument in sys.argv[1:])
     choices = {key.lstrip("+"): choice for key, _, choice in chosen if key.lstrip("+") in groups}
+    if key in groups:  # one of its keys was set
+        return f"choose {key}=... as well, see --help"
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
             return suggest(key, compose_choices(script.stem, choices))

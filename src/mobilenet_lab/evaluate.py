@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from hydra import compose
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
@@ -21,6 +22,16 @@ from mobilenet_lab.ensemble import Classify, Ensemble, with_shifts
 from mobilenet_lab.errors import InputError
 
 log = logging.getLogger(__name__)
+
+# What of a data configuration an evaluation goes by; all else is as in training.
+USED_KEYS = (
+    "root",
+    "source._target_",
+    "source.on_bad_image",
+    "on_bad_image",
+    "eval_batch_size",
+    "num_workers",
+)
 
 
 def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
@@ -55,11 +66,18 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
         )
     if source.classes != classes:
         log.warning("The classes have other names than in training: %s", ", ".join(source.classes))
+    given = _given_keys()
+    for key in SPLIT_KEYS:
+        if source.name == trained_on["name"] and f"data.{key}" not in given:
+            data[key] = trained_on[key]
+    used = {f"data.{key}" for key in (*USED_KEYS, *SPLIT_KEYS)}
+    if ignored := [key for key in given if key.startswith("data.") and key not in used]:
+        log.warning("%s: not used, as pictures are prepared as in training", ", ".join(ignored))
+    parts = split_parts(source, **{key: data[key] for key in SPLIT_KEYS})
     if cfg.split != "test" or not source.has_part("test"):
         for path, member in zip(paths, ensemble.data, strict=True):
             if source.name == member["name"]:
-                _warn_of_other_split(data, member, path)
-    parts = split_parts(source, **{key: data[key] for key in SPLIT_KEYS})
+                _warn_of_other_split(data, len(parts["train"].pictures), member, path)
     if not len(parts[cfg.split]):
         raise InputError(f"split={cfg.split}: the data set has no such pictures")
     result: dict[str, Any] = {
@@ -160,15 +178,29 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _warn_of_other_split(data: DictConfig, trained_on: dict[str, Any], path: Path) -> None:
+def _given_keys() -> list[str]:
+    """What the command line sets."""
+    if not HydraConfig.initialized():
+        return []
+    return [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
+
+
+def _warn_of_other_split(data: DictConfig, num_pictures: int, trained_on: dict[str, Any], path: Path) -> None:
     other = {key: trained_on[key] for key in SPLIT_KEYS if trained_on[key] != data[key]}
     if other:
         settings = " ".join(f"data.{key}={value}" for key, value in other.items())
         log.warning("These are not the parts of the training run of %s: that had %s", path, settings)
+    if trained_on.get("pictures", num_pictures) != num_pictures:
+        log.warning(
+            "These are not the parts of the training run of %s: that divided %s pictures, here are %s",
+            path,
+            f"{trained_on['pictures']:,}",
+            f"{num_pictures:,}",
+        )
 
 
 def _data_of(trained_on: dict[str, Any], conf: Path) -> DictConfig:
-    """The configuration of the data set that a checkpoint names, one of our own files, divided as there."""
+    """The configuration of the data set that a checkpoint names, one of our own files."""
     name = trained_on["name"]
     choices = sorted(file.stem for file in (conf / "data").glob("*.yaml"))
     if name not in choices:
@@ -176,6 +208,4 @@ def _data_of(trained_on: dict[str, Any], conf: Path) -> DictConfig:
     data: DictConfig = compose("evaluate", overrides=[f"data={name}"]).data
     if data.root is None:
         raise InputError(f"the checkpoint was trained on {name}: say where, data={name} data.root=...")
-    for key in SPLIT_KEYS:
-        data[key] = trained_on[key]
     return data

@@ -22,7 +22,7 @@ from torch import Tensor
 from mobilenet_lab.allocator import keep_pages
 from mobilenet_lab.checkpoint import find_checkpoints
 from mobilenet_lab.data.digits import prepare_digit
-from mobilenet_lab.data.image_folder import EXTENSIONS
+from mobilenet_lab.data.image_folder import pictures_in
 from mobilenet_lab.data.pictures import MAX_BYTES, fit_picture, grey_or_colour, open_picture, printable
 from mobilenet_lab.devices import pick_device
 from mobilenet_lab.ensemble import Ensemble
@@ -173,8 +173,7 @@ def _files_of(pattern: str) -> list[str]:
     if pattern == STANDARD_INPUT or path.is_file():
         return [pattern]
     if path.is_dir():
-        next(path.iterdir(), None)  # tells when it may not be read, which the next line would not
-        return sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        return sorted(str(path / name) for name in pictures_in(path) if (path / name).is_file())
     first, *others = pattern.split("/")
     parts = [first or "/", *others] if others else [first]
     if "**" not in parts:

@@ -81,8 +81,8 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= MOST_NAMED:
         ticks = range(len(classes))
-        axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0)
-        axes.set_yticks(ticks, classes)
+        axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0, parse_math=False)
+        axes.set_yticks(ticks, classes, parse_math=False)  # a name may have dollar signs
     axes.set(xlabel="predicted", ylabel="true", title="test pictures")
     if len(classes) <= 20:
         for row, (counts, row_shares) in enumerate(zip(confusion, shares, strict=True)):

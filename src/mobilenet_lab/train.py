@@ -296,6 +296,11 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClass
             f"resume={cfg.resume}: scheduler=plateau and the others do not go on from each other; choose the "
             "scheduler that the run had"
         )
+    before, now = theirs["data"].get("pictures"), hparams["data"]["pictures"]
+    if before not in (None, now):
+        log.warning(
+            "the data set had %s pictures and now has %s: others are held out than so far", before, now
+        )
     callbacks = [node for node in (cfg.callbacks or {}).values() if node is not None]
     averages = any(_target_name(node) == "AverageWeights" for node in callbacks)
     if CURRENT_WEIGHTS in checkpoint and not averages:
@@ -388,6 +393,7 @@ def _build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifie
             "picture_size": source.picture_size,
             "digits": source.digits,
             "fit": cfg.data.source.get("fit", "pad"),
+            "pictures": len(datamodule.parts["train"].pictures),  # that were divided
             **{key: cfg.data[key] for key in SPLIT_KEYS},
         },
         optimizer=instantiate(cfg.optimizer, _convert_="all"),

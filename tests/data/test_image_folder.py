@@ -55,6 +55,28 @@ def test_worker_processes_read_the_same_batches(folder: Path) -> None:
         assert a["seed"] == b["seed"]
 
 
+def test_other_files_are_told_by_their_endings(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.new("L", (9, 9)).save(folder / "dog/photo.JFIF", format="JPEG")
+    for name in ("dog/a.avif", "eel/b.avif", "eel/LICENSE"):
+        (folder / name).write_bytes(b"")
+    pictures = image_folder(str(folder), size=8, channels=1).open("train")
+    assert "dog/photo.JFIF" in pictures.files
+    assert len(pictures) == 19
+    assert caplog.messages == [
+        f"{folder}: files that are no pictures by their endings are left out: 2 .avif, 1 .txt, 1 without"
+    ]
+
+
+@pytest.mark.parametrize("parts", [("Training", "Testing"), ("Train", "Test"), ("test", "val")])
+def test_parts_are_no_classes(tmp_path: Path, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.new("L", (9, 9)).save(tmp_path / part / name / "x.png")
+    with pytest.raises(InputError, match="parts, and not classes"):
+        image_folder(str(tmp_path), size=8, channels=1).open("train")
+
+
 @pytest.mark.parametrize("parts", [("train", "valid"), ("train", "test", "valid")])
 def test_parts_by_other_names_are_neither_classes_nor_left_out(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, parts: tuple[str, ...]
@@ -165,9 +187,9 @@ def test_bad_pictures_are_left_out_and_told_once(folder: Path, caplog: pytest.Lo
     pictures = source.open("train")
     images, labels = pictures.read(np.arange(len(pictures)))
     assert labels.tolist() == [0] * 6 + [1] * 5 + [2] * 5
-    assert len(caplog.messages) == 1
-    assert "4 of 20 files" in caplog.messages[0]
-    assert caplog.messages[0].endswith(f"{', '.join(bad[:3])}, ...")
+    (message,) = (message for message in caplog.messages if "data.on_bad_image" in message)
+    assert "4 of 20 files" in message
+    assert message.endswith(f"{', '.join(bad[:3])}, ...")
     assert all(
         abs(image.float().mean() - 100 * label) < 6 for image, label in zip(images, labels, strict=True)
     )
@@ -306,7 +328,12 @@ def test_scripts_leave_bad_pictures_out_or_name_the_first(
     measured = script("evaluate.py", f"ckpt={run}/run", *here, "data.on_bad_image=skip")
     assert measured.returncode == 0, measured.stderr
     assert "of 4 pictures" in measured.stdout
-    assert "4 of 20 files" in measured.stdout
+    assert "4 of 20 files" in measured.stderr
+    kept = script("evaluate.py", f"ckpt={run}/run", "data=image_folder", f"data.root={folder}", "split=val")
+    assert "that divided 16 pictures, here are 20" in kept.stderr
+    (folder / "eel/5.png").unlink()
+    fewer = script("train.py", *data, "data.on_bad_image=skip", f"resume={run}/run", "trainer.max_epochs=2")
+    assert "the data set had 16 pictures and now has 15" in fewer.stdout
     wrong = script("evaluate.py", f"ckpt={run}/run", *here, "data.on_bad_image=ignore")
     assert (wrong.returncode, wrong.stderr) == (
         2,

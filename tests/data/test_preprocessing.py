@@ -1,6 +1,8 @@
 import pytest
 import torch
+from PIL import Image
 
+from mobilenet_lab.data.pictures import fit_picture
 from mobilenet_lab.data.preprocessing import Preprocessing
 from mobilenet_lab.errors import InputError
 
@@ -25,6 +27,15 @@ def test_scales_large_differences(size: int) -> None:
     images = torch.full((2, 1, 28, 28), 51, dtype=torch.uint8)
     prepared = Preprocessing(size, 1, 0.0, 1.0)(images)
     torch.testing.assert_close(prepared, torch.full((2, 1, size, size), 0.2))
+
+
+@pytest.mark.parametrize("shape", [(20, 40), (33, 20), (27, 28)])
+@pytest.mark.parametrize("size", [16, 28, 40, 64])
+def test_no_square_is_fitted_as_a_prediction_is(shape: tuple[int, int], size: int) -> None:
+    pixels = torch.randint(256, shape, dtype=torch.uint8)
+    square = fit_picture(Image.fromarray(pixels.numpy()), max(shape), 1, "pad")
+    prepare = Preprocessing(size, 1, 0.5, 0.5)
+    assert torch.equal(prepare(pixels[None, None]), prepare(torch.from_numpy(square)[None]))
 
 
 def test_doubling_interpolates_between_pixels() -> None:

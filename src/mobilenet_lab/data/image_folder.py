@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +17,10 @@ from mobilenet_lab.errors import InputError
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".jpe", ".jfif", ".pbm", ".pgm", ".pnm", ".ppm", ".png"}
+EXTENSIONS |= {".tif", ".tiff", ".webp"}
 OTHER_NAMES = {"valid", "validation", "dev", "eval", "testing"}  # others' for "val" and "test"
+PART_NAMES = OTHER_NAMES | {"train", "training", "val", "test"}  # in small letters
 ON_BAD_IMAGE = ("error", "skip")
 NUM_NAMED = 3  # of the files left out
 PATIENCE_S = 2.0  # looking through files for longer shows a bar
@@ -81,7 +84,7 @@ class FolderSource:
 
     Args:
         root, size, channels, fit: See `FolderPictures`.
-        digits: Whether the pictures are handwritten digits.
+        digits: Whether the pictures are digits in MNIST's form: bright on black, cropped, centred.
         on_bad_image: "error" reports the first file that cannot be decoded when it is read; "skip" decodes
             every file when a part is opened and leaves such out before anything is divided or ordered, so
             that order, shares and resuming are those of a folder without them.
@@ -115,6 +118,11 @@ class FolderSource:
             raise InputError(
                 f"{self.root}: has train and {' and '.join(others)}: call the folder of pictures to validate "
                 "with val, and of those to test with test"
+            )
+        if len(parts := [name for name in names if name.lower() in PART_NAMES]) > 1:
+            raise InputError(
+                f"{folder}: {' and '.join(parts)} are parts, and not classes: call the folder of pictures to "
+                "train on train, of those to validate with val, and of those to test with test"
             )
         if len(names) < 2:
             raise InputError(
@@ -150,10 +158,16 @@ class FolderSource:
         if unknown := set(_classes_in(folder)) - set(classes):
             raise InputError(f"{folder}: {', '.join(sorted(unknown))}: not among the training classes")
         files, labels = [], []
+        others: Counter[str] = Counter()
         for label, name in enumerate(classes):
-            found = _pictures_in(folder / name)
+            found = pictures_in(folder / name, others)
             files += [f"{name}/{file}" for file in found]
             labels += [label] * len(found)
+        if others:
+            counts = ", ".join(
+                f"{number} {printable(suffix) or 'without'}" for suffix, number in others.most_common()
+            )
+            log.warning("%s: files that are no pictures by their endings are left out: %s", folder, counts)
         if self.on_bad_image == "skip":
             kept = _readable(folder, files)
             files, labels = [files[i] for i in kept], [labels[i] for i in kept]
@@ -163,7 +177,7 @@ class FolderSource:
         return FolderPictures(folder, files, np.array(labels, np.int64), self.size, self.channels, self.fit)
 
     def _is_part(self, name: str) -> bool:
-        return (self.root / name).is_dir() and len(_pictures_in(self.root / name)) > 0
+        return (self.root / name).is_dir() and len(pictures_in(self.root / name)) > 0
 
     def _folder(self, part: str) -> Path:
         is_divided = self.has_part("val") or self.has_part("test")
@@ -210,20 +224,30 @@ def _classes_in(folder: Path) -> list[str]:
                 f"{entry}: the same folder as {folder / names[place]}; remove one of the two, as a picture "
                 "has one class"
             )
-        if _pictures_in(entry):
+        if pictures_in(entry):
             names[place] = entry.name
     return sorted(names.values())
 
 
-def _pictures_in(folder: Path) -> list[str]:
+def pictures_in(folder: Path, others: Counter[str] | None = None) -> list[str]:
+    """Files below a folder that have a picture's ending, by their names below it, in a fixed order.
+
+    Args:
+        folder: Names in it that begin with a dot are left out, and links to folders are not followed.
+        others: Counts the endings of the other files.
+
+    Raises:
+        OSError: a folder may not be read.
+    """
     found = []
     for parent, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            os.path.relpath(os.path.join(parent, file), folder)
-            for file in sorted(files)
-            if os.path.splitext(file)[1].lower() in EXTENSIONS and not file.startswith(".")
-        ]
+        for file in sorted(name for name in files if not name.startswith(".")):
+            ending = os.path.splitext(file)[1].lower()
+            if ending in EXTENSIONS:
+                found.append(os.path.relpath(os.path.join(parent, file), folder))
+            elif others is not None:
+                others[ending] += 1
     return found
 
 

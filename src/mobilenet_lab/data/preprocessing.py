@@ -77,10 +77,13 @@ class Preprocessing:
     def _fit(self, pixels: Tensor) -> Tensor:
         height, width = pixels.shape[2:]
         size = self.image_size
-        if (height, width) == (size, size):
-            return pixels
         longer = max(height, width)
+        if height != width:  # as `fit_picture` does for a prediction
+            top, left = round((longer - height) * 0.5), round((longer - width) * 0.5)
+            pixels = F.pad(pixels, (left, longer - width - left, top, longer - height - top))
         pads = self.resize == "pad" or (self.resize == "auto" and longer <= size <= PAD_AT_MOST * longer)
+        if longer == size:
+            return pixels
         if not pads:
             shrinks = size < longer
             return F.interpolate(
@@ -88,8 +91,9 @@ class Preprocessing:
             )
         if longer > size:
             raise InputError(f"data.image_size={size}: pictures of {longer} pixels cannot be padded to it")
-        top, left = (size - height) // 2, (size - width) // 2
-        return F.pad(pixels, (left, size - width - left, top, size - height - top))
+        before = (size - longer) // 2
+        after = size - longer - before
+        return F.pad(pixels, (before, after, before, after))
 
     def _per_channel(self, name: str, value: float | Sequence[float], pixels: Tensor) -> float | Tensor:
         if isinstance(value, float | int):
