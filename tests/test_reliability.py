@@ -339,11 +339,46 @@ def test_a_run_of_an_earlier_version_goes_on(script: Script, tmp_path: Path, tin
     assert (result["val/accuracy"], result["total_seconds"]) == (2.0, None)
 
 
-def test_auto_needs_a_folder_that_it_finds_again(script: Script, tiny_idx: Path) -> None:
+def test_auto_needs_a_folder_that_it_finds_again(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "resume=auto")
     assert done.returncode == 2
     message = "name the run's folder, output_dir=..., that it may find it again"
     assert done.stderr == f"error: resume=auto: {message}\n"
+    # One that is given is meant, whatever its name.
+    where = "output_dir=outputs/2026-01-31/12-00-00"
+    for epochs in (1, 2):
+        settings = ["resume=auto", where, f"trainer.max_epochs={epochs}"]
+        assert script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings).returncode == 0
+    assert [path.name for path in (tmp_path / "outputs/2026-01-31").iterdir()] == ["12-00-00"]
+    assert load(tmp_path / "outputs/2026-01-31/12-00-00")["epoch"] == 1
+
+
+def test_a_run_without_checkpoints_leaves_earlier_ones_alone(
+    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "callbacks=progress", "trainer.max_epochs=3"]
+    for folder in ("run", "another"):
+        done = script("train.py", *settings, "resume=run", f"output_dir={folder}")
+        assert done.returncode == 0, done.stderr
+        result = json.loads((tmp_path / folder / "result.json").read_text())
+        assert (result["epochs"], result["checkpoint"]) == (3, None)
+    assert differences(load(tmp_path / "run", "best"), load(tiny_run, "best")) == []
+    assert not (tmp_path / "another/checkpoints/best.ckpt").exists()
+
+
+def test_the_best_of_validations_after_every_step(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "trainer.val_check_interval=1"]
+    assert script("train.py", *settings).returncode == 0
+    rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
+    accuracies = {int(row["step"]): float(row["val/accuracy"]) for row in rows if row["val/accuracy"]}
+    assert len(accuracies) == 14
+    (best,) = (
+        value
+        for key, value in load(tmp_path / "run", "best")["callbacks"].items()
+        if key.startswith("BestCheckpoint")
+    )
+    assert float(best["best_model_score"]) == pytest.approx(max(accuracies.values()))
 
 
 @pytest.mark.parametrize(
@@ -354,11 +389,13 @@ def test_a_run_killed_after_its_last_epoch_is_measured_yet(
     script: Script, tmp_path: Path, tiny_idx: Path, end: str, resume: str
 ) -> None:
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "trainer.max_epochs=5", end]
+    settings += ["trainer.max_time=00:10:00:00"]
     done = script("train.py", *settings, "+callbacks.stop._target_=stop_after.KillInTest")
     assert done.returncode == KILLED
     assert not (tmp_path / "run/result.json").exists()
     done = script("train.py", *settings, f"resume={resume}")
     assert done.returncode == 0, done.stderr
+    assert "was up before" not in done.stdout
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["epochs"] == 2
     assert None not in (result["train/accuracy"], result["val/accuracy"], result["test/accuracy"])

@@ -186,6 +186,10 @@ def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path
     ("settings", "message"),
     [
         ([], "the checkpoint has 2 epochs already; go on with trainer.max_epochs=3 or more"),
+        (
+            ["trainer.max_epochs=-1", "trainer.max_steps=9"],
+            "the checkpoint has 14 steps already; go on with trainer.max_steps=15 or more",
+        ),
         (["trainer.max_epochs=3", "model.filters=2"], "the checkpoint has filters 1, this run 2"),
         (["trainer.max_epochs=3", "optimizer=adamw"], "the checkpoint's optimizer is SGD, this run's AdamW"),
     ],

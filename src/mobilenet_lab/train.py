@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ProgressBar, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -145,7 +145,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
             _name_in_errors(trainer, resume)
         with _as_latest(folder), _stoppable(trainer, folder):
             trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
-        if resume is not None and cfg.trainer.max_time and trainer.global_step == step:
+        if resume is not None and _is_time_up(trainer) and trainer.global_step == step:
             log.warning("trainer.max_time=%s was up before: no step was trained", cfg.trainer.max_time)
         # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
         epochs = trainer.fit_loop.epoch_progress.current
@@ -192,7 +192,7 @@ def _find_resumed(cfg: DictConfig) -> tuple[Path | None, dict[str, Any] | None]:
         return None, None
     where = cfg.resume
     if where == AUTO:
-        if TIMED_FOLDER.fullmatch(cfg.output_dir):
+        if _is_default_folder(cfg.output_dir):
             raise InputError("resume=auto: name the run's folder, output_dir=..., that it may find it again")
         where = cfg.output_dir
         if not any((Path(where) / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS)):
@@ -301,9 +301,7 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClass
         log.warning(
             "the data set had %s pictures and now has %s: others are held out than so far", before, now
         )
-    callbacks = [node for node in (cfg.callbacks or {}).values() if node is not None]
-    averages = any(_target_name(node) == "AverageWeights" for node in callbacks)
-    if CURRENT_WEIGHTS in checkpoint and not averages:
+    if CURRENT_WEIGHTS in checkpoint and "AverageWeights" not in map(_target_name, _callbacks(cfg)):
         raise InputError(
             f"resume={cfg.resume}: the checkpoint averages weights; go on with callbacks=ema, as that run did"
         )
@@ -314,6 +312,12 @@ def _check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClass
         raise InputError(
             f"resume={cfg.resume}: the checkpoint has {done} epochs already; "
             f"go on with trainer.max_epochs={done + 1} or more"
+        )
+    step = checkpoint["global_step"]
+    if 0 < cfg.trainer.max_steps < step or (is_finished and step == cfg.trainer.max_steps):
+        raise InputError(
+            f"resume={cfg.resume}: the checkpoint has {step} steps already; "
+            f"go on with trainer.max_steps={step + 1} or more"
         )
     _warn_of_changes(cfg, _folder_of(path), checkpoint)
 
@@ -463,12 +467,23 @@ def _make_run_folder(cfg: DictConfig) -> Path:
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return folder
     number = 1
-    while folder.exists() and TIMED_FOLDER.fullmatch(cfg.output_dir):
+    while folder.exists() and _is_default_folder(cfg.output_dir):
         number += 1
         folder = Path(f"{cfg.output_dir}-{number}")
     cfg.output_dir = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _is_time_up(trainer: Trainer) -> bool:
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+    return any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
+
+
+def _is_default_folder(output_dir: str) -> bool:
+    """Whether it is named by the time, and not by the user."""
+    is_given = any(setting.startswith("output_dir=") for setting in given_settings())
+    return TIMED_FOLDER.fullmatch(output_dir) is not None and not is_given
 
 
 @rank_zero_only
@@ -487,7 +502,8 @@ def _begin_run_folder(cfg: DictConfig, folder: Path, resume: Path | None, step: 
     if not is_same:
         for name in (CURVES, CONFUSION):
             (folder / name).unlink(missing_ok=True)
-        if resume is not None and (best := resume.with_name(BEST)).is_file():
+        keeps_best = "BestCheckpoint" in map(_target_name, _callbacks(cfg))
+        if resume is not None and keeps_best and (best := resume.with_name(BEST)).is_file():
             copy_durably(best, folder / "checkpoints" / BEST)
     elif resume is not None and resume.name != LAST:
         # The logs end there from now on.
@@ -503,7 +519,8 @@ def _forget_best_after(step: int, best: Path) -> None:
     if not best.is_file():
         return
     try:
-        is_after = load_checkpoint(best)["global_step"] > step
+        step_of_best = load_checkpoint(best)["global_step"]
+        is_after = not isinstance(step_of_best, int) or step_of_best > step
     except InputError as error:
         log.warning("%s; the best is looked for anew", error)
         is_after = True
@@ -587,7 +604,7 @@ def _lay_out_tensorboard(trainer: Trainer) -> None:
 def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path | None, float | None]:
     """The checkpoint to test and to use, and its validation accuracy.
 
-    Without validation it is the last, which then also becomes best.ckpt.
+    Without validation it is the last, which then also becomes best.ckpt; None where the run keeps none.
     """
     last, best = folder / "checkpoints" / LAST, folder / "checkpoints" / BEST
     validated = [
@@ -596,7 +613,7 @@ def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path |
     if validated and validated[0].best_model_path:
         return best, validated[0].accuracy
     val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
-    if not last.is_file():
+    if not any(isinstance(callback, LastCheckpoint) for callback in trainer.checkpoint_callbacks):
         return None, val_accuracy
     copy_durably(last, best)
     return best, val_accuracy
@@ -664,6 +681,10 @@ def _log_hyperparameters(cfg: DictConfig, trainer: Trainer, result: dict[str, An
         if isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(values, metrics, step=trainer.global_step)
             logger.save()
+
+
+def _callbacks(cfg: DictConfig) -> list[DictConfig]:
+    return [node for node in (cfg.callbacks or {}).values() if node is not None]
 
 
 def _target_name(node: DictConfig) -> str:

@@ -62,7 +62,7 @@ def test_runs_what_is_missing_and_keeps_the_rest(tmp_path: Path, monkeypatch: py
     assert [(folder_of(WORKS, seed) / "result.json").stat().st_mtime_ns for seed in range(3)] == before
     assert not is_done(Row("works", "", f"{SMALL} optimizer.lr=0.05"), 0)
 
-    # An interrupted run goes on, or begins anew where its checkpoint is of another recipe or of the end.
+    # An interrupted run goes on, or begins anew where its checkpoint is of another recipe.
     longer = Row("works", "a short run", f"{SMALL} trainer.max_epochs=2")
     monkeypatch.setattr(results, "ROWS", (longer,))
     folder = folder_of(longer, 1)
@@ -72,10 +72,15 @@ def test_runs_what_is_missing_and_keeps_the_rest(tmp_path: Path, monkeypatch: py
     assert "resume" not in (folder / "train.log").read_text()
     cut_to_one_epoch(folder)
     resumed = call("works", "--seeds", "1")[0]
-    assert resumed["minutes"] > first[0]["minutes"] / 2  # the time of the first epoch counts, too
+    seconds = json.loads((folder / "result.json").read_text())["fit_seconds"]
+    assert resumed["minutes"] > seconds / 60  # the time of the first epoch counts, too
     assert resumed["test/accuracy"] == first[0]["test/accuracy"]
     (folder / "result.json").unlink()
-    assert call("works", "--seeds", "1")[0]["minutes"] is not None
+    before = len((folder / "train.log").read_text())
+    assert call("works", "--seeds", "1")[0]["test/accuracy"] == resumed["test/accuracy"]
+    log = (folder / "train.log").read_text()[before:]
+    assert "test 0." in log  # the result has been made up for,
+    assert "epoch 2 of 2" not in log  # and no more
 
 
 def cut_to_one_epoch(folder: Path) -> None:

@@ -156,6 +156,10 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    def _should_save_on_train_epoch_end(self, trainer: Trainer) -> bool:
+        """After every validation; Lightning takes 1, after every batch, for 1.0, at the epoch's end."""
+        return type(trainer.val_check_interval) is float and super()._should_save_on_train_epoch_end(trainer)
+
     def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
         """Leave out an epoch that ended before its validation; Lightning's own has a warning instead."""
         if self.monitor in monitor_candidates:

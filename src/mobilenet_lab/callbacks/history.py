@@ -32,13 +32,18 @@ class History(Checkpoint):
         self.images_seen = 0
         self.train_seconds = 0.0
         self.seconds_before: float | None = 0.0
-        self._began = time.perf_counter()
+        self._began = 0.0
         self._running_since: float | None = None
         self._validation: dict[str, float] = {}  # the last one's epoch and metrics
 
     def images_per_second(self, world_size: int) -> float:
         """Training pictures a second of all ranks together."""
         return self.images_seen * world_size / self.train_seconds if self.train_seconds else 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begin to count this process's time."""
+        if stage == "fit":
+            self._began = time.perf_counter()
 
     def total_seconds(self) -> float | None:
         """Time of training and validation, also of the processes that the run went on from."""

@@ -16,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from mobilenet_lab.checkpoint import epochs_done, load_or_previous
+from mobilenet_lab.checkpoint import LAST, load_or_previous
 from mobilenet_lab.configuration import settings_that_count
 from mobilenet_lab.errors import InputError
 from mobilenet_lab.machine import ROOT, available_cores, commit, package_version, processor
@@ -117,12 +117,12 @@ def run_all(wanted: Sequence[tuple[Row, int]], jobs: int) -> list[str]:
 
 
 def _start(row: Row, seed: int, threads: int | None) -> "subprocess.Popen[bytes]":
-    """Begin a run, or go on with one of the same recipe that was interrupted."""
+    """Begin a run, or go on with one of the same recipe that was interrupted, if only before its result."""
     folder, recipe = folder_of(row, seed), recipe_of(row)
     settings = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder}"]
     if threads is not None:
         settings.append(f"threads={threads}")
-    goes_on = _begun(folder).get("recipe") == recipe and _has_epochs_left(folder)
+    goes_on = _begun(folder).get("recipe") == recipe and _has_checkpoint(folder)
     if goes_on:
         settings.append(f"resume={folder}")
     elif folder.exists():
@@ -150,17 +150,13 @@ def _begun(folder: Path) -> Entry:
     return begun
 
 
-def _has_epochs_left(folder: Path) -> bool:
-    """Whether there is a checkpoint to go on from; one at the very end has nothing left to do."""
-    last = folder / "checkpoints/last.ckpt"
-    if not last.is_file() or not (folder / "config.yaml").is_file():
-        return False
+def _has_checkpoint(folder: Path) -> bool:
+    """Whether there is one to go on from that can be read."""
     try:
-        done = epochs_done(load_or_previous(last)[0])
+        load_or_previous(folder / "checkpoints" / LAST)
     except InputError:
         return False
-    max_epochs = OmegaConf.load(folder / "config.yaml").trainer.max_epochs
-    return bool(done < max_epochs)
+    return True
 
 
 def _say(what: str) -> None:
@@ -188,7 +184,8 @@ def _entry(row: Row, seed: int) -> Entry:
     with_shifts = _evaluate([folder])["with_shifts"]["accuracy"] if row.shifts else None
     averaged = "average" in (config.callbacks or {})
     holds_out = result["val/accuracy"] is not None
-    seconds = result.get("total_seconds")  # earlier versions did not note it
+    # Earlier versions did not note the time before a run went on.
+    seconds = result.get("total_seconds", None if config.resume else result["fit_seconds"])
     return {
         "row": row.name,
         "settings": row.settings,
