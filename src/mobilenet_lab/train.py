@@ -613,7 +613,8 @@ def _keep_best(trainer: Trainer, folder: Path, history: History) -> tuple[Path |
     if validated and validated[0].best_model_path:
         return best, validated[0].accuracy
     val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
-    if not any(isinstance(callback, LastCheckpoint) for callback in trainer.checkpoint_callbacks):
+    keeps_last = any(isinstance(callback, LastCheckpoint) for callback in trainer.checkpoint_callbacks)
+    if not (keeps_last and last.is_file()):
         return None, val_accuracy
     copy_durably(last, best)
     return best, val_accuracy
