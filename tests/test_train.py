@@ -418,8 +418,8 @@ def test_an_evaluation_says_where_its_test_pictures_may_have_been_trained_on(
     settings = (*TINY_RUN[3:], "data.val_split=0", "trainer.max_epochs=1", "output_dir=run")
     done = script("train.py", *pictures, *settings)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "not the parts" in script("evaluate.py", "ckpt=run", *pictures).stdout
-    assert "not the parts" not in script("evaluate.py", "ckpt=run", *pictures, "data.val_split=0").stdout
+    assert "not the parts" in script("evaluate.py", "ckpt=run", *pictures, "data.val_split=0.1").stderr
+    assert script("evaluate.py", "ckpt=run", *pictures).stderr == ""
 
 
 @pytest.mark.slow
@@ -583,6 +583,8 @@ def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
         torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True) for name in ("whole", "run")
     )
     assert other["lr_schedulers"] == one["lr_schedulers"]
+    for checkpoint in (one, other):
+        del checkpoint["callbacks"]["History"]["seconds"]  # more or less, as the machine had time
     assert other["callbacks"]["History"] == one["callbacks"]["History"]
     assert [row["epoch"] for row in other["callbacks"]["History"]["epochs"]] == [1, 2, 3]
     # And the epoch that was cut has left nothing in the curves.

@@ -685,7 +685,7 @@ def _log_hyperparameters(cfg: DictConfig, trainer: Trainer, result: dict[str, An
 
 
 def _callbacks(cfg: DictConfig) -> list[DictConfig]:
-    return [node for node in (cfg.callbacks or {}).values() if node is not None]
+    return [node for node in (cfg.get("callbacks") or {}).values() if node is not None]
 
 
 def _target_name(node: DictConfig) -> str:
