@@ -67,14 +67,15 @@ def evaluate(cfg: DictConfig, conf: Path) -> dict[str, Any]:
     if source.classes != classes:
         log.warning("The classes have other names than in training: %s", ", ".join(source.classes))
     given = _given_keys()
+    is_divided = not (cfg.split in ("val", "test") and source.has_part(cfg.split))
     for key in SPLIT_KEYS:
-        if source.name == trained_on["name"] and f"data.{key}" not in given:
+        if is_divided and source.name == trained_on["name"] and f"data.{key}" not in given:
             data[key] = trained_on[key]
     used = {f"data.{key}" for key in (*USED_KEYS, *SPLIT_KEYS)}
     if ignored := [key for key in given if key.startswith("data.") and key not in used]:
         log.warning("%s: not used, as pictures are prepared as in training", ", ".join(ignored))
     parts = split_parts(source, **{key: data[key] for key in SPLIT_KEYS})
-    if cfg.split != "test" or not source.has_part("test"):
+    if is_divided:
         for path, member in zip(paths, ensemble.data, strict=True):
             if source.name == member["name"]:
                 _warn_of_other_split(data, len(parts["train"].pictures), member, path)

@@ -173,7 +173,9 @@ def _files_of(pattern: str) -> list[str]:
     if pattern == STANDARD_INPUT or path.is_file():
         return [pattern]
     if path.is_dir():
-        return sorted(str(path / name) for name in pictures_in(path) if (path / name).is_file())
+        next(path.iterdir(), None)  # tells when it may not be read; folders further down are left out then
+        pictures = (path / name for name in pictures_in(path, onerror=None))
+        return sorted(str(file) for file in pictures if file.is_file())
     first, *others = pattern.split("/")
     parts = [first or "/", *others] if others else [first]
     if "**" not in parts:

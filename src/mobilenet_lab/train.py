@@ -482,7 +482,7 @@ def _is_time_up(trainer: Trainer) -> bool:
 
 def _is_default_folder(output_dir: str) -> bool:
     """Whether it is named by the time, and not by the user."""
-    is_given = any(setting.startswith("output_dir=") for setting in given_settings())
+    is_given = any(s.startswith("output_dir=") and "${now" not in s for s in given_settings())
     return TIMED_FOLDER.fullmatch(output_dir) is not None and not is_given
 
 

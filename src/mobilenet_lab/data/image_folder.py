@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -229,18 +229,24 @@ def _classes_in(folder: Path) -> list[str]:
     return sorted(names.values())
 
 
-def pictures_in(folder: Path, others: Counter[str] | None = None) -> list[str]:
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def pictures_in(
+    folder: Path,
+    others: Counter[str] | None = None,
+    onerror: Callable[[OSError], None] | None = _raise,
+) -> list[str]:
     """Files below a folder that have a picture's ending, by their names below it, in a fixed order.
 
     Args:
         folder: Names in it that begin with a dot are left out, and links to folders are not followed.
         others: Counts the endings of the other files.
-
-    Raises:
-        OSError: a folder may not be read.
+        onerror: Hears of a folder that may not be read, and raises its error; None leaves such folders out.
     """
     found = []
-    for parent, folders, files in os.walk(folder, onerror=_raise):
+    for parent, folders, files in os.walk(folder, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(name for name in files if not name.startswith(".")):
             ending = os.path.splitext(file)[1].lower()
@@ -249,10 +255,6 @@ def pictures_in(folder: Path, others: Counter[str] | None = None) -> list[str]:
             elif others is not None:
                 others[ending] += 1
     return found
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _readable(folder: Path, files: list[str]) -> list[int]:
