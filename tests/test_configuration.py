@@ -209,10 +209,6 @@ CPU = "trainer.accelerator=cpu"
             "augmentation=mirror augmentation.erase.area=[0.3,0.1]",
             "augmentation.erase.area=[0.3, 0.1]: must be a list of 2 fractions from 0 to 1, the smaller",
         ),
-        (
-            "data.plain_epochs=1 trainer.max_epochs=-1 trainer.max_steps=9",
-            "data.plain_epochs=1: are the last ones; set trainer.max_epochs, too",
-        ),
         ("augmentation.pixels=28", "augmentation.pixels=28: shifts pictures of 28 pixels out of sight"),
         (
             "augmentation=mirror augmentation.shift.pixels=99",

@@ -121,7 +121,7 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
 @pytest.mark.parametrize(
     "settings",
     [
-        ("data.num_workers=2", "data.plain_epochs=6", EVERY_STEP),
+        ("data.num_workers=2", EVERY_STEP),
         (
             "trainer.val_check_interval=0.5",
             "trainer.accumulate_grad_batches=2",

@@ -209,7 +209,6 @@ RULES: dict[str, Rule] = {
     "data.test_split": held_out(optional=True),
     "data.split_seed": whole(0, 2**32 - 1),
     "data.train_size": whole(1, optional=True),
-    "data.plain_epochs": whole(0),
     "data.num_workers": whole(0, 256),
     "data.cache": one_of("auto", "disk", "memory", "device"),
     "data.source.fit": one_of("crop", "pad", "stretch"),
@@ -411,10 +410,6 @@ def _check_combinations(values: Mapping[str, Any]) -> None:
     if trainer := values.get("trainer"):
         _check_model(model, data["image_size"], trainer)
         _check_augmentation(values.get("augmentation") or {}, data["image_size"])
-        if data["plain_epochs"] and trainer["max_epochs"] == -1:
-            raise InputError(
-                f"data.plain_epochs={data['plain_epochs']}: are the last ones; set trainer.max_epochs, too"
-            )
         _check_trainer(trainer)
         if trainer["accelerator"] == "cpu":
             check_cpu(trainer)

@@ -89,24 +89,6 @@ def test_training_batches_are_mixed_and_others_are_not(datamodule: ImageDataModu
     assert torch.equal(labels, batch["labels"])
 
 
-@pytest.mark.parametrize(("epoch", "is_plain"), [(2, False), (3, True), (4, True)])
-def test_last_epochs_take_pictures_as_they_are(
-    datamodule: ImageDataModule, epoch: int, is_plain: bool
-) -> None:
-    datamodule.mixing = MixUp(1.0, 1.0)
-    datamodule.plain_epochs = 2
-    datamodule.trainer = Trainer(logger=False, enable_checkpointing=False, max_epochs=5)
-    datamodule.trainer.training = True
-    datamodule.trainer.fit_loop.epoch_progress.current.completed = epoch
-    assert datamodule.trainer.current_epoch == epoch
-    batch = next(iter(datamodule.test_dataloader()))
-    images, targets = datamodule.on_after_batch_transfer(batch, 0)
-    assert torch.equal(images, datamodule.preprocessing(batch["images"])) == is_plain
-    assert targets.is_floating_point() != is_plain
-    if is_plain:
-        assert torch.equal(targets, batch["labels"])
-
-
 def test_classes_are_counted_in_the_part_alone(datamodule: ImageDataModule) -> None:
     for part in datamodule.parts.values():
         loader = batch_loader(part.pictures, BatchSampler(part.split, 7, shuffle=False))

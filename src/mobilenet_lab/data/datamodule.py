@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
@@ -36,8 +36,6 @@ class ImageDataModule(LightningDataModule):
         num_workers: Processes that read ahead; 0 reads in the training process.
         cache: Where the pictures lie: "disk", "memory", "device", or "auto"; see `data.cache`.
         seed: Together with the epoch it determines order and augmentation.
-        plain_epochs: So many at the end of training take pictures as they are, without augmentation and
-            mixing, so that the network comes back from changed ones (He et al. 2019, arXiv:1909.09148).
         on_bad_image: What folders' sources do about files that cannot be decoded. They take it from the
             configuration; it stands here for `data.on_bad_image` to be a key of every such data set.
     """
@@ -62,7 +60,6 @@ class ImageDataModule(LightningDataModule):
         num_workers: int,
         cache: str,
         seed: int,
-        plain_epochs: int = 0,
         on_bad_image: str = "error",
     ) -> None:
         super().__init__()
@@ -75,7 +72,6 @@ class ImageDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.cache = cache
         self.seed = seed
-        self.plain_epochs = plain_epochs
         self._split = partial(
             split_parts,
             val_split=val_split,
@@ -149,15 +145,8 @@ class ImageDataModule(LightningDataModule):
         generator = Generator(images.device)
         generator.manual_seed(batch["seed"])
         _seed_global_generators(batch["seed"], images.device)
-        if self._is_plain(self.trainer):
-            return self.preprocessing(images), labels
         images = self.preprocessing(images, partial(self.augmentation, generator=generator))
         return self.mixing(images, labels, self._num_classes, generator)
-
-    def _is_plain(self, trainer: Trainer) -> bool:
-        """Whether the current epoch takes pictures as they are."""
-        epochs = trainer.max_epochs or 0  # -1 with `plain_epochs` is refused in the configuration
-        return self.plain_epochs > 0 and trainer.current_epoch >= epochs - self.plain_epochs
 
     def _order(self) -> dict[str, int]:
         assert self.trainer is not None

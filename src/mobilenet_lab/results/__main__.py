@@ -26,7 +26,9 @@ def main() -> None:
     names = [row.name for row in ROWS]
     parser = argparse.ArgumentParser(prog="python -m mobilenet_lab.results", description=purpose)
     parser.add_argument("rows", nargs="*", metavar="row", help=f"of {', '.join(names)} (default all)")
-    parser.add_argument("--seeds", nargs="+", type=int, help="default 0 and on, as many as the table has")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, help="default 0, 1 and so on, as many as the row asks for"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, sharing the cores (default 1)")
     parser.add_argument("--no-runs", action="store_true", help="collect finished runs and write the table")
     parser.add_argument("--output", type=Path, default=Path("docs"), help="where to (default docs)")
