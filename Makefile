@@ -46,7 +46,7 @@ results: $(READY) ## run the recipes over seeds, write docs/results.md
 	$(RUN) -m mobilenet_lab.results $(ARGS)
 
 soak: $(READY) ## stop runs and let them go on, 200 times (an hour)
-	FULL_SOAK=1 $(RUN) -m pytest tests/test_reliability.py $(ARGS)
+	FULL_SOAK=1 $(RUN) -m pytest tests/training/test_resume.py $(ARGS)
 
 clean: ## remove .venv and caches; data and runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache src/*.egg-info

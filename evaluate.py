@@ -8,20 +8,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import hydra
 from omegaconf import DictConfig
 
-from mobilenet_lab import command_line
-from mobilenet_lab.configuration import check
+from mobilenet_lab.cli.errors import one_line_errors
+from mobilenet_lab.cli.main import imports_without_gc, run
+from mobilenet_lab.config.validate import check
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     """Check the configuration, then measure."""
-    with command_line.one_line_errors():
+    with one_line_errors():
         check(cfg)
-        with command_line.quick_imports():
-            from mobilenet_lab.evaluate import evaluate
+        with imports_without_gc():
+            from mobilenet_lab.inference.evaluate import evaluate
 
         evaluate(cfg, Path(__file__).resolve().parent / "conf")
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    run(main)

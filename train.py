@@ -8,22 +8,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import hydra
 from omegaconf import DictConfig
 
-from mobilenet_lab import command_line
-from mobilenet_lab.configuration import check
+from mobilenet_lab.cli.errors import one_line_errors
+from mobilenet_lab.cli.main import imports_without_gc, run
+from mobilenet_lab.config.validate import check
+from mobilenet_lab.sweeps.process_launcher import run_as_sweep_job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> None:
     """Check the configuration, then train."""
-    with command_line.one_line_errors():
-        if command_line.run_as_sweep_job(Path(__file__)):
+    with one_line_errors():
+        if run_as_sweep_job(Path(__file__)):
             return
         check(cfg)
-        with command_line.quick_imports():
-            from mobilenet_lab.train import train
+        with imports_without_gc():
+            from mobilenet_lab.training.run import train
 
         train(cfg)
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    run(main)

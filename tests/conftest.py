@@ -12,7 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mobilenet_lab.config.validate import check
 
 # Tests run side by side, and threads that wait would take the cores from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -28,8 +33,8 @@ def idx_bytes(values: np.ndarray) -> bytes:
     return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
 
 
-def digit_pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ten kinds of 28 x 28 pictures that a network can tell apart: a bright bar in one of ten places."""
+def digit_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ten kinds of 28 x 28 images that a network can tell apart: a bright bar in one of ten places."""
     random = np.random.default_rng(seed)
     labels = (np.arange(count) % 10).astype(np.uint8)
     images = random.integers(0, 30, (count, 28, 28), np.uint8)
@@ -42,7 +47,7 @@ def digit_pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def write_idx_files(folder: Path, packed: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for prefix, count, seed in [("train", NUM_TINY_TRAIN, 1), ("t10k", NUM_TINY_TEST, 2)]:
-        images, labels = digit_pictures(count, seed)
+        images, labels = digit_images(count, seed)
         for name, values in [("images-idx3", images), ("labels-idx1", labels)]:
             path = folder / f"{prefix}-{name}-ubyte{'.gz' if packed else ''}"
             path.write_bytes(gzip.compress(idx_bytes(values)) if packed else idx_bytes(values))
@@ -94,6 +99,17 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.1)
 
 
+def composed(*overrides: str, script: str = "train") -> DictConfig:
+    """What a script would get, with Hydra's own part set, as under `hydra.main`."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose(script, overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        check(cfg)
+    return cfg
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
     """Runs a root script in an empty folder."""
@@ -106,14 +122,14 @@ def script(tmp_path: Path) -> Script:
 
 TINY_RUN = (
     "data=idx",
-    "data.source.digits=true",
+    "data.source.mnist_style=true",
     "data.val_split=20",
     "data.batch_size=16",
     "model.filters=1",
     "trainer.accelerator=cpu",
     "trainer.max_epochs=2",
     "trainer.log_every_n_steps=2",
-    "callbacks.progress.interval_s=0",
+    "callbacks.progress.log_every_n_seconds=0",
 )
 
 

@@ -18,10 +18,10 @@ def draw_digit(
     ink: int = 40,
     paper: int = 230,
 ) -> Image.Image:
-    """A digit off the centre of a larger grey picture, with noise and light that falls from one side."""
-    picture = Image.new("L", size, paper)
+    """A digit off the centre of a larger grey image, with noise and light that falls from one side."""
+    image = Image.new("L", size, paper)
     face = ImageFont.truetype(str(FONTS / font), height)
-    ImageDraw.Draw(picture).text(place, str(digit), fill=ink, font=face)
-    pixels = np.asarray(picture).astype(float)
+    ImageDraw.Draw(image).text(place, str(digit), fill=ink, font=face)
+    pixels = np.asarray(image).astype(float)
     pixels += np.random.default_rng(digit).normal(0, 6, pixels.shape) + np.linspace(0, -30, size[0])
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

@@ -11,7 +11,7 @@ from torch import nn
 
 
 class FreezeNorms(Callback):
-    """Lets BatchNorm use fixed statistics, those of noise, so that a picture's result depends on no other."""
+    """Lets BatchNorm use fixed statistics, those of noise, so that a image's result depends on no other."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         noise = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -30,8 +30,8 @@ class FreezeNorms(Callback):
         return [module for module in pl_module.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
-class RecordPictures(Callback):
-    """Writes down which pictures each rank has seen, by a digest of their pixels, in a file a rank.
+class RecordImages(Callback):
+    """Writes down which images each rank has seen, by a digest of their pixels, in a file a rank.
 
     Args:
         folder: Where.
@@ -72,6 +72,6 @@ class RecordPictures(Callback):
         self._note("test", batch)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seen = {"pictures": self.seen, "confusion": int(pl_module.test_confusion.sum())}
+        seen = {"images": self.seen, "confusion": int(pl_module.test_confusion.sum())}
         self.folder.mkdir(exist_ok=True)
         (self.folder / f"{trainer.global_rank}.json").write_text(json.dumps(seen))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from mobilenet_lab.procfs import proc_field
+from mobilenet_lab.runtime.machine import proc_field
 
 
 class StopAfter(Callback):
@@ -92,7 +92,7 @@ class Spoil(Callback):
 
 
 class KillInTest(Callback):
-    """Ends the process when all epochs are done, and the test pictures are about to be read."""
+    """Ends the process when all epochs are done, and the test images are about to be read."""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

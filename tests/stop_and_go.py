@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from mobilenet_lab.command_line import one_line_errors
-from mobilenet_lab.train import train
+from mobilenet_lab.cli.errors import one_line_errors
+from mobilenet_lab.training.run import train
 
 ROOT = Path(__file__).resolve().parents[1]
 START_S = 2.0

@@ -12,7 +12,7 @@ from conftest import ROOT, Script, run_script
 from handwriting import draw_digit
 from PIL import Image
 
-from mobilenet_lab.data.mnist import MNIST_SHA256, mnist
+from mobilenet_lab.data.datasets.mnist import MNIST_SHA256, mnist
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mnist_run")]
 
@@ -33,7 +33,7 @@ FONTS = (
 
 @pytest.fixture(scope="session")
 def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short run on the real 60,000 pictures: a third of the default's steps, at half its width."""
+    """A short run on the real 60,000 images: a third of the default's steps, at half its width."""
     cwd = tmp_path_factory.mktemp("mnist")
     done = run_script(
         "train.py",
@@ -71,7 +71,7 @@ def test_evaluation_agrees_with_training(script: Script, mnist_run: Path) -> Non
     assert json.loads(done.stdout)["accuracy"] == pytest.approx(result["test/accuracy"], abs=1e-4)
 
 
-def test_names_held_out_pictures_saved_as_png(script: Script, mnist_run: Path, tmp_path: Path) -> None:
+def test_names_held_out_images_saved_as_png(script: Script, mnist_run: Path, tmp_path: Path) -> None:
     test = mnist(str(DATA)).open("test")
     for i in range(30):
         Image.fromarray(test.images[i]).save(tmp_path / f"{i:02d}_{test.labels[i]}.png")
@@ -104,7 +104,7 @@ finally:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_data_set_a_hundred_times_the_size_takes_no_more_memory(tmp_path: Path) -> None:
-    """Six million pictures in a sparse file; memory of the file's own pages is not counted."""
+    """Six million images in a sparse file; memory of the file's own pages is not counted."""
     large = tmp_path / "large"
     large.mkdir()
     for prefix, count in [("train", 6_000_000), ("t10k", 10_000)]:

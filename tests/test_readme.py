@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import ROOT, digit_pictures
+from conftest import ROOT, digit_images
 from PIL import Image
 
 pytestmark = [
@@ -38,7 +38,7 @@ def commands(document: str) -> list[str]:
 # What is left out or added so that a command takes seconds; none changes what is run.
 SHORTENED = {
     'make results ARGS="two_epochs --seeds 0 1 2"': 'make results ARGS="two_epochs --no-runs"',
-    "make train": 'make train ARGS="debug=limit"',
+    "make train": 'make train ARGS="debug=smoke"',
     "make test": 'make test ARGS="--collect-only -q"',
     "make test ARGS=\"-m 'not slow'\"": "make test ARGS=\"--collect-only -q -m 'not slow'\"",
 }
@@ -48,11 +48,11 @@ def shortened(command: str) -> str:
     if command in SHORTENED:
         return SHORTENED[command]
     if command.startswith("make train ARGS="):
-        return command[:-1] + ' debug=limit"'
+        return command[:-1] + ' debug=smoke"'
     if "debug=lr_find" in command:
         return f"{command} trainer.max_steps=60 optimizer.lr=1"
     if command.startswith("python train.py") and "--help" not in command:
-        return f"{command} debug=limit"
+        return f"{command} debug=smoke"
     return command
 
 
@@ -76,11 +76,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").symlink_to(ROOT / "data")
     for name in ("img.png", "photo (1).jpg", "photos/a.png", "photos/b.png"):
         (folder / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(digit_pictures(1, seed=len(name))[0][0]).save(folder / name)
-    for i, (pixels, label) in enumerate(zip(*digit_pictures(200, seed=9), strict=True)):
-        (folder / f"pictures/{label}").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / f"pictures/{label}/{i}.png")
-    run(folder, "python train.py debug=limit")  # what later commands look at, each may be run alone
+        Image.fromarray(digit_images(1, seed=len(name))[0][0]).save(folder / name)
+    for i, (pixels, label) in enumerate(zip(*digit_images(200, seed=9), strict=True)):
+        (folder / f"images/{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"images/{label}/{i}.png")
+    run(folder, "python train.py debug=smoke")  # what later commands look at, each may be run alone
     return folder
 
 

@@ -6,8 +6,8 @@ Nothing heavy is imported until it is asked for, so that the scripts can check a
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mobilenet_lab.inference.predictor import Predictor
     from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
-    from mobilenet_lab.predict import Predictor
 
 __all__ = ["MobileNetV2", "Predictor"]
 
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return MobileNetV2
     if name == "Predictor":
-        from mobilenet_lab.predict import Predictor
+        from mobilenet_lab.inference.predictor import Predictor
 
         return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

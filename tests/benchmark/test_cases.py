@@ -31,7 +31,7 @@ def test_cases_leave_figures_and_a_table(tmp_path: Path) -> None:
         assert measured[f"{case}.images_per_second"] > 0
         assert measured[f"{case}.peak_memory_mb"] > 1
     assert 0.2 < measured["config_error.seconds"] < 20
-    # Single pictures, other layers and another layout cost more than any noise hides.
+    # Single images, other layers and another layout cost more than any noise hides.
     assert measured["train_per_naive"] > 1
     assert measured["loader.images_per_second"] > 100 * measured["train.images_per_second"]
     table = (tmp_path / "latest.md").read_text()

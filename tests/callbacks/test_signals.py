@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from mobilenet_lab.callbacks.signals import ECHO_S, StopOnSignal
-from mobilenet_lab.command_line import SIGNALS_HANDED_ON
+from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
 
 
 def test_a_signal_that_comes_twice_where_it_is_handed_on_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,7 +14,7 @@ def test_a_signal_that_comes_twice_where_it_is_handed_on_is_one(monkeypatch: pyt
     monkeypatch.setattr(os, "kill", lambda process, number: sent.append(number))
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    for variable in ("TORCHELASTIC_RUN_ID", SIGNALS_HANDED_ON, None):
+    for variable in ("TORCHELASTIC_RUN_ID", SIGNALS_FORWARDED, None):
         with monkeypatch.context() as context:
             if variable is not None:
                 context.setenv(variable, "1")

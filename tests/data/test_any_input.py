@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mobilenet_lab.data import order
-from mobilenet_lab.data.digits import prepare_digit
-from mobilenet_lab.data.idx import open_idx, open_pair
-from mobilenet_lab.data.order import BatchSampler, Permutation, Split
-from mobilenet_lab.data.pictures import FITS, fit_picture, open_picture
-from mobilenet_lab.errors import InputError
+from mobilenet_lab.data import sampler as sampler_module
+from mobilenet_lab.data.datasets.idx import open_idx, open_pair
+from mobilenet_lab.data.images import FITS, load_image, resize_to_square
+from mobilenet_lab.data.permutation import Permutation
+from mobilenet_lab.data.sampler import BatchSampler
+from mobilenet_lab.data.splits import IndexRange
+from mobilenet_lab.data.transforms.mnist_style import prepare_digit
+from mobilenet_lab.runtime.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +89,16 @@ def test_any_idx_file_is_read_as_described_or_refused(
 @cases(300)
 @given(
     labels=st.lists(st.integers(0, 12), min_size=1, max_size=6),
-    num_pictures=st.integers(1, 6),
+    num_images=st.integers(1, 6),
     num_classes=st.one_of(st.none(), st.integers(1, 12)),
 )
 def test_any_pair_of_files_belongs_together_or_is_refused(
-    scratch: Path, labels: list[int], num_pictures: int, num_classes: int | None
+    scratch: Path, labels: list[int], num_images: int, num_classes: int | None
 ) -> None:
-    paths = scratch / "pictures", scratch / "labels"
-    paths[0].write_bytes(struct.pack(">I3I", 0x0803, num_pictures, 2, 1) + bytes(2 * num_pictures))
+    paths = scratch / "images", scratch / "labels"
+    paths[0].write_bytes(struct.pack(">I3I", 0x0803, num_images, 2, 1) + bytes(2 * num_images))
     paths[1].write_bytes(struct.pack(">II", 0x0801, len(labels)) + bytes(labels))
-    if len(labels) == num_pictures and (num_classes is None or max(labels) < num_classes):
+    if len(labels) == num_images and (num_classes is None or max(labels) < num_classes):
         assert open_pair(*paths, num_classes).read(np.arange(len(labels)))[1].tolist() == labels
     else:
         with pytest.raises(InputError, match="labels"):
@@ -122,17 +124,17 @@ def test_any_permutation_holds_every_element_once(size: int, key: list[int], pos
 
 @cases(600)
 @given(
-    num_pictures=st.one_of(st.integers(1, 40), st.integers(1, 300)),
+    num_images=st.one_of(st.integers(1, 40), st.integers(1, 300)),
     start=st.integers(0, 50),
     batch_size=st.one_of(st.integers(1, 5), st.integers(1, 70)),
     world_size=st.integers(1, 6),
     seed=st.integers(0, 2**32 - 1),
     epoch=st.integers(0, 1000),
     position=st.integers(0, 500),
-    chunk=st.sampled_from([10, 100, order.CHUNK]),
+    chunk=st.sampled_from([10, 100, sampler_module.CHUNK]),
 )
-def test_any_number_of_ranks_trains_on_every_picture_once_from_any_position(
-    num_pictures: int,
+def test_any_number_of_ranks_trains_on_every_image_once_from_any_position(
+    num_images: int,
     start: int,
     batch_size: int,
     world_size: int,
@@ -141,10 +143,10 @@ def test_any_number_of_ranks_trains_on_every_picture_once_from_any_position(
     position: int,
     chunk: int,
 ) -> None:
-    total = start + num_pictures
+    total = start + num_images
     permutation = Permutation(total, (seed,))
-    split = Split(start, num_pictures, permutation)
-    usual, order.CHUNK = order.CHUNK, chunk
+    split = IndexRange(start, num_images, permutation)
+    usual, sampler_module.CHUNK = sampler_module.CHUNK, chunk
     try:
         whole, rest = [], []
         for rank in range(world_size):
@@ -155,7 +157,7 @@ def test_any_number_of_ranks_trains_on_every_picture_once_from_any_position(
             sampler.start_at(epoch, position % len(sampler))
             rest.append(list(sampler))
     finally:
-        order.CHUNK = usual
+        sampler_module.CHUNK = usual
     assert len({len(batches) for batches in whole}) == 1
     read = np.concatenate([request.indices for batches in whole for request in batches])
     assert np.array_equal(np.sort(read), np.sort(permutation(np.arange(start, total))))
@@ -168,35 +170,35 @@ def test_any_number_of_ranks_trains_on_every_picture_once_from_any_position(
 
 @cases(500)
 @given(
-    num_pictures=st.integers(0, 400),
+    num_images=st.integers(0, 400),
     batch_size=st.integers(1, 70),
     world_size=st.integers(1, 9),
-    chunk=st.sampled_from([10, 100, order.CHUNK]),
+    chunk=st.sampled_from([10, 100, sampler_module.CHUNK]),
 )
-def test_any_number_of_ranks_evaluates_every_picture_once_and_in_order(
-    num_pictures: int, batch_size: int, world_size: int, chunk: int
+def test_any_number_of_ranks_evaluates_every_image_once_and_in_order(
+    num_images: int, batch_size: int, world_size: int, chunk: int
 ) -> None:
-    usual, order.CHUNK = order.CHUNK, chunk
+    usual, sampler_module.CHUNK = sampler_module.CHUNK, chunk
     try:
         samplers = [
-            BatchSampler(Split(0, num_pictures), batch_size, 0, False, rank, world_size)
+            BatchSampler(IndexRange(0, num_images), batch_size, 0, False, rank, world_size)
             for rank in range(world_size)
         ]
         read = [[r.indices for r in sampler] for sampler in samplers]
     finally:
-        order.CHUNK = usual
+        sampler_module.CHUNK = usual
     assert [len(batches) for batches in read] == [len(sampler) for sampler in samplers]
     assert max((len(indices) for batches in read for indices in batches), default=0) <= batch_size
     everything = [int(index) for batches in read for indices in batches for index in indices]
-    assert everything == list(range(num_pictures))
+    assert everything == list(range(num_images))
 
 
-# Pictures
+# ImageDataset
 
 
 @functools.cache
-def sound_pictures() -> list[bytes]:
-    """A small picture in every format and in the modes that it has."""
+def sound_images() -> list[bytes]:
+    """A small image in every format and in the modes that it has."""
     pixels = np.random.default_rng(0).integers(0, 255, (13, 17, 4), np.uint8)
     colour = Image.fromarray(pixels)
     deep = Image.fromarray(pixels.astype(np.uint16)[..., 0] * 257)
@@ -224,50 +226,50 @@ def sound_pictures() -> list[bytes]:
         (colour, "WEBP", {"save_all": True, "append_images": [colour.rotate(90)]}),
     ]
     files = []
-    for picture, format, options in kinds:
+    for image, format, options in kinds:
         file = io.BytesIO()
-        picture.save(file, format, **options)  # type: ignore[arg-type]
+        image.save(file, format, **options)  # type: ignore[arg-type]
         files.append(file.getvalue())
     return files
 
 
-def test_sound_pictures_are_decoded() -> None:
-    for content in sound_pictures():
-        assert open_picture(io.BytesIO(content), "x").size in ((17, 13), (13, 17))
+def test_sound_images_are_decoded() -> None:
+    for content in sound_images():
+        assert load_image(io.BytesIO(content), "x").size in ((17, 13), (13, 17))
 
 
 def decode(content: bytes) -> None:
-    """What every user of the loader does with a picture."""
+    """What every user of the loader does with a image."""
     try:
-        picture = open_picture(io.BytesIO(content), "x.png")
+        image = load_image(io.BytesIO(content), "x.png")
     except InputError as error:
         assert str(error).startswith("x.png: ")  # noqa: PT017 - that there is an error is not asked for
         assert str(error).isprintable()  # noqa: PT017 - so it is one line
         return
-    assert picture.mode in ("L", "RGB")
+    assert image.mode in ("L", "RGB")
     for fit in FITS:
-        assert fit_picture(picture, 8, 3, fit).shape == (3, 8, 8)
-    if picture.width * picture.height < 1 << 20:
-        assert prepare_digit(picture).shape == (28, 28)
+        assert resize_to_square(image, 8, 3, fit).shape == (3, 8, 8)
+    if image.width * image.height < 1 << 20:
+        assert prepare_digit(image).shape == (28, 28)
 
 
 @cases(1000)
 @given(
-    start=st.sampled_from([b"", *(content[:n] for content in sound_pictures() for n in (4, 12, 30))]),
+    start=st.sampled_from([b"", *(content[:n] for content in sound_images() for n in (4, 12, 30))]),
     rest=st.binary(max_size=300),
 )
-def test_any_bytes_are_a_picture_or_refused(start: bytes, rest: bytes) -> None:
+def test_any_bytes_are_a_image_or_refused(start: bytes, rest: bytes) -> None:
     decode(start + rest)
 
 
 @cases(2500)
 @given(
-    content=st.sampled_from(sound_pictures()),
+    content=st.sampled_from(sound_images()),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6),
     cut=st.one_of(st.none(), st.integers(0, 2**16)),
     inserted=st.tuples(st.integers(0, 2**16), st.binary(max_size=8)),
 )
-def test_any_damage_to_a_picture_is_survived(
+def test_any_damage_to_a_image_is_survived(
     content: bytes, changes: list[tuple[int, int]], cut: int | None, inserted: tuple[int, bytes]
 ) -> None:
     assume(changes or cut or inserted[1])

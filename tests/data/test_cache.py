@@ -7,19 +7,19 @@ from PIL import Image
 
 from mobilenet_lab.data import cache
 from mobilenet_lab.data.cache import choose_cache, load_all
-from mobilenet_lab.data.image_folder import image_folder
-from mobilenet_lab.data.mnist import idx_folder
-from mobilenet_lab.errors import InputError
+from mobilenet_lab.data.datasets.image_folder import image_folder
+from mobilenet_lab.data.datasets.mnist import idx_folder
+from mobilenet_lab.runtime.errors import InputError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def test_resident_pictures_are_the_files(tiny_idx: Path) -> None:
-    pictures = idx_folder(str(tiny_idx)).open("train")
-    resident = load_all(pictures, CPU)
-    assert len(resident) == len(pictures)
+def test_resident_images_are_the_files(tiny_idx: Path) -> None:
+    dataset = idx_folder(str(tiny_idx)).open("train")
+    resident = load_all(dataset, CPU)
+    assert len(resident) == len(dataset)
     indices = np.array([119, 0, 7, 7])
-    for one, other in zip(resident.read(indices), pictures.read(indices), strict=True):
+    for one, other in zip(resident.read(indices), dataset.read(indices), strict=True):
         assert torch.equal(one, other)
         assert one.dtype == other.dtype
 
@@ -30,9 +30,9 @@ def test_a_folder_is_decoded_once_also_by_workers(tmp_path: Path, monkeypatch: p
         (tmp_path / name).mkdir()
         for i in range(5):
             Image.new("L", (8, 8), 10 * i).save(tmp_path / name / f"{i}.png")
-    pictures = image_folder(str(tmp_path), size=8, channels=1).open("train")
+    dataset = image_folder(str(tmp_path), size=8, channels=1).open("train")
     for num_workers in (0, 2):
-        resident = load_all(pictures, CPU, num_workers)
+        resident = load_all(dataset, CPU, num_workers)
         assert resident.images.amax(dim=(1, 2, 3)).tolist() == [0, 10, 20, 30, 40] * 2
         assert resident.labels.tolist() == [0] * 5 + [1] * 5
     for path in tmp_path.rglob("*.png"):
@@ -40,22 +40,22 @@ def test_a_folder_is_decoded_once_also_by_workers(tmp_path: Path, monkeypatch: p
     assert resident.read(np.array([9]))[0].max() == 40
 
 
-def test_auto_is_the_device_where_pictures_fit_and_reading_needs_no_workers(
+def test_auto_is_the_device_where_images_fit_and_reading_needs_no_workers(
     tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = idx_folder(str(tiny_idx)).open("train")
+    dataset = idx_folder(str(tiny_idx)).open("train")
     monkeypatch.setattr(cache, "free_memory", lambda device: 120 * 784 * 4.0)
-    assert choose_cache("auto", pictures, CUDA, 0) == "device"
-    assert choose_cache("auto", pictures, CUDA, 2) == "disk"
-    assert choose_cache("auto", pictures, CPU, 0) == "disk"
-    assert choose_cache("memory", pictures, CUDA, 0) == "memory"
+    assert choose_cache("auto", dataset, CUDA, 0) == "device"
+    assert choose_cache("auto", dataset, CUDA, 2) == "mmap"
+    assert choose_cache("auto", dataset, CPU, 0) == "mmap"
+    assert choose_cache("memory", dataset, CUDA, 0) == "memory"
     monkeypatch.setattr(cache, "free_memory", lambda device: 120 * 784 * 4.0 - 1)
-    assert choose_cache("auto", pictures, CUDA, 0) == "disk"
+    assert choose_cache("auto", dataset, CUDA, 0) == "mmap"
 
 
-def test_too_many_pictures_are_refused(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_images_are_refused(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "free_memory", lambda device: 1e4)
-    with pytest.raises(InputError, match="120 pictures take"):
+    with pytest.raises(InputError, match="120 images take"):
         load_all(idx_folder(str(tiny_idx)).open("train"), CPU)
 
 

@@ -5,13 +5,14 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from mobilenet_lab.data.augmentation import RandomShift
-from mobilenet_lab.data.batches import batch_loader, split_parts
 from mobilenet_lab.data.datamodule import ImageDataModule
-from mobilenet_lab.data.mixing import MixUp, Unmixed
-from mobilenet_lab.data.mnist import idx_folder
-from mobilenet_lab.data.order import BatchSampler
-from mobilenet_lab.errors import InputError
+from mobilenet_lab.data.datasets.mnist import idx_folder
+from mobilenet_lab.data.loader import batch_loader
+from mobilenet_lab.data.sampler import BatchSampler
+from mobilenet_lab.data.splits import split_dataset
+from mobilenet_lab.data.transforms.augmentation import RandomTranslate
+from mobilenet_lab.data.transforms.mixup import MixUp, NoMixing
+from mobilenet_lab.runtime.errors import InputError
 
 
 @pytest.fixture
@@ -19,8 +20,8 @@ def datamodule(tiny_idx: Path) -> ImageDataModule:
     module = ImageDataModule(
         source=partial(idx_folder),
         root=str(tiny_idx),
-        augmentation=RandomShift(2),
-        mixing=Unmixed(),
+        augmentation=RandomTranslate(2),
+        mixing=NoMixing(),
         channels=1,
         image_size=32,
         resize="auto",
@@ -31,9 +32,9 @@ def datamodule(tiny_idx: Path) -> ImageDataModule:
         val_split=0.25,
         test_split=None,
         split_seed=0,
-        train_size=None,
+        max_train_samples=None,
         num_workers=0,
-        cache="disk",
+        cache="mmap",
         seed=0,
     )
     module.prepare_data()
@@ -49,7 +50,7 @@ def test_parts_have_their_sizes(datamodule: ImageDataModule) -> None:
     }
 
 
-def test_loaders_read_every_picture_of_their_part_once(datamodule: ImageDataModule) -> None:
+def test_loaders_read_every_image_of_their_part_once(datamodule: ImageDataModule) -> None:
     loaders = {
         "train": datamodule.train_dataloader(),
         "val": datamodule.val_dataloader(),
@@ -58,8 +59,8 @@ def test_loaders_read_every_picture_of_their_part_once(datamodule: ImageDataModu
     for name, loader in loaders.items():
         batches = list(loader)
         assert all(batch["images"].dtype == torch.uint8 for batch in batches)
-        pictures = {tuple(picture.flatten().tolist()) for batch in batches for picture in batch["images"]}
-        assert len(pictures) == len(datamodule.parts[name])
+        images = {tuple(image.flatten().tolist()) for batch in batches for image in batch["images"]}
+        assert len(images) == len(datamodule.parts[name])
 
 
 def test_training_batches_are_augmented_and_others_are_not(datamodule: ImageDataModule) -> None:
@@ -91,21 +92,21 @@ def test_training_batches_are_mixed_and_others_are_not(datamodule: ImageDataModu
 
 def test_classes_are_counted_in_the_part_alone(datamodule: ImageDataModule) -> None:
     for part in datamodule.parts.values():
-        loader = batch_loader(part.pictures, BatchSampler(part.split, 7, shuffle=False))
+        loader = batch_loader(part.dataset, BatchSampler(part.split, 7, shuffle=False))
         labels = torch.cat([batch["labels"] for batch in loader])
         assert part.count_classes(10) == torch.bincount(labels, minlength=10).tolist()
 
 
 @pytest.mark.parametrize(
-    ("val_split", "train_size", "expected"), [(0, None, 120), (20, 50, 50), (0.5, None, 60)]
+    ("val_split", "max_train_samples", "expected"), [(0, None, 120), (20, 50, 50), (0.5, None, 60)]
 )
 def test_split_by_count_or_fraction(
-    tiny_idx: Path, val_split: float, train_size: int | None, expected: int
+    tiny_idx: Path, val_split: float, max_train_samples: int | None, expected: int
 ) -> None:
-    parts = split_parts(idx_folder(str(tiny_idx)), val_split, None, 0, train_size)
+    parts = split_dataset(idx_folder(str(tiny_idx)), val_split, None, 0, max_train_samples)
     assert len(parts["train"]) == expected
 
 
 def test_split_that_leaves_nothing_is_refused(tiny_idx: Path) -> None:
     with pytest.raises(InputError, match="val_split=120"):
-        split_parts(idx_folder(str(tiny_idx)), 120, None, 0)
+        split_dataset(idx_folder(str(tiny_idx)), 120, None, 0)

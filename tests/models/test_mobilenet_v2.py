@@ -177,7 +177,7 @@ def test_channels_last_gives_the_same_logits() -> None:
 
 def test_norm_momentum_is_the_newest_batchs_share() -> None:
     images = torch.randn(8, 1, 28, 28)
-    network = MobileNetV2(filters=1, norm_momentum=0.3)
+    network = MobileNetV2(filters=1, bn_momentum=0.3)
     network(images)
     norm, stem = network.features[0][1], network.features[0][0](images)
     torch.testing.assert_close(norm.running_mean, 0.3 * stem.mean(dim=(0, 2, 3)))
@@ -185,7 +185,7 @@ def test_norm_momentum_is_the_newest_batchs_share() -> None:
 
 
 def test_dropout_drops_features_in_training_alone() -> None:
-    network = MobileNetV2(filters=1, dropout=0.5, norm_momentum=0.0)
+    network = MobileNetV2(filters=1, dropout=0.5, bn_momentum=0.0)
     features = torch.ones(4, 1280)
     dropped = network.train().classifier[0](features)
     assert set(dropped.unique().tolist()) == {0.0, 2.0}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, wait_for
 
-from mobilenet_lab.data.mnist import mnist
+from mobilenet_lab.data.datasets.mnist import mnist
 from mobilenet_lab.results import __main__ as results
 from mobilenet_lab.results import runs
 from mobilenet_lab.results.runs import Row, folder_of, is_done
@@ -22,7 +22,7 @@ SMALL = (
     "data.val_split=250 logger=none"
 )
 WORKS = Row("works", "a short run", SMALL, num_seeds=3, ensemble=True, shifts=True)
-FAILS = Row("fails", "no such pictures", f"{SMALL} data=image_folder data.root=nowhere", num_seeds=1)
+FAILS = Row("fails", "no such images", f"{SMALL} data=image_folder data.root=nowhere", num_seeds=1)
 
 
 @pytest.fixture(autouse=True)

@@ -82,5 +82,5 @@ def test_published_figures_stand_beside() -> None:
 @pytest.mark.parametrize("record", [RECORD, []])
 def test_the_plot_is_drawn(tmp_path: Path, record: list[Entry]) -> None:
     draw(tmp_path / "results.png", record)
-    with Image.open(tmp_path / "results.png") as picture:
-        assert min(picture.size) > 300
+    with Image.open(tmp_path / "results.png") as image:
+        assert min(image.size) > 300

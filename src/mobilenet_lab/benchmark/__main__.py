@@ -12,8 +12,8 @@ from mobilenet_lab.benchmark import __doc__ as purpose
 from mobilenet_lab.benchmark.cases import CORE, Numbers, Settings, available, prepare
 from mobilenet_lab.benchmark.report import as_markdown, summarise
 
-FULL = {"steps": 150, "rounds": 3, "pictures": 10_000}
-QUICK = {"steps": 12, "rounds": 1, "pictures": 1_000}
+FULL = {"steps": 150, "rounds": 3, "images": 10_000}
+QUICK = {"steps": 12, "rounds": 1, "images": 1_000}
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="how often each case is measured (default 3)")
     parser.add_argument("--filters", type=int, default=8, help="channel unit of the network (default 8)")
     parser.add_argument("--image-size", type=int, default=32, help="pixels (default 32)")
-    parser.add_argument("--channels", type=int, default=1, choices=(1, 3), help="of pictures (default 1)")
-    parser.add_argument("--batch-size", type=int, default=128, help="pictures in a batch (default 128)")
+    parser.add_argument("--channels", type=int, default=1, choices=(1, 3), help="of images (default 1)")
+    parser.add_argument("--batch-size", type=int, default=128, help="images in a batch (default 128)")
     parser.add_argument("--data", type=Path, default=Path("data"), help="the data folder (default data)")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"), help="where results go")
     parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)  # a name, and the settings as JSON
@@ -47,7 +47,7 @@ def main() -> None:
             channels=options.channels,
             batch_size=options.batch_size,
             steps=extent["steps"],
-            pictures=extent["pictures"],
+            images=extent["images"],
             data=options.data,
             work=Path(work),
         )

@@ -1,10 +1,10 @@
 """What is measured: each case runs in a process of its own and returns its figures.
 
-Cases of training share network, picture size, batch and optimizer:
+Cases of training share network, image size, batch and optimizer:
 
     train  this project's train.py, whole: reading, augmentation, logging, Lightning
     floor  a hand-written loop over prepared tensors in memory, with the same layers, layout and allocator
-    naive  what people write first: the default layers, layout and allocator, a data set of single pictures
+    naive  what people write first: the default layers, layout and allocator, a data set of single images
 """
 
 import contextlib
@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from mobilenet_lab.machine import ROOT
-from mobilenet_lab.procfs import proc_field
+from mobilenet_lab.runtime.machine import ROOT, proc_field
 
 MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, as in conf/data/mnist.yaml
-LARGE = 6_000_000  # pictures of the large file
+LARGE = 6_000_000  # images of the large file
 EVAL_BATCH = 250
 WARM_UP = 3  # batches that Keras builds its graph with; elsewhere the first steps count
 
@@ -39,9 +38,9 @@ class Settings:
     Attributes:
         filters, image_size, channels, batch_size: Of the network and its input.
         steps: Training steps that are timed.
-        pictures: How many are evaluated and predicted.
+        images: How many are evaluated and predicted.
         data: The data folder.
-        work: A folder that outlives a case, with `pictures/*.png`, `large/` and a run `run/`.
+        work: A folder that outlives a case, with `images/*.png`, `large/` and a run `run/`.
     """
 
     filters: int
@@ -49,25 +48,25 @@ class Settings:
     channels: int
     batch_size: int
     steps: int
-    pictures: int
+    images: int
     data: Path
     work: Path
 
 
 def prepare(settings: Settings, large: bool) -> None:
-    """Make what several cases use: MNIST, a run with a checkpoint, picture files, a large data set."""
+    """Make what several cases use: MNIST, a run with a checkpoint, image files, a large data set."""
     from PIL import Image
 
-    from mobilenet_lab.data.mnist import mnist
+    from mobilenet_lab.data.datasets.mnist import mnist
 
     source = mnist(str(settings.data))
     source.prepare()
-    _train_py(replace(settings, batch_size=2), "data.train_size=2")
-    pictures, _ = source.open("test").read(np.arange(settings.pictures))
-    folder = settings.work / "pictures"
+    _train_py(replace(settings, batch_size=2), "data.max_train_samples=2")
+    images, _ = source.open("test").read(np.arange(settings.images))
+    folder = settings.work / "images"
     folder.mkdir()
-    for i, picture in enumerate(pictures[:, 0].numpy()):
-        Image.fromarray(picture).save(folder / f"{i:05d}.png")
+    for i, image in enumerate(images[:, 0].numpy()):
+        Image.fromarray(image).save(folder / f"{i:05d}.png")
     if large:
         _write_large(settings.work / "large")
 
@@ -85,15 +84,15 @@ def train(settings: Settings, *overrides: str) -> Numbers:
 
 def floor(settings: Settings) -> Numbers:
     """The bare floor."""
-    from mobilenet_lab.allocator import keep_pages
+    from mobilenet_lab.runtime.malloc import configure_malloc
 
-    keep_pages()
+    configure_malloc()
     import torch
 
-    from mobilenet_lab.data.preprocessing import Preprocessing
+    from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 
     network = _network(settings)
-    images, labels = _training_pictures(settings)
+    images, labels = _training_images(settings)
     prepared = Preprocessing(settings.image_size, settings.channels, MEAN, STD)(images)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, nesterov=True, fused=True)
     size = settings.batch_size
@@ -107,7 +106,7 @@ def floor(settings: Settings) -> Numbers:
 
 def naive(settings: Settings) -> Numbers:
     """Plain PyTorch as people write it first."""
-    return _time_plain(settings, _network(settings, fast_layers=False))
+    return _time_plain(settings, _network(settings, cpu_layers=False))
 
 
 def torchvision(settings: Settings) -> Numbers:
@@ -128,7 +127,7 @@ def keras(settings: Settings) -> Numbers:
     """Keras' MobileNetV2 with `fit`."""
     import tensorflow as tf  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-    images, labels = _training_pictures(settings)
+    images, labels = _training_images(settings)
     padding = (settings.image_size - 28) // 2
     pixels = np.pad(images.numpy().transpose(0, 2, 3, 1), ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)))
     pixels = np.repeat((pixels / np.float32(255) - MEAN) / STD, settings.channels, axis=3)
@@ -158,7 +157,7 @@ def reference_stock(settings: Settings) -> Numbers:
     import torch
 
     as_there = _as_reference(settings)
-    network = _network(as_there, fast_layers=False, zero_init_residual=False)
+    network = _network(as_there, cpu_layers=False, zero_init_residual=False)
     optimizer = torch.optim.RMSprop(network.parameters(), 0.0005, alpha=0.9, eps=1e-7)
     return _time_plain(as_there, network, optimizer, label_smoothing=0.0)
 
@@ -168,14 +167,14 @@ def reference_stock(settings: Settings) -> Numbers:
 
 def loader(settings: Settings) -> Numbers:
     """Batches of MNIST, read and shuffled, on one core."""
-    from mobilenet_lab.data.mnist import mnist
+    from mobilenet_lab.data.datasets.mnist import mnist
 
     return _time_loader(mnist(str(settings.data)), settings.batch_size)
 
 
 def loader_large(settings: Settings) -> Numbers:
-    """Batches of six million pictures."""
-    from mobilenet_lab.data.mnist import idx_folder
+    """Batches of six million images."""
+    from mobilenet_lab.data.datasets.mnist import idx_folder
 
     folder = settings.work / "large"
     with (folder / "train-images-idx3-ubyte").open("rb") as file:  # into the page cache, as MNIST is
@@ -189,37 +188,36 @@ def loader_large(settings: Settings) -> Numbers:
 
 def evaluate(settings: Settings) -> Numbers:
     """Reading, preprocessing, forward pass and counting, as evaluate.py does."""
-    from mobilenet_lab.allocator import keep_pages
+    from mobilenet_lab.runtime.malloc import configure_malloc
 
-    keep_pages()
-    from mobilenet_lab.data.batches import Part
-    from mobilenet_lab.data.mnist import mnist
-    from mobilenet_lab.data.order import Split
-    from mobilenet_lab.data.preprocessing import Preprocessing
-    from mobilenet_lab.evaluate import measure
+    configure_malloc()
+    from mobilenet_lab.data.datasets.mnist import mnist
+    from mobilenet_lab.data.splits import IndexRange, Subset
+    from mobilenet_lab.data.transforms.preprocessing import Preprocessing
+    from mobilenet_lab.inference.measure import measure
 
     test = mnist(str(settings.data)).open("test")
-    part = Part(test, Split(0, settings.pictures))
+    part = Subset(test, IndexRange(0, settings.images))
     preprocessing = Preprocessing(settings.image_size, settings.channels, MEAN, STD)
     network = _network(settings).eval()
 
     def run() -> None:
         measure(lambda images: network(preprocessing(images)), part, EVAL_BATCH, num_classes=10)
 
-    return _time_twice(run, settings.pictures)
+    return _time_twice(run, settings.images)
 
 
 def forward(settings: Settings) -> Numbers:
-    """The bare forward pass over the same pictures, prepared beforehand."""
-    from mobilenet_lab.allocator import keep_pages
+    """The bare forward pass over the same images, prepared beforehand."""
+    from mobilenet_lab.runtime.malloc import configure_malloc
 
-    keep_pages()
+    configure_malloc()
     import torch
 
-    from mobilenet_lab.data.mnist import mnist
-    from mobilenet_lab.data.preprocessing import Preprocessing
+    from mobilenet_lab.data.datasets.mnist import mnist
+    from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 
-    images, _ = mnist(str(settings.data)).open("test").read(np.arange(settings.pictures))
+    images, _ = mnist(str(settings.data)).open("test").read(np.arange(settings.images))
     prepared = Preprocessing(settings.image_size, settings.channels, MEAN, STD)(images)
     network = _network(settings).eval()
 
@@ -228,12 +226,12 @@ def forward(settings: Settings) -> Numbers:
         for start in range(0, len(prepared), EVAL_BATCH):
             network(prepared[start : start + EVAL_BATCH])
 
-    return _time_twice(run, settings.pictures)
+    return _time_twice(run, settings.images)
 
 
 def predict_one(settings: Settings) -> Numbers:
-    """predict.py on one picture, from the start of the process to its end."""
-    return _time_process(settings, "predict.py", f"ckpt={settings.work}/run", "image=pictures/00000.png")
+    """predict.py on one image, from the start of the process to its end."""
+    return _time_process(settings, "predict.py", f"ckpt={settings.work}/run", "image=images/00000.png")
 
 
 def import_torch(settings: Settings) -> Numbers:
@@ -242,30 +240,31 @@ def import_torch(settings: Settings) -> Numbers:
 
 
 def predict_folder(settings: Settings) -> Numbers:
-    """Decoding, preparing and naming every picture of a folder, within a process."""
-    from mobilenet_lab.allocator import keep_pages
+    """Decoding, preparing and naming every image of a folder, within a process."""
+    from mobilenet_lab.runtime.malloc import configure_malloc
 
-    keep_pages()
-    from mobilenet_lab.predict import Predictor, predict_files
+    configure_malloc()
+    from mobilenet_lab.inference.predict import predict_files
+    from mobilenet_lab.inference.predictor import Predictor
 
     files = _files(settings)
     predictor = Predictor(settings.work / "run")
     began = time.perf_counter()
     failures: list[str] = []
     count = sum(1 for _ in predict_files(predictor, files, EVAL_BATCH, failures))
-    assert count == settings.pictures
+    assert count == settings.images
     return _rate(count, time.perf_counter() - began)
 
 
 def decode_folder(settings: Settings) -> Numbers:
-    """Decoding the same pictures with Pillow, and nothing else."""
+    """Decoding the same images with Pillow, and nothing else."""
     from PIL import Image
 
     files = _files(settings)
     began = time.perf_counter()
     for file in files:
-        with Image.open(file) as picture:
-            np.asarray(picture)
+        with Image.open(file) as image:
+            np.asarray(image)
     return _rate(len(files), time.perf_counter() - began)
 
 
@@ -283,7 +282,7 @@ def config_error(settings: Settings) -> Numbers:
 
 
 def time_to_99(settings: Settings) -> Numbers:
-    """experiment=fast from the start of the process to its end, without the test pictures."""
+    """experiment=fast from the start of the process to its end, without the test images."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         _run(
@@ -348,12 +347,12 @@ def _as_reference(settings: Settings) -> Settings:
     return replace(settings, filters=8, image_size=56, channels=3, batch_size=32)
 
 
-def _network(settings: Settings, fast_layers: bool = True, zero_init_residual: bool = True) -> Any:
+def _network(settings: Settings, cpu_layers: bool = True, zero_init_residual: bool = True) -> Any:
     from mobilenet_lab.models import build_network
 
     return build_network(
         "mobilenet_v2",
-        fast_layers,
+        cpu_layers,
         filters=settings.filters,
         in_channels=settings.channels,
         dropout=0.0,
@@ -361,12 +360,12 @@ def _network(settings: Settings, fast_layers: bool = True, zero_init_residual: b
     )
 
 
-def _training_pictures(settings: Settings) -> tuple[Any, Any]:
+def _training_images(settings: Settings) -> tuple[Any, Any]:
     """As many as all steps take; MNIST begins again where it ends."""
-    from mobilenet_lab.data.mnist import mnist
+    from mobilenet_lab.data.datasets.mnist import mnist
 
-    pictures = mnist(str(settings.data)).open("train")
-    return pictures.read(np.arange(settings.steps * settings.batch_size) % len(pictures))
+    images = mnist(str(settings.data)).open("train")
+    return images.read(np.arange(settings.steps * settings.batch_size) % len(images))
 
 
 def _time_plain(
@@ -376,10 +375,10 @@ def _time_plain(
     import torch.nn.functional as F
     from torch.utils.data import DataLoader, Dataset
 
-    images, labels = _training_pictures(settings)
+    images, labels = _training_images(settings)
     side, channels = settings.image_size, settings.channels
 
-    class OnePicture(Dataset[tuple[torch.Tensor, int]]):
+    class OneImage(Dataset[tuple[torch.Tensor, int]]):
         def __len__(self) -> int:
             return len(labels)
 
@@ -393,7 +392,7 @@ def _time_plain(
 
     network = network.to(memory_format=torch.contiguous_format)
     optimizer = optimizer or torch.optim.SGD(network.parameters(), 0.1, 0.9, nesterov=True)
-    batches = DataLoader(OnePicture(), batch_size=settings.batch_size, shuffle=True)
+    batches = DataLoader(OneImage(), batch_size=settings.batch_size, shuffle=True)
     return _time_training(settings, network, optimizer, iter(batches), label_smoothing)
 
 
@@ -419,14 +418,15 @@ def _time_training(
 def _time_loader(source: Any, batch_size: int) -> Numbers:
     import torch
 
-    from mobilenet_lab.data.batches import batch_loader, split_parts
-    from mobilenet_lab.data.order import BatchSampler
+    from mobilenet_lab.data.loader import batch_loader
+    from mobilenet_lab.data.sampler import BatchSampler
+    from mobilenet_lab.data.splits import split_dataset
 
     torch.set_num_threads(1)
-    part = split_parts(source, 0, None, 0)["train"]
+    part = split_dataset(source, 0, None, 0)["train"]
     before = _anonymous_memory_mb()
     sampler = BatchSampler(part.split, batch_size)
-    batches = batch_loader(part.pictures, sampler)
+    batches = batch_loader(part.dataset, sampler)
 
     def run() -> None:
         count = sum(len(batch["labels"]) for batch in batches)
@@ -435,12 +435,12 @@ def _time_loader(source: Any, batch_size: int) -> Numbers:
     return _time_twice(run, len(part)) | {"anonymous_memory_mb": _anonymous_memory_mb() - before}
 
 
-def _time_twice(run: Callable[[], None], pictures: int) -> Numbers:
+def _time_twice(run: Callable[[], None], images: int) -> Numbers:
     """The second time counts: the first brings files into memory and chooses kernels."""
     run()
     began = time.perf_counter()
     run()
-    return _rate(pictures, time.perf_counter() - began)
+    return _rate(images, time.perf_counter() - began)
 
 
 def _time_process(settings: Settings, *arguments: str, expected: int = 0) -> Numbers:
@@ -471,11 +471,11 @@ def _run(script: str, *arguments: str, cwd: str | Path, expected: int = 0) -> No
 
 
 def _files(settings: Settings) -> list[str]:
-    return sorted(str(path) for path in (settings.work / "pictures").iterdir())
+    return sorted(str(path) for path in (settings.work / "images").iterdir())
 
 
 def _write_large(folder: Path) -> None:
-    """A sparse file: it takes no space on disk, and reads as black pictures."""
+    """A sparse file: it takes no space on disk, and reads as black images."""
     folder.mkdir()
     for part, count in (("train", LARGE), ("t10k", 10)):
         for name, shape in ((f"{part}-images-idx3", (count, 28, 28)), (f"{part}-labels-idx1", (count,))):
@@ -485,8 +485,8 @@ def _write_large(folder: Path) -> None:
                 file.truncate(len(header) + int(np.prod(shape)))
 
 
-def _rate(pictures: int, seconds: float) -> Numbers:
-    return _with_memory({"images_per_second": pictures / seconds})
+def _rate(images: int, seconds: float) -> Numbers:
+    return _with_memory({"images_per_second": images / seconds})
 
 
 def _with_memory(numbers: Numbers, of_children: bool = False) -> Numbers:

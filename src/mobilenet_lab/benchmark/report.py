@@ -7,7 +7,7 @@ import statistics
 from typing import Any
 
 from mobilenet_lab.benchmark.cases import Numbers, Settings
-from mobilenet_lab.machine import commit, package_version, processor
+from mobilenet_lab.runtime.machine import commit, package_version, processor
 
 PACKAGES = ("torch", "lightning", "numpy", "tensorflow", "tensorflow-cpu", "torchvision", "timm")
 RATE, SECONDS = "images_per_second", "seconds"
@@ -41,12 +41,12 @@ LABELS = {
     "reference": "training: experiment=reference",
     "reference_stock": "training: the same recipe, plain PyTorch",
     "loader": "reading batches, one core",
-    "loader_large": "reading batches of six million pictures, one core",
+    "loader_large": "reading batches of six million images, one core",
     "evaluate": "evaluation: reading, preparing, forward pass, counting",
     "forward": "evaluation: bare forward pass",
-    "predict_one": "predict.py, one picture, whole process",
+    "predict_one": "predict.py, one image, whole process",
     "import_torch": 'python -c "import torch"',
-    "predict_folder": "prediction of picture files",
+    "predict_folder": "prediction of image files",
     "decode_folder": "decoding the same files alone",
     "help": "train.py --help",
     "config_error": "train.py with a misspelt key",
@@ -66,7 +66,7 @@ def summarise(samples: dict[str, list[Numbers]], settings: Settings, rounds: int
         "channels": settings.channels,
         "batch_size": settings.batch_size,
         "steps": settings.steps,
-        "pictures": settings.pictures,
+        "images": settings.images,
         "rounds": rounds,
     }
     for case, runs in samples.items():
@@ -86,9 +86,9 @@ def as_markdown(measured: dict[str, Any]) -> str:
         f"{measured['machine']}; Python {measured['python']}, {versions}; commit {measured['commit']}; "
         f"filters {measured['filters']}, {measured['channels']} x {measured['image_size']} x "
         f"{measured['image_size']}, batch {measured['batch_size']}, {measured['steps']} steps, "
-        f"{measured['pictures']:,} pictures to evaluate and predict; medians of {measured['rounds']}.",
+        f"{measured['images']:,} images to evaluate and predict; medians of {measured['rounds']}.",
         "",
-        "| what | pictures/s | seconds | peak memory, MB | without files, MB |",
+        "| what | images/s | seconds | peak memory, MB | without files, MB |",
         "|---|---:|---:|---:|---:|",
     ]
     for case, label in LABELS.items():

@@ -12,8 +12,8 @@ TRAINING = ("train/loss", "train/accuracy")
 VALIDATION = ("val/loss", "val/accuracy")
 
 
-class History(Checkpoint):
-    """Keeps each epoch's metrics, and how fast pictures went through training steps alone.
+class EpochHistory(Checkpoint):
+    """Keeps each epoch's metrics, and how fast images went through training steps alone.
 
     It is a `Checkpoint` to Lightning, since those alone are called at an epoch's end once the epoch's
     metrics are complete; it has to come before those that write files, to be in them.
@@ -21,7 +21,7 @@ class History(Checkpoint):
     Attributes:
         epochs: One dictionary an epoch, with `epoch`, counted from 1, and the metrics that there were. One
             that is gone on with is written anew at its end.
-        images_seen: Training pictures of this process since it started.
+        images_seen: Training images of this process since it started.
         train_seconds: Time they took, validation left out.
         seconds_before: Time of the run until the checkpoint that it goes on from; None if that is of an
             earlier version, which did not say.
@@ -37,7 +37,7 @@ class History(Checkpoint):
         self._validation: dict[str, float] = {}  # the last one's epoch and metrics
 
     def images_per_second(self, world_size: int) -> float:
-        """Training pictures a second of all ranks together."""
+        """Training images a second of all ranks together."""
         return self.images_seen * world_size / self.train_seconds if self.train_seconds else 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -68,7 +68,7 @@ class History(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the batch's pictures."""
+        """Count the batch's images."""
         self.images_seen += len(batch[1])
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -9,16 +9,16 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from torch import Tensor
 
 
-def progress_bar(refresh_rate: int, interval_s: float) -> ProgressBar:
+def progress_bar(refresh_rate: int, log_every_n_seconds: float) -> ProgressBar:
     """A bar where standard output is a terminal, else plain lines.
 
     Args:
         refresh_rate: Steps between updates of the bar.
-        interval_s: Seconds between lines.
+        log_every_n_seconds: Seconds between lines.
     """
     if sys.stdout.isatty():
         return TerminalProgress(refresh_rate=refresh_rate, leave=True)
-    return PlainProgress(interval_s)
+    return PlainProgress(log_every_n_seconds)
 
 
 class TerminalProgress(TQDMProgressBar):
@@ -48,9 +48,9 @@ class TerminalProgress(TQDMProgressBar):
 class PlainProgress(ProgressBar):
     """Prints a line every few seconds, and one after every validation."""
 
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self, log_every_n_seconds: float) -> None:
         super().__init__()
-        self.interval_s = interval_s
+        self.log_every_n_seconds = log_every_n_seconds
         self._enabled = True
         self._line_at = self._began_at = 0.0
         self._first_batch: int | None = None
@@ -90,7 +90,7 @@ class PlainProgress(ProgressBar):
     ) -> None:
         """Print a line when the last one is old enough."""
         now = time.perf_counter()
-        if not self._enabled or now - self._line_at < self.interval_s:
+        if not self._enabled or now - self._line_at < self.log_every_n_seconds:
             return
         self._line_at = now
         done = batch_idx + 1

@@ -13,17 +13,17 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import distributed
 
-from mobilenet_lab.callbacks.checkpoint import ASK_EVERY_N_BATCHES, LastCheckpoint, can_pause
-from mobilenet_lab.command_line import SIGNALS_HANDED_ON
-from mobilenet_lab.errors import Stopped
+from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
+from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
+from mobilenet_lab.runtime.errors import EXIT_CODES, WORDS, RunInterrupted
+from mobilenet_lab.runtime.lightning_internals import is_resumable_step
+from mobilenet_lab.runtime.ranks import ASK_EVERY_N_BATCHES
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 ECHO_S = 2.0  # how long torchrun or a sweep takes to hand a signal on, at most
-WORDS = {130: "interrupted", 143: "terminated"}  # ranks that end with these codes have agreed on it
 
 
 class StopOnSignal(Checkpoint):
-    """After SIGINT or SIGTERM finishes the step, writes last.ckpt and raises `Stopped`.
+    """After SIGINT or SIGTERM finishes the step, writes last.ckpt and raises `RunInterrupted`.
 
     A signal during a validation takes effect at its end. A second signal ends the process at once. Several
     ranks ask each other every ten batches whether one has received a signal, and end together; Lightning
@@ -60,7 +60,7 @@ class StopOnSignal(Checkpoint):
         if trainer.world_size > 1 and batch_idx % ASK_EVERY_N_BATCHES == 0:
             self._agree(trainer)
         has_agreed = trainer.world_size == 1 or self._agreed
-        if self._exit_code and has_agreed and can_pause(trainer):
+        if self._exit_code and has_agreed and is_resumable_step(trainer):
             for callback in trainer.checkpoint_callbacks:
                 if isinstance(callback, LastCheckpoint):
                     callback.save(trainer)
@@ -86,7 +86,7 @@ class StopOnSignal(Checkpoint):
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         # A cluster may signal every process of a job, and torchrun and sweeps hand theirs on: that is one.
-        is_handed_on = "TORCHELASTIC_RUN_ID" in os.environ or SIGNALS_HANDED_ON in os.environ
+        is_handed_on = "TORCHELASTIC_RUN_ID" in os.environ or SIGNALS_FORWARDED in os.environ
         is_echo = is_handed_on and now - self._noted_at < ECHO_S
         if self._exit_code and not is_echo:
             signal.signal(number, signal.SIG_DFL)
@@ -105,7 +105,7 @@ class StopOnSignal(Checkpoint):
 
     def _stop(self, trainer: Trainer) -> None:
         where = f"step {trainer.global_step:,} (epoch {trainer.current_epoch + 1})"
-        raise Stopped(f"{WORDS[self._exit_code]} at {where}", self._exit_code)
+        raise RunInterrupted(f"{WORDS[self._exit_code]} at {where}", self._exit_code)
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():

@@ -1,6 +1,6 @@
-"""Keep all pictures of a data set in memory, or on the device that trains.
+"""Keep all images of a data set in memory, or on the device that trains.
 
-A memory-mapped file is as quick as memory, so this pays for folders, whose pictures are then decoded once,
+A memory-mapped file is as quick as memory, so this pays for folders, whose images are then decoded once,
 and on GPUs, where a batch is then cut out without leaving the device.
 """
 
@@ -9,18 +9,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mobilenet_lab.data.batches import Pictures, batch_loader
-from mobilenet_lab.data.order import BatchSampler, Split
-from mobilenet_lab.errors import InputError
-from mobilenet_lab.procfs import proc_field
+from mobilenet_lab.data.datasets.base import ImageDataset
+from mobilenet_lab.data.loader import batch_loader
+from mobilenet_lab.data.sampler import BatchSampler
+from mobilenet_lab.data.splits import IndexRange
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.machine import proc_field
 
-CHUNK = 256  # pictures read at once
+CHUNK = 256  # images read at once
 PATIENCE_S = 2.0  # reading that takes longer shows a bar
 SHARE_OF_DEVICE = 0.25  # "auto" leaves the rest of what is free to the network
 
 
-class ResidentPictures:
-    """Pictures and labels as two tensors on one device.
+class InMemoryDataset:
+    """Images and labels as two tensors on one device.
 
     Args:
         images: uint8, shape (N, C, H, W).
@@ -35,7 +37,7 @@ class ResidentPictures:
         return len(self.labels)
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Pictures, uint8, shape (n, C, H, W), and labels, int64, shape (n,), on the tensors' device."""
+        """Images, uint8, shape (n, C, H, W), and labels, int64, shape (n,), on the tensors' device."""
         where = torch.from_numpy(indices)
         if self.images.is_cuda:  # from pinned memory the copy does not wait for the device
             where = where.pin_memory().to(self.images.device, non_blocking=True)
@@ -48,51 +50,51 @@ class ResidentPictures:
         return self.labels.cpu().numpy()[indices]
 
 
-def choose_cache(cache: str, pictures: Pictures, device: torch.device, num_workers: int) -> str:
-    """What "auto" means: the GPU where all pictures fit there and reading needs no workers, else "disk"."""
+def choose_cache(cache: str, dataset: ImageDataset, device: torch.device, num_workers: int) -> str:
+    """What "auto" means: the GPU where all images fit there and reading needs no workers, else "mmap"."""
     if cache != "auto":
         return cache
-    fits = device.type == "cuda" and size_in_bytes(pictures) <= SHARE_OF_DEVICE * free_memory(device)
-    return "device" if fits and num_workers == 0 else "disk"
+    fits = device.type == "cuda" and size_in_bytes(dataset) <= SHARE_OF_DEVICE * free_memory(device)
+    return "device" if fits and num_workers == 0 else "mmap"
 
 
-def load_all(pictures: Pictures, device: torch.device, num_workers: int = 0) -> ResidentPictures:
+def load_all(dataset: ImageDataset, device: torch.device, num_workers: int = 0) -> InMemoryDataset:
     """Read everything once; with several processes, each keeps a copy of its own.
 
     Raises:
         InputError: it does not fit into the device's memory.
     """
-    needed, free = size_in_bytes(pictures), free_memory(device)
+    needed, free = size_in_bytes(dataset), free_memory(device)
     if needed > free:
         raise InputError(
-            f"data.cache: {len(pictures):,} pictures take {needed / 1e9:.1f} GB, but {device.type} has "
-            f"{free / 1e9:.1f} GB free; use data.cache=disk"
+            f"data.cache: {len(dataset):,} images take {needed / 1e9:.1f} GB, but {device.type} has "
+            f"{free / 1e9:.1f} GB free; use data.cache=mmap"
         )
     images = labels = torch.empty(0)
     done = 0
-    sampler = BatchSampler(Split(0, len(pictures)), CHUNK, shuffle=False)
-    loader = batch_loader(pictures, sampler, num_workers)
+    sampler = BatchSampler(IndexRange(0, len(dataset)), CHUNK, shuffle=False)
+    loader = batch_loader(dataset, sampler, num_workers)
     bar = tqdm(
-        total=len(pictures), unit=" pictures", desc="reading", delay=PATIENCE_S, leave=False, disable=None
+        total=len(dataset), unit=" images", desc="reading", delay=PATIENCE_S, leave=False, disable=None
     )
     with bar:
         for batch in loader:
             if not done:
-                shape = (len(pictures), *batch["images"].shape[1:])
+                shape = (len(dataset), *batch["images"].shape[1:])
                 images = torch.empty(shape, dtype=torch.uint8, device=device)
-                labels = torch.empty(len(pictures), dtype=torch.int64, device=device)
+                labels = torch.empty(len(dataset), dtype=torch.int64, device=device)
             end = done + len(batch["labels"])
             images[done:end], labels[done:end] = batch["images"], batch["labels"]
             bar.update(end - done)
             done = end
-    return ResidentPictures(images, labels)
+    return InMemoryDataset(images, labels)
 
 
-def size_in_bytes(pictures: Pictures) -> int:
-    """Of all pictures as read, judged by the first."""
-    if not len(pictures):
+def size_in_bytes(dataset: ImageDataset) -> int:
+    """Of all images as read, judged by the first."""
+    if not len(dataset):
         return 0
-    return len(pictures) * pictures.read(np.array([0]))[0].numel()
+    return len(dataset) * dataset.read(np.array([0]))[0].numel()
 
 
 def free_memory(device: torch.device) -> float:

@@ -11,38 +11,40 @@ from lightning.pytorch import LightningDataModule
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
-from mobilenet_lab.data.batches import Batch, Part, Source, batch_loader, split_parts
-from mobilenet_lab.data.cache import ResidentPictures, choose_cache, load_all
-from mobilenet_lab.data.mixing import Mixing
-from mobilenet_lab.data.order import BatchSampler
-from mobilenet_lab.data.preprocessing import Preprocessing
-from mobilenet_lab.errors import InputError
+from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
+from mobilenet_lab.data.datasets.base import Batch, DatasetSource
+from mobilenet_lab.data.loader import batch_loader
+from mobilenet_lab.data.sampler import BatchSampler
+from mobilenet_lab.data.splits import Subset, split_dataset
+from mobilenet_lab.data.transforms.mixup import Mixing
+from mobilenet_lab.data.transforms.preprocessing import Preprocessing
+from mobilenet_lab.runtime.errors import InputError
 
 OTHER_SEEDS = 0x85EBCA6B  # odd: a permutation of all seeds of 32 bits
 
 
 class ImageDataModule(LightningDataModule):
-    """Reads labelled pictures batch by batch, and prepares whole batches after their transfer.
+    """Reads labelled images batch by batch, and prepares whole batches after their transfer.
 
     Args:
         source: Opens the data set below a folder.
         root: That folder.
-        augmentation: Changes training pictures, with a `generator` of randomness; see `data.augmentation`.
-        mixing: Mixes training pictures with each other; see `data.mixing`.
+        augmentation: Changes training images, with a `generator` of randomness; see `data.augmentation`.
+        mixing: Mixes training images with each other; see `data.mixing`.
         channels, image_size, resize, mean, std: See `data.preprocessing.Preprocessing`.
-        batch_size: Training pictures in a batch of one device.
+        batch_size: Training images in a batch of one device.
         eval_batch_size: Likewise for validation and test.
-        val_split, test_split, split_seed, train_size: See `data.batches.split_parts`.
+        val_split, test_split, split_seed, max_train_samples: See `data.batches.split_dataset`.
         num_workers: Processes that read ahead; 0 reads in the training process.
-        cache: Where the pictures lie: "disk", "memory", "device", or "auto"; see `data.cache`.
+        cache: Where the images lie: "mmap", "memory", "device", or "auto"; see `data.cache`.
         seed: Together with the epoch it determines order and augmentation.
-        on_bad_image: What folders' sources do about files that cannot be decoded. They take it from the
-            configuration; it stands here for `data.on_bad_image` to be a key of every such data set.
+        on_corrupt_image: What folders' sources do about files that cannot be decoded. They take it from the
+            configuration; it stands here for `data.on_corrupt_image` to be a key of every such data set.
     """
 
     def __init__(
         self,
-        source: Callable[..., Source],
+        source: Callable[..., DatasetSource],
         root: str,
         augmentation: Callable[..., Tensor],
         mixing: Mixing,
@@ -56,11 +58,11 @@ class ImageDataModule(LightningDataModule):
         val_split: float,
         test_split: float | None,
         split_seed: int,
-        train_size: int | None,
+        max_train_samples: int | None,
         num_workers: int,
         cache: str,
         seed: int,
-        on_bad_image: str = "error",
+        on_corrupt_image: str = "error",
     ) -> None:
         super().__init__()
         self.source = source(root=root)
@@ -73,14 +75,14 @@ class ImageDataModule(LightningDataModule):
         self.cache = cache
         self.seed = seed
         self._split = partial(
-            split_parts,
+            split_dataset,
             val_split=val_split,
             test_split=test_split,
             split_seed=split_seed,
-            train_size=train_size,
+            max_train_samples=max_train_samples,
         )
-        self.parts: dict[str, Part] = {}
-        self._resident: dict[int, ResidentPictures] = {}  # by the identity of the pictures that they copy
+        self.parts: dict[str, Subset] = {}
+        self._resident: dict[int, InMemoryDataset] = {}  # by the identity of the images that they copy
         self._resumed = (0, 0)  # epoch and batch to begin with
 
     def prepare_data(self) -> None:
@@ -103,11 +105,11 @@ class ImageDataModule(LightningDataModule):
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Each held-out picture once; no loader where none is held out."""
+        """Each held-out image once; no loader where none is held out."""
         return self._loader("val", self.eval_batch_size) if len(self.parts["val"]) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Each test picture once."""
+        """Each test image once."""
         return self._loader("test", self.eval_batch_size)
 
     def state_dict(self) -> dict[str, int]:
@@ -136,8 +138,8 @@ class ImageDataModule(LightningDataModule):
         """Turn bytes into what the network sees, on the device.
 
         Returns:
-            Pictures, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,),
-            or where pictures were mixed the probability of each class, shape (N, number of classes).
+            Images, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,),
+            or where images were mixed the probability of each class, shape (N, number of classes).
         """
         images, labels = batch["images"], batch["labels"]
         if self.trainer is None or not self.trainer.training:
@@ -153,7 +155,7 @@ class ImageDataModule(LightningDataModule):
         return {
             "seed": self.seed,
             "global batch size": self.batch_size * self.trainer.world_size,
-            "training pictures": len(self.parts["train"]),
+            "training images": len(self.parts["train"]),
         }
 
     def _loader(self, name: str, batch_size: int, shuffle: bool = False) -> DataLoader[Batch]:
@@ -167,15 +169,15 @@ class ImageDataModule(LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
         )
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
-        pictures = self.parts[name].pictures
-        # Training and validation are parts of the same pictures, most often.
-        resident = self._resident.get(id(pictures))
+        dataset = self.parts[name].dataset
+        # Training and validation are parts of the same images, most often.
+        resident = self._resident.get(id(dataset))
         if resident is None:
-            cache = choose_cache(self.cache, pictures, device, self.num_workers)
-            if cache == "disk":
-                return batch_loader(pictures, sampler, self.num_workers, pin_memory=device.type == "cuda")
+            cache = choose_cache(self.cache, dataset, device, self.num_workers)
+            if cache == "mmap":
+                return batch_loader(dataset, sampler, self.num_workers, pin_memory=device.type == "cuda")
             where = device if cache == "device" else torch.device("cpu")
-            resident = self._resident[id(pictures)] = load_all(pictures, where, self.num_workers)
+            resident = self._resident[id(dataset)] = load_all(dataset, where, self.num_workers)
         pin_memory = device.type == "cuda" and not resident.images.is_cuda
         return batch_loader(resident, sampler, pin_memory=pin_memory)
 

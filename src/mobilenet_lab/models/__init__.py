@@ -7,19 +7,19 @@ cannot run a stranger's code. A new network is a module beside this one and a li
 import torch
 from torch import nn
 
-from mobilenet_lab.errors import InputError
-from mobilenet_lab.models.fast_layers import use_fast_layers
+from mobilenet_lab.models.cpu_layers import use_cpu_layers
 from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
+from mobilenet_lab.runtime.errors import InputError
 
 NETWORKS: dict[str, type[nn.Module]] = {"mobilenet_v2": MobileNetV2}
 
 
-def build_network(name: str, fast_layers: bool = True, **arguments: object) -> nn.Module:
+def build_network(name: str, cpu_layers: bool = True, **arguments: object) -> nn.Module:
     """Build the network of that name, channels last in memory.
 
     Args:
         name: A key of `NETWORKS`.
-        fast_layers: Whether its layers take the ways of `models.fast_layers`.
+        cpu_layers: Whether its layers take the ways of `models.cpu_layers`.
         **arguments: Those of the network's class.
 
     Raises:
@@ -32,4 +32,4 @@ def build_network(name: str, fast_layers: bool = True, **arguments: object) -> n
     except TypeError as error:
         raise InputError(f"model.network={name}: {error}") from error
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return use_fast_layers(network) if fast_layers else network
+    return use_cpu_layers(network) if cpu_layers else network

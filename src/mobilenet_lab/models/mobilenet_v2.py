@@ -1,6 +1,6 @@
 """MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) with the channel unit as a number.
 
-Parts stand in the order in which a picture meets them. Parameter names are those of torchvision's
+Parts stand in the order in which a image meets them. Parameter names are those of torchvision's
 `mobilenet_v2`, so its public checkpoints load.
 """
 
@@ -20,7 +20,11 @@ STAGES = (
     (6, 20, 3, 2),
     (6, 40, 1, 1),
 )
+
+
 STEM_CHANNELS = 4  # in units of `filters`
+
+
 HEAD_CHANNELS = 1280  # the paper keeps the head at this width below width multiplier 1.0
 
 
@@ -68,7 +72,7 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.has_shortcut else self.conv(x)
 
 
-class FeaturePyramid(nn.Sequential):
+class FeatureExtractor(nn.Sequential):
     """The convolutional layers in a row; the result is the last map at each resolution."""
 
     def __init__(self, layers: Sequence[nn.Module], channels: Sequence[int], strides: Sequence[int]):
@@ -86,7 +90,7 @@ class FeaturePyramid(nn.Sequential):
 
         Returns:
             One map a resolution, from fine to coarse; map i has `channels[i]` channels and
-            1 / `strides[i]` of the picture's height and width, rounded up.
+            1 / `strides[i]` of the image's height and width, rounded up.
         """
         x, maps = images, []
         for i, layer in enumerate(self):
@@ -101,14 +105,14 @@ class MobileNetV2(nn.Module):
 
     Args:
         filters: The channel unit. 8 is the paper's width multiplier 1.0, 4 is 0.5, 2 is 0.25.
-        in_channels: 1 for grey pictures, 3 for colour.
+        in_channels: 1 for grey images, 3 for colour.
         num_classes: Number of logits.
-        stem_stride: Stride of the first convolution: 2 in the paper; 1 suits pictures under 40 pixels.
+        stem_stride: Stride of the first convolution: 2 in the paper; 1 suits images under 40 pixels.
         strides: Stride of each of the seven stages; the paper's is (1, 2, 2, 2, 1, 2, 1).
         round_to: Rounds channels to a multiple, as torchvision does with 8 for `width_mult` =
             `filters` / 8, where the head also grows beyond width 1.0. 1 leaves them as they are.
         dropout: Probability of dropping a feature before the last layer.
-        norm_momentum: Weight of the newest batch in BatchNorm's running statistics.
+        bn_momentum: Weight of the newest batch in BatchNorm's running statistics.
         zero_init_residual: Starts every block that has a shortcut as the identity, by a zero weight in
             its last BatchNorm (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
 
@@ -125,7 +129,7 @@ class MobileNetV2(nn.Module):
         strides: Sequence[int] = (1, 2, 2, 2, 1, 2, 1),
         round_to: int = 1,
         dropout: float = 0.2,
-        norm_momentum: float = 0.1,
+        bn_momentum: float = 0.1,
         zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
@@ -160,12 +164,12 @@ class MobileNetV2(nn.Module):
         if round_to > 1:
             head = round_channels(HEAD_CHANNELS * max(1.0, filters / 8), round_to)
         layers.append(ConvNormAct(channels, head, 1, 1))
-        self.features = FeaturePyramid(layers, [*layer_channels, head], [*layer_strides, 1])
+        self.features = FeatureExtractor(layers, [*layer_channels, head], [*layer_strides, 1])
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(head, num_classes))
-        self._initialise(norm_momentum, zero_init_residual)
+        self._initialise(bn_momentum, zero_init_residual)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify pictures.
+        """Classify images.
 
         Args:
             images: Shape (N, in_channels, H, W), float, normalised as in `data.preprocessing`.
@@ -177,13 +181,13 @@ class MobileNetV2(nn.Module):
         x = x.mean(dim=(2, 3))  # (N, head)
         return self.classifier(x)
 
-    def _initialise(self, norm_momentum: float, zero_init_residual: bool) -> None:
+    def _initialise(self, bn_momentum: float, zero_init_residual: bool) -> None:
         """He et al. 2015 (arXiv:1502.01852) for convolutions; the last layer starts near zero."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
             elif isinstance(module, nn.BatchNorm2d):
-                module.momentum = norm_momentum
+                module.momentum = bn_momentum
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)

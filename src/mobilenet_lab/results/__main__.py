@@ -10,13 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from mobilenet_lab.command_line import one_line_errors
-from mobilenet_lab.errors import InputError
-from mobilenet_lab.machine import available_cores
-from mobilenet_lab.report import write_json
+from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.results import __doc__ as purpose
 from mobilenet_lab.results.runs import ROWS, RUNS, Entry, collect, collect_ensemble, is_done, run_all
 from mobilenet_lab.results.table import as_markdown, draw
+from mobilenet_lab.runtime.atomic_files import write_json
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.machine import available_cores
 
 MIN_ENSEMBLE = 3
 

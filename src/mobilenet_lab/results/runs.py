@@ -16,11 +16,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from mobilenet_lab.checkpoint import LAST, load_or_previous
-from mobilenet_lab.configuration import settings_that_count
-from mobilenet_lab.errors import InputError
-from mobilenet_lab.machine import ROOT, available_cores, commit, package_version, processor
-from mobilenet_lab.report import write_json
+from mobilenet_lab.checkpoints.load import load_with_fallback
+from mobilenet_lab.checkpoints.locate import LAST
+from mobilenet_lab.config.fingerprint import result_relevant_settings
+from mobilenet_lab.runtime.atomic_files import write_json
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.machine import ROOT, available_cores, commit, package_version, processor
 
 RUNS = Path("outputs/results")
 SHIFTS = 1  # pixels of the test-time shifts that are reported apart
@@ -73,7 +74,7 @@ def recipe_of(row: Row) -> str:
     """A fingerprint of all settings that a run's figures depend on."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("train", overrides=[*shlex.split(row.settings), f"output_dir={folder_of(row, 0)}"])
-    kept = settings_that_count(cfg)
+    kept = result_relevant_settings(cfg)
     del kept["seed"]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -121,7 +122,7 @@ def _start(row: Row, seed: int, threads: int | None) -> "subprocess.Popen[bytes]
     folder, recipe = folder_of(row, seed), recipe_of(row)
     settings = [*shlex.split(row.settings), f"seed={seed}", f"output_dir={folder}"]
     if threads is not None:
-        settings.append(f"threads={threads}")
+        settings.append(f"num_num_threads={threads}")
     goes_on = _begun(folder).get("recipe") == recipe and _has_checkpoint(folder)
     if goes_on:
         settings.append(f"resume={folder}")
@@ -153,7 +154,7 @@ def _begun(folder: Path) -> Entry:
 def _has_checkpoint(folder: Path) -> bool:
     """Whether there is one to go on from that can be read."""
     try:
-        load_or_previous(folder / "checkpoints" / LAST)
+        load_with_fallback(folder / "checkpoints" / LAST)
     except InputError:
         return False
     return True
@@ -181,7 +182,7 @@ def _entry(row: Row, seed: int) -> Entry:
     folder = folder_of(row, seed)
     result = json.loads((folder / "result.json").read_text())
     config = OmegaConf.load(folder / "config.yaml")
-    with_shifts = _evaluate([folder])["with_shifts"]["accuracy"] if row.shifts else None
+    with_tta_shifts = _evaluate([folder])["tta"]["accuracy"] if row.shifts else None
     averaged = "average" in (config.callbacks or {})
     holds_out = result["val/accuracy"] is not None
     # Earlier versions did not note the time before a run went on.
@@ -192,7 +193,7 @@ def _entry(row: Row, seed: int) -> Entry:
         "seed": seed,
         "filters": config.model.filters,
         **{key: result[key] for key in ("test/accuracy", "val/accuracy", "train/accuracy")},
-        "test/accuracy with shifts": with_shifts,
+        "test/accuracy with shifts": with_tta_shifts,
         "epochs": result["epochs"],
         "minutes": None if seconds is None else round(seconds / 60, 2),
         "parameters": result["parameters"],
@@ -220,7 +221,7 @@ def _ensemble_entry(row: Row, seeds: Sequence[int], folders: Sequence[Path]) -> 
         "seeds": list(seeds),
         "filters": OmegaConf.load(folders[0] / "config.yaml").model.filters,
         "test/accuracy": measured["accuracy"],
-        "test/accuracy with shifts": measured["with_shifts"]["accuracy"],
+        "test/accuracy with shifts": measured["tta"]["accuracy"],
         "parameters": sum(result["parameters"] for result in results),
         "macs": sum(result["macs"] for result in results),
         "recipe": _begun(folders[0])["recipe"],
@@ -235,7 +236,7 @@ def _evaluate(folders: Sequence[Path]) -> dict[str, Any]:
         InputError: evaluate.py failed; it has said why.
     """
     ckpt = f"ckpt=[{','.join(map(str, folders))}]"
-    command = [sys.executable, str(ROOT / "evaluate.py"), ckpt, f"shifts={SHIFTS}", "format=json"]
+    command = [sys.executable, str(ROOT / "evaluate.py"), ckpt, f"tta_shifts={SHIFTS}", "format=json"]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise InputError(f"{ckpt} cannot be measured")

@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from mobilenet_lab.report import DPI
 from mobilenet_lab.results.runs import ROWS, SHIFTS, Entry, Row
+from mobilenet_lab.runs.plots import DPI
 
 FAST = "[tuomaso/train_mnist_fast](https://github.com/tuomaso/train_mnist_fast)"
-# title, what, accuracy in percent, epochs, source; all but the original's are of the 10,000 test pictures
+# title, what, accuracy in percent, epochs, source; all but the original's are of the 10,000 test images
 PUBLISHED = (
     (
         "MobileNetV2, width 1.0: the original's recipe",
@@ -32,22 +32,22 @@ HEADER = """# Results
 Written by `make results`, which runs what is missing below and leaves finished runs as they are;
 `make results ARGS="fashion --seeds 0 1"` runs a row over seeds, `make results ARGS="--help"` tells the rest.
 
-Recipes were chosen on held-out training pictures alone, but for one thing: `best` and `fashion` got other
+Recipes were chosen on held-out training images alone, but for one thing: `best` and `fashion` got other
 strides, `best` three more epochs, and `fashion` no dropout, after the test figures of a first form, 99.57
 and 93.25 %, had been seen; then `best` a second cycle of fourteen epochs and `fashion` eight more, after
 those of a second form, 99.63 and 93.84 %. Those of one epoch, of two, and the long ones then train on all
-60,000 pictures (`data.val_split=5000` holds some out again), and the figure is of the last epoch's weights,
-or of their moving average where the recipe keeps one; the others hold pictures out, and theirs is of the
-epoch that validated best: the last table says which. The test pictures are read once a run, at its end; the
+60,000 images (`data.val_split=5000` holds some out again), and the figure is of the last epoch's weights,
+or of their moving average where the recipe keeps one; the others hold images out, and theirs is of the
+epoch that validated best: the last table says which. The test images are read once a run, at its end; the
 runs of `best` had ended after their first cycle, too, before they went on with the second. "With shifts",
 measured for long recipes, is the mean probability over the nine shifts of up to one pixel, another reading
 by which nothing was chosen; it and the means of several networks come from
-`python evaluate.py ckpt=[run,...] shifts=1`, on the CPU. On 10,000 pictures, one standard error at 99.7 %
+`python evaluate.py ckpt=[run,...] tta_shifts=1`, on the CPU. On 10,000 images, one standard error at 99.7 %
 is 0.055 points.
 
 The mean of three `best` networks was to come to 99.75 %, and does not. Fourteen epochs more left it where it
-was (99.70 % after ten, 99.69 % after twenty-four), and so did shifts; the networks err on the same pictures.
-Lighter augmentation in the last epochs is within what chance does on 10,000 held-out pictures: at width
+was (99.70 % after ten, 99.69 % after twenty-four), and so did shifts; the networks err on the same images.
+Lighter augmentation in the last epochs is within what chance does on 10,000 held-out images: at width
 0.25, two of six epochs with `augmentation=affine` or `none` instead of `warp` (`resume=` goes on with
 another) gave 99.42 and 99.41 % instead of 99.40 % (means of two seeds), and two networks together 99.55 and
 99.51 % instead of 99.50 %. `best` was not trained with it.
@@ -82,7 +82,7 @@ def as_markdown(record: Sequence[Entry]) -> str:
         "",
         "Mean and sample standard deviation over the seeds; minutes are of training and validation, the "
         "median, also where the machine had other work beside; MACs are multiply-accumulates for one "
-        "picture.",
+        "image.",
         "",
         "![test accuracy over multiply-accumulates](results.png)",
         "",
@@ -149,7 +149,7 @@ def draw(path: Path, record: Sequence[Entry]) -> None:
             horizontalalignment="right",
             verticalalignment="bottom",
         )
-    axes.set(xscale="log", xlabel="million multiply-accumulates a picture", ylabel="MNIST test accuracy, %")
+    axes.set(xscale="log", xlabel="million multiply-accumulates a image", ylabel="MNIST test accuracy, %")
     axes.set_yscale(
         "function",
         functions=(lambda y: -np.log10(100 - np.minimum(y, HIGHEST)), lambda z: 100 - 10.0**-z),

@@ -1,0 +1,90 @@
+"""Name what images show, from a checkpoint alone: neither Lightning nor the training code is imported."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig, ListConfig
+from PIL import Image
+
+from mobilenet_lab.data.images import MAX_BYTES, load_image
+from mobilenet_lab.inference.image_files import STANDARD_INPUT, list_images
+from mobilenet_lab.inference.predictor import Prediction, Predictor
+from mobilenet_lab.inference.writers import WRITERS
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.malloc import configure_malloc
+
+MAX_BATCH_PIXELS = 1 << 24  # of images that are named at once; 250 of 224 x 224 have 12.5 million
+
+
+def predict(cfg: DictConfig) -> int:
+    """Run predict.py's configuration: print a prediction for each image.
+
+    Images that cannot be read are listed on standard error; the others are answered all the same.
+
+    Returns:
+        The exit status: 1 where a image could not be read, else 0.
+    """
+    configure_malloc()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names that are no UTF-8 come out as they are
+    patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
+    names, failures = list_images([str(pattern) for pattern in patterns])
+    predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator, cfg.fuse_bn)
+    predictions = predict_files(predictor, names, cfg.batch_size, failures)
+    WRITERS[cfg.format](predictions, predictor.classes, sys.stdout)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def predict_files(
+    predictor: Predictor, names: Sequence[str], batch_size: int, failures: list[str]
+) -> Iterator[tuple[str, Prediction]]:
+    """Name the images of files in their order, batch by batch.
+
+    Args:
+        predictor: The network.
+        names: Paths, or `-` for standard input.
+        batch_size: Files that are read and named at once; fewer where their images are large.
+        failures: Gets a message for each file that cannot be read.
+    """
+    batch_size = min(batch_size, max(1, MAX_BATCH_PIXELS // predictor.largest_side**2))
+    for start in range(0, len(names), batch_size):
+        read: list[tuple[str, np.ndarray]] = []
+        for name in names[start : start + batch_size]:
+            try:
+                with _silent_libraries():
+                    image = _open(name)
+                read.append((name, predictor.prepare(image)))
+            except InputError as error:
+                failures.append(str(error))
+        predictions = predictor.classify([pixels for _, pixels in read])
+        yield from zip([name for name, _ in read], predictions, strict=True)
+
+
+@contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep what libtiff writes about damaged files, in its own words, off the standard error."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _open(name: str) -> Image.Image:
+    if name == STANDARD_INPUT:
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InputError(f"standard input: has more than {MAX_BYTES:,} bytes")
+        return load_image(io.BytesIO(content), name="standard input")
+    return load_image(Path(name))

@@ -1,0 +1,52 @@
+"""What Linux tells about the machine and its processes in /proc."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def proc_field(file: str, field: str) -> str | None:
+    """The value of a field of a file in /proc, such as ("meminfo", "MemAvailable").
+
+    Returns:
+        None where the system has no such file or field.
+    """
+    path = Path("/proc") / file
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
+    return None
+
+
+def processor() -> str:
+    """The processor's name."""
+    return proc_field("cpuinfo", "model name") or platform.processor() or platform.machine()
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def package_version(package: str) -> str | None:
+    """The installed version; None where there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def commit() -> str:
+    """This project's commit, "-dirty" where files differ from it; "unknown" without git."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"

