@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mobilenet_lab.runtime.errors import MACHINE_FAULTS, InputError
+from mobilenet_lab.runtime.errors import MACHINE_ERRNOS, InputError
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -134,7 +134,7 @@ def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
         raise
     except DAMAGE as error:
         reason = _reason(error)
-        kind = MachineError if getattr(error, "errno", None) in MACHINE_FAULTS else InputError
+        kind = MachineError if getattr(error, "errno", None) in MACHINE_ERRNOS else InputError
         raise kind(f"{name}: {reason}") from error
 
 

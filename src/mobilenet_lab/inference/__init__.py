@@ -1,1 +1,1 @@
-"""."""
+"""Prediction and evaluation with a trained network, without Lightning."""

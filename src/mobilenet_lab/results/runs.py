@@ -17,8 +17,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mobilenet_lab.checkpoints.load import load_with_fallback
-from mobilenet_lab.checkpoints.locate import LAST
 from mobilenet_lab.config.fingerprint import result_relevant_settings
+from mobilenet_lab.runs.folder import LAST
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.machine import ROOT, available_cores, commit, package_version, processor
