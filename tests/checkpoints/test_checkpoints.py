@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mobilenet_lab.checkpoints.load import load_checkpoint, load_with_fallback
-from mobilenet_lab.checkpoints.locate import PREVIOUS
 from mobilenet_lab.checkpoints.untrusted import MAX_BYTES
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO, copy_atomically
+from mobilenet_lab.runs.folder import PREVIOUS
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.errors import InputError
 

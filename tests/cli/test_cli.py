@@ -1,8 +1,5 @@
 import errno
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -133,35 +130,3 @@ def test_errors_of_files_and_the_machine_are_one_line(
 def test_other_errors_of_the_system_are_our_own_bugs() -> None:
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)), one_line_errors():
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-
-
-COUNT_SIGNALS = """
-import signal, sys
-count = 0
-def note(*_):
-    global count
-    count += 1
-    print("signal", count, flush=True)
-    if count == 2:
-        sys.exit(7)
-signal.signal(signal.SIGTERM, note)
-print("ready", flush=True)
-while True:
-    signal.pause()
-"""
-RUN_JOB = f"""
-import sys
-from mobilenet_lab.sweeps.process_launcher import run_forwarding_signals
-run_forwarding_signals([sys.executable, "-c", {COUNT_SIGNALS!r}])
-"""
-
-
-def test_a_job_hears_of_every_signal() -> None:
-    sweep = subprocess.Popen([sys.executable, "-c", RUN_JOB], stdout=subprocess.PIPE, text=True)
-    assert sweep.stdout is not None
-    with sweep:
-        for line in ("ready", "signal 1"):
-            assert sweep.stdout.readline() == f"{line}\n"
-            sweep.send_signal(signal.SIGTERM)
-        assert sweep.stdout.readline() == "signal 2\n"
-    assert sweep.returncode == 143

@@ -358,7 +358,7 @@ def test_format_depends_on_the_script(script_name: str) -> None:
         (["model.filters=0"], "model.filters=0: must be a whole number"),
         (["optimizer=null"], "a group cannot be null"),
         (["callbacks.best.mode=min"], "callbacks.best.mode=min: val/accuracy needs callbacks.best.mode=max"),
-        (["resume=nowhere"], "resume=nowhere: no checkpoint there; train one first"),
+        (["resume=nowhere"], "resume=nowhere: no checkpoint found; train a model first"),
     ],
 )
 def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], message: str) -> None:
@@ -389,7 +389,7 @@ def test_a_checkpoint_that_is_not_there_is_one_line_with_the_nearest(
     assert seconds_of_children() - began < 2
     assert done.returncode == 2
     assert done.stderr.startswith(
-        f"error: {key}=outputs/2026-01-02/rum: no checkpoint there; did you mean outputs/2026-01-02/run? "
+        f"error: {key}=outputs/2026-01-02/rum: no checkpoint found; did you mean outputs/2026-01-02/run? "
     )
     assert done.stderr.count("\n") == 1
 

@@ -172,7 +172,7 @@ def test_missing_arguments_are_one_line(script: Script, argument: list[str]) -> 
 
 def test_prediction_imports_no_training_code() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'src'); import mobilenet_lab.predict;"
+        "import sys; sys.path.insert(0, 'src'); import mobilenet_lab.inference.predict;"
         "print([m for m in ('lightning', 'torchmetrics', 'matplotlib', 'tensorboard') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -353,7 +353,7 @@ def test_memory_is_bounded_where_a_image_claims_a_huge_size(tmp_path: Path) -> N
     Image.new("RGBA", (16_000, 16_000)).save(tmp_path / "bad/bomb.webp", lossless=True, quality=0, method=0)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from mobilenet_lab.data.dataset import load_image; from mobilenet_lab.errors import InputError\n"
+        "from mobilenet_lab.data.images import load_image; from mobilenet_lab.runtime.errors import InputError\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before, refused = peak(), 0\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
