@@ -190,8 +190,14 @@ def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path
             ["trainer.max_epochs=-1", "trainer.max_steps=9"],
             "the checkpoint already has 14 steps; to train longer, use trainer.max_steps=15 or more",
         ),
-        (["trainer.max_epochs=3", "model.filters=2"], "the checkpoint has filters=1, but this run has filters=2; use the same value"),
-        (["trainer.max_epochs=3", "optimizer=adamw"], "the checkpoint was trained with SGD, but this run uses AdamW; choose the same optimizer"),
+        (
+            ["trainer.max_epochs=3", "model.filters=2"],
+            "the checkpoint has filters=1, but this run has filters=2; use the same value",
+        ),
+        (
+            ["trainer.max_epochs=3", "optimizer=adamw"],
+            "the checkpoint was trained with SGD, but this run uses AdamW; choose the same optimizer",
+        ),
     ],
 )
 def test_resume_that_cannot_go_on_is_one_line(
