@@ -224,8 +224,6 @@ def test_signals_end_a_run_with_a_word(
         "+callbacks.stop._target_=stop_after.StopAfter",
         "+callbacks.stop.steps=9",
         f"+callbacks.stop.signal_number={int(stop)}",
-        # A shell that starts the tests in the background lets them, and what they start, ignore SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert done.returncode == code
     said, _, command = done.stderr.partition(": ")
@@ -242,9 +240,9 @@ def test_signals_end_a_run_with_a_word(
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_two_ranks_end_together_when_one_is_told_to(
-    script: Script, tmp_path: Path, tiny_idx: Path, rank: int
+    fresh_script: Script, tmp_path: Path, tiny_idx: Path, rank: int
 ) -> None:
-    done = script(
+    done = fresh_script(
         "train.py",
         *TINY_RUN,
         f"data.root={tiny_idx}",
@@ -267,10 +265,10 @@ def test_two_ranks_end_together_when_one_is_told_to(
 
 
 @pytest.mark.slow
-def test_two_ranks_go_on_with_the_latest_run(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_two_ranks_go_on_with_the_latest_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer=ddp_cpu", "data.batch_size=8")
-    assert script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
-    done = script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
+    assert fresh_script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
+    done = fresh_script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
     assert (done.returncode, done.stderr) == (0, "")
     history = torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["callbacks"][
         "EpochHistory"
