@@ -9,13 +9,13 @@ import torch
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
-from mobilenet_lab.callbacks.ema import CURRENT_WEIGHTS
+from mobilenet_lab.callbacks.ema import CURRENT_WEIGHTS, EMAWeights
 from mobilenet_lab.checkpoints.load import load_with_fallback
 from mobilenet_lab.checkpoints.locate import LAST, PREVIOUS, find_checkpoint, folder_of
 from mobilenet_lab.checkpoints.network import network_from
 from mobilenet_lab.checkpoints.state import check_state, epochs_done, schedule_in
 from mobilenet_lab.config.fingerprint import result_relevant_settings
-from mobilenet_lab.config.nested import callbacks, target_name
+from mobilenet_lab.config.nested import builds, callbacks, flatten, shown, target_name
 from mobilenet_lab.config.validate import AUTO
 from mobilenet_lab.runs.folder import is_default_folder, result_in
 from mobilenet_lab.runtime.errors import InputError
@@ -58,13 +58,14 @@ def check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClassi
     """Refuse in one line what cannot go on, and say which setting does not take effect."""
     path = Path(cfg.resume)
     network_from(checkpoint, path)
-    theirs, hparams = checkpoint["hyper_parameters"], dict(model.hparams)
-    for key in sorted(set(theirs) | set(hparams)):
-        # What makes the network has to be the same; the rest may change.
-        if key not in ("data", "label_smoothing", "cpu_layers") and theirs.get(key) != hparams.get(key):
+    theirs, ours = checkpoint["hyper_parameters"], dict(model.hparams)
+    # All that makes the network must be the same; the description of the data may change.
+    before, now = (flatten({k: v for k, v in some.items() if k != "data"}) for some in (theirs, ours))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
             raise InputError(
-                f"resume={cfg.resume}: the checkpoint has {key} {theirs.get(key)}, "
-                f"this run {hparams.get(key)}"
+                f"resume={cfg.resume}: the checkpoint has {key}={shown(before.get(key))}, "
+                f"this run {key}={shown(now.get(key))}"
             )
     optimizer = target_name(cfg.optimizer)
     if checkpoint.get("optimizer") != optimizer:
@@ -73,15 +74,15 @@ def check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClassi
             f"this run's {optimizer}"
         )
     check_state(checkpoint, path, [p for group in model.parameter_groups() for p in group["params"]])
-    if ("num_bad_epochs" in schedule_in(checkpoint)) != (target_name(cfg.scheduler) == "plateau"):
+    if ("num_bad_epochs" in schedule_in(checkpoint)) != ("monitor" in cfg.scheduler):
         raise InputError(
             f"resume={cfg.resume}: scheduler=plateau and the others do not go on from each other; choose the "
             "scheduler that the run had"
         )
-    before, now = theirs["data"].get("images"), hparams["data"]["images"]
-    if before not in (None, now):
-        log.warning("the data set had %s images and now has %s: others are held out than so far", before, now)
-    if CURRENT_WEIGHTS in checkpoint and "EMAWeights" not in map(target_name, callbacks(cfg)):
+    had, has = theirs["data"].get("images"), ours["data"]["images"]
+    if had not in (None, has):
+        log.warning("the data set had %s images and now has %s: others are held out than so far", had, has)
+    if CURRENT_WEIGHTS in checkpoint and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
         raise InputError(
             f"resume={cfg.resume}: the checkpoint averages weights; go on with callbacks=ema, as that run did"
         )

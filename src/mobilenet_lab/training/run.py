@@ -15,7 +15,6 @@ from mobilenet_lab.callbacks.config_consistency import ConfigConsistencyCheck
 from mobilenet_lab.callbacks.history import EpochHistory
 from mobilenet_lab.callbacks.rank_watchdog import RankWatchdog
 from mobilenet_lab.checkpoints.load import load_checkpoint
-from mobilenet_lab.config.combinations import SMALL_PICTURE
 from mobilenet_lab.config.fingerprint import flat_settings
 from mobilenet_lab.config.validate import AUTO
 from mobilenet_lab.models.complexity import count_macs, count_parameters
@@ -56,8 +55,6 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     num_ranks = check_machine(cfg.trainer)
     seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    if cfg.model.get("stem_stride", 0) is None:
-        cfg.model.stem_stride = 1 if cfg.data.image_size < SMALL_PICTURE else 2
     resume, checkpoint = find_resume_checkpoint(cfg)
     if checkpoint is not None and cfg.resume == AUTO and (result := result_of_finished(cfg)):
         log.info("%s is finished already", cfg.output_dir)
@@ -65,7 +62,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     # "latest" will soon mean this very run, and "auto" its own checkpoints, also to other ranks.
     cfg.resume = str(resume) if resume is not None else None
     datamodule = build_datamodule(cfg)
-    check_data(cfg, datamodule.parts, datamodule.source.native_size, num_ranks)
+    check_data(cfg, datamodule, num_ranks)
     model = build_model(cfg, datamodule)
     step, threads = 0, None
     if checkpoint is not None:

@@ -37,9 +37,8 @@ def print_summary(
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     )
     log.info(
-        "network  %s, filters %s, %s parameters, %.1f M multiply-accumulates a image",
-        cfg.model.network,
-        cfg.model.get("filters", "-"),
+        "network  %s, %s parameters, %.1f M multiply-accumulates per image",
+        _describe_model(cfg.model),
         f"{size['parameters']:,}",
         size["macs"] / 1e6,
     )
@@ -55,6 +54,12 @@ def print_summary(
     )
     log.info("device   %s, %s, precision %s", device.type, where, trainer.precision)
     log.info("run      %s", folder)
+
+
+def _describe_model(model: DictConfig) -> str:
+    """Return the network's name with its first argument, which sets its size."""
+    name, *arguments = model.items()
+    return f"{name[1]}({', '.join(f'{key}={value}' for key, value in arguments[:1])})"
 
 
 def keep_best(trainer: Trainer, folder: Path, history: EpochHistory) -> tuple[Path | None, float | None]:
