@@ -30,7 +30,6 @@ def explanation(*overrides: str) -> str:
     [
         ("model.filtrs=4", "model.filtrs: no such key; did you mean model.filters?"),
         ("sed=1", "sed: no such key; did you mean seed?"),
-        ("modle/x=mobilenetv2", "modle/x: no such group or key; "),
         ("model=mobilenet", "model=mobilenet: must be one of "),
         (
             "output_dir=a b=c",

@@ -48,9 +48,8 @@ def log_summary(
     is_cuda = device.type == "cuda"
     where = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} threads"
     log.info(
-        "model    %s, filters %s, %s parameters, %.1f M MACs per image",
-        cfg.model.network,
-        cfg.model.get("filters", "-"),
+        "model    %s, %s parameters, %.1f M MACs per image",
+        _describe_model(cfg.model),
         f"{size['parameters']:,}",
         size["macs"] / 1e6,
     )
@@ -66,6 +65,12 @@ def log_summary(
     )
     log.info("device   %s, %s, precision %s", device.type, where, trainer.precision)
     log.info("run      %s", run)
+
+
+def _describe_model(model: DictConfig) -> str:
+    """Return the name of the network and its first argument, which sets its size."""
+    arguments = [f"{key}={value}" for key, value in model.items() if key != "network"]
+    return f"{model.network}({', '.join(arguments[:1])})"
 
 
 def keep_best(trainer: Trainer, run: RunFolder, history: EpochHistory) -> tuple[Path | None, float | None]:
@@ -147,9 +152,9 @@ def _rounded(accuracy: Any) -> float | None:
 
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
     """Return the same flat keys for every run: TensorBoard compares only runs with equal keys."""
+    model = {key: v if isinstance(v, int | float) else str(v) for key, v in cfg.model.items()}
     return {
-        "network": cfg.model.network,
-        "filters": cfg.model.get("filters", 0),
+        **{f"model.{key}": value for key, value in model.items()},
         "data": target_name(cfg.data.source),
         "image_size": cfg.data.image_size,
         "channels": cfg.data.channels,
