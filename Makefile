@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train predict evaluate tensorboard test lint bench results soak clean
+.PHONY: help setup train predict evaluate tensorboard test lint bench results docs soak clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(READY) ## measure the speed of this machine: make bench ARGS="--quick"
 
 results: $(READY) ## run the recipes over several seeds, write docs/results.md
 	$(RUN) -m mobilenet_lab.results $(ARGS)
+
+docs: $(READY) ## write docs/configuration.md from the comments in conf
+	$(RUN) -m mobilenet_lab.config.reference
 
 soak: $(READY) ## interrupt and resume training 200 times (an hour)
 	FULL_SOAK=1 $(RUN) -m pytest tests/training/test_resume.py $(ARGS)
