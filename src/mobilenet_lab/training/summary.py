@@ -70,7 +70,7 @@ def log_summary(
 def _describe_model(model: DictConfig) -> str:
     """Return the name of the network and its first argument, which sets its size."""
     arguments = [f"{key}={value}" for key, value in model.items() if key != "network"]
-    return f"{model.network}({', '.join(arguments[:1])})"
+    return f"{model.network!s}({', '.join(arguments[:1])})"
 
 
 def keep_best(trainer: Trainer, run: RunFolder, history: EpochHistory) -> tuple[Path | None, float | None]:
