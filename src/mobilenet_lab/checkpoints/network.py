@@ -57,7 +57,13 @@ def _without_memory() -> "TorchFunctionMode":
 
     factories = (torch.empty, torch.zeros, torch.ones, torch.tensor)
     init = torch.nn.init
-    initializers = (torch.Tensor.normal_, torch.Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_)
+    initializers = (
+        torch.Tensor.normal_,
+        torch.Tensor.uniform_,
+        init.normal_,
+        init.uniform_,
+        init.kaiming_uniform_,
+    )
 
     class WithoutMemory(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -165,7 +165,9 @@ def _parse_alternative(text: str, default: Any) -> Rule:
     noun, is_kind = TYPES[kind]
     bounds, is_within = _bounds(match)
     if match["list"]:
-        return _list_of(f"{noun.split()[-1]}s{bounds}", lambda value: is_kind(value) and is_within(value), match)
+        return _list_of(
+            f"{noun.split()[-1]}s{bounds}", lambda value: is_kind(value) and is_within(value), match
+        )
     return Rule(noun + bounds, lambda value: is_kind(value) and is_within(value))
 
 

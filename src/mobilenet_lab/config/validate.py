@@ -41,7 +41,9 @@ def check(cfg: DictConfig) -> None:
         values: Any = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise InputError(" ".join(str(error).split("\n")[:1])) from error
-    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    choices = {
+        group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")
+    }
     if choices or name != RESOLVED:
         known = compose_choices(name, choices)
         _check_keys(values, known)

@@ -22,7 +22,10 @@ def lay_out_tensorboard(trainer: Trainer) -> None:
 def log_hyperparameters(cfg: DictConfig, trainer: Trainer, result: dict[str, Any]) -> None:
     """The same flat keys in every run, or TensorBoard's HParams page would show one run's columns only."""
     values = {
-        **{f"model.{key}": value if isinstance(value, int | float) else str(value) for key, value in cfg.model.items()},
+        **{
+            f"model.{key}": value if isinstance(value, int | float) else str(value)
+            for key, value in cfg.model.items()
+        },
         "data": target_name(cfg.data.source),
         "image_size": cfg.data.image_size,
         "channels": cfg.data.channels,

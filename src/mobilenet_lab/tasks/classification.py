@@ -29,7 +29,6 @@ from mobilenet_lab.tasks.metrics import ClassificationMetrics
 log = logging.getLogger(__name__)
 
 
-
 class ImageClassifier(LightningModule):
     """Trains a network of `models.NETWORKS` to classify images.
 
@@ -105,9 +104,7 @@ class ImageClassifier(LightningModule):
                 return self._compiled(images)
             except TorchDynamoException as error:
                 reason = str(error).strip().split("\n")[0]
-                log.warning(
-                    "task.compile: the network cannot be compiled here, it runs as it is: %s", reason
-                )
+                log.warning("task.compile: the network cannot be compiled here, it runs as it is: %s", reason)
                 self._compiled = None
         return self.network(images)
 
@@ -264,4 +261,3 @@ class ImageClassifier(LightningModule):
     def _log_now(self, values: dict[str, float], step: int) -> None:
         for logger in self.loggers:
             logger.log_metrics(values, step=step)
-

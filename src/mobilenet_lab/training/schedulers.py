@@ -148,9 +148,7 @@ def _check_finite(total_steps: float) -> None:
         raise InputError("total_steps=inf: this schedule needs a number; limit the trainer's epochs or steps")
 
 
-def _cosines(
-    optimizer: "Optimizer", bounds: Sequence[int], warmup_steps: int, end_factor: float
-) -> Schedule:
+def _cosines(optimizer: "Optimizer", bounds: Sequence[int], warmup_steps: int, end_factor: float) -> Schedule:
     """Return cycles that start at all `bounds` but the last, which is the end of the run."""
 
     def factor(step: int) -> float:

@@ -58,8 +58,8 @@ def print_summary(
 
 def _describe_model(model: DictConfig) -> str:
     """Return the network's name with its first argument, which sets its size."""
-    name, *arguments = model.items()
-    return f"{name[1]}({', '.join(f'{key}={value}' for key, value in arguments[:1])})"
+    first = [f"{key!s}={value}" for key, value in model.items() if key != "network"][:1]
+    return f"{model.network}({', '.join(first)})"
 
 
 def keep_best(trainer: Trainer, folder: Path, history: EpochHistory) -> tuple[Path | None, float | None]:
