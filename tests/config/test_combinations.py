@@ -20,7 +20,7 @@ NO_STEPS = "trainer.max_epochs=-1 trainer.max_time=00:01:00:00"
         ),
         (
             "data.image_size=40 model.strides=[2,2,2,2,2,2,2]",
-            "data.image_size=40: model.stem_stride=2 and model.strides=[2, 2, 2, 2, 2, 2, 2] reduce it to one",
+            "data.image_size=40: model.stem_stride=2 and model.strides=[2, 2, 2, 2, 2, 2, 2] reduce it to",
         ),
         ("data.mean=[0.1,0.2,0.3]", "data.mean=[0.1, 0.2, 0.3]: has 3 numbers; use 1 or data.channels=1"),
         (
@@ -71,7 +71,7 @@ NO_STEPS = "trainer.max_epochs=-1 trainer.max_time=00:01:00:00"
         ),
         (
             "scheduler=plateau trainer.check_val_every_n_epoch=2",
-            "trainer.check_val_every_n_epoch=2: scheduler=plateau needs a validation after every epoch; use 1",
+            "trainer.check_val_every_n_epoch=2: scheduler=plateau needs a validation after every epoch",
         ),
         (
             "scheduler=plateau trainer.check_val_every_n_epoch=null trainer.val_check_interval=5",

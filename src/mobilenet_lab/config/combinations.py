@@ -146,7 +146,7 @@ def _check_optimizer(optimizer: Mapping[str, Any], trainer: Mapping[str, Any]) -
 def _check_scheduler(scheduler: Mapping[str, Any], choice: str | None, trainer: Mapping[str, Any]) -> None:
     """Refuse a schedule whose steps or metric the trainer does not provide.
 
-    A schedule over the whole run has a parameter `total_steps`; one that watches a metric has a key `monitor`.
+    A schedule over the whole run has a parameter `total_steps`; one that watches a metric, a key `monitor`.
     """
     name = choice or scheduler["_target_"]
     if trainer["max_epochs"] == trainer["max_steps"] == -1:
