@@ -31,7 +31,7 @@ evaluate: $(READY) ## measure the newest run's best weights on the test pictures
 tensorboard: $(READY) ## look at the runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir outputs $(ARGS)
 
-test: $(READY) ## run all tests; the fast ones alone: make test ARGS="-m 'not slow'"
+test: $(READY) ## run the tests but the longest; the fast ones alone: make test ARGS="-m unit"
 	$(RUN) -m pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 lint: $(READY) ## check style, format and types
@@ -45,8 +45,8 @@ bench: $(READY) ## measure the speed of this machine: make bench ARGS="--quick"
 results: $(READY) ## run the recipes over several seeds, write docs/results.md
 	$(RUN) -m mobilenet_lab.results $(ARGS)
 
-soak: $(READY) ## interrupt and resume training 200 times (an hour)
-	FULL_SOAK=1 $(RUN) -m pytest tests/training/test_resume.py $(ARGS)
+soak: $(READY) ## run the longest tests: 200 interrupted and resumed runs, memory (an hour)
+	$(RUN) -m pytest -m soak --numprocesses auto $(ARGS)
 
 clean: ## remove .venv and caches; data and runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
