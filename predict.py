@@ -1,4 +1,4 @@
-"""Name what pictures show: python predict.py ckpt=... image=...; --help lists all settings."""
+"""Classify images: python predict.py ckpt=... image=...; --help lists all settings."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import hydra
 from omegaconf import DictConfig
 
+from mobilenet_lab.checkpoints.locate import find_checkpoints
 from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.cli.main import imports_without_gc, run
 from mobilenet_lab.config.validate import check
@@ -15,13 +16,14 @@ from mobilenet_lab.config.validate import check
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="predict")
 def main(cfg: DictConfig) -> None:
-    """Check the configuration, then predict."""
+    """Check the configuration and find the checkpoint before PyTorch is imported."""
     with one_line_errors():
         check(cfg)
+        checkpoints = find_checkpoints(cfg.ckpt)
         with imports_without_gc():
             from mobilenet_lab.inference.predict import predict
 
-        sys.exit(predict(cfg))
+        sys.exit(predict(cfg, checkpoints))
 
 
 if __name__ == "__main__":

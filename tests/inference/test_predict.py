@@ -63,7 +63,7 @@ def test_files_are_named_in_their_order_whatever_the_batch(
     failures: list[str] = []
     predictions = list(predict_files(predictor, names, batch_size, failures))
     assert [name for name, _ in predictions] == files
-    assert failures == [f"{damaged}: not a image"]
+    assert failures == [f"{damaged}: not an image"]
     for name, prediction in predictions:
         alone = predictor([Image.open(name)])[0]
         assert prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
@@ -158,7 +158,7 @@ def test_unreadable_images_are_told_and_the_others_answered(
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr.splitlines() == [
         "error: image=missing.png: no such file",
-        "error: bad.png: not a image",
+        "error: bad.png: not an image",
     ]
 
 
@@ -172,7 +172,7 @@ def test_missing_arguments_are_one_line(script: Script, argument: list[str]) -> 
 
 def test_prediction_imports_no_training_code() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'src'); import mobilenet_lab.predict;"
+        "import sys; sys.path.insert(0, 'src'); import mobilenet_lab.inference.predict;"
         "print([m for m in ('lightning', 'torchmetrics', 'matplotlib', 'tensorboard') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -268,7 +268,7 @@ def write_bad_images(folder: Path) -> dict[str, str]:
     with (folder / "heavy.bmp").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     reasons = dict.fromkeys(("cut.png", "cut.jpg", "cut.gif", "cut.tif", "cut.webp"), "damaged image")
-    reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not a image")
+    reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not an image")
     reasons |= {"bomb.png": "67,117,056 pixels; at most 67,108,864", "big bomb.png": "too many pixels"}
     reasons["tile.tif"] = "1,073,741,824 pixels"
     return reasons | {"heavy.bmp": "bytes; at most 536,870,912"}
@@ -353,7 +353,7 @@ def test_memory_is_bounded_where_a_image_claims_a_huge_size(tmp_path: Path) -> N
     Image.new("RGBA", (16_000, 16_000)).save(tmp_path / "bad/bomb.webp", lossless=True, quality=0, method=0)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from mobilenet_lab.data.dataset import load_image; from mobilenet_lab.errors import InputError\n"
+        "from mobilenet_lab.data.images import load_image; from mobilenet_lab.runtime.errors import InputError\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before, refused = peak(), 0\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"

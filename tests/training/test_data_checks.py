@@ -14,7 +14,7 @@ def check(tiny_idx: Path, *overrides: str, ranks: int = 1) -> None:
     cfg = composed(*TINY_RUN, f"data.root={tiny_idx}", *overrides)
     data: Any = instantiate(cfg.data, augmentation=None, mixing=None, seed=0)
     data.setup()
-    check_data(cfg, data.parts, data.source.native_size, ranks)
+    check_data(cfg, data.subsets, data.source.native_size, ranks)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def check(tiny_idx: Path, *overrides: str, ranks: int = 1) -> None:
         (
             "data.val_split=120",
             1,
-            "data.val_split=120, data.test_split=None: leave nothing to train on of 120",
+            "data.val_split=120, data.test_split=None: no training images remain of 120",
         ),
         (
             "data.val_split=119",

@@ -425,7 +425,7 @@ def _time_loader(source: Any, batch_size: int) -> Numbers:
     torch.set_num_threads(1)
     part = split_dataset(source, 0, None, 0)["train"]
     before = _anonymous_memory_mb()
-    sampler = BatchSampler(part.split, batch_size)
+    sampler = BatchSampler(part.index_range, batch_size)
     batches = batch_loader(part.dataset, sampler)
 
     def run() -> None:

@@ -13,7 +13,6 @@ from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
 from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
-from mobilenet_lab.data.splits import SPLIT_KEYS
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
 
@@ -28,7 +27,7 @@ def build_datamodule(cfg: DictConfig) -> ImageDataModule:
     )
     datamodule.prepare_data()
     datamodule.setup()
-    validates = len(datamodule.parts["val"]) > 0 and cfg.trainer.limit_val_batches > 0
+    validates = len(datamodule.subsets["val"]) > 0 and cfg.trainer.limit_val_batches > 0
     if target_name(cfg.scheduler) == "plateau" and not validates:
         raise InputError(
             "scheduler=plateau: needs validation: data.val_split and trainer.limit_val_batches above 0"
@@ -37,23 +36,13 @@ def build_datamodule(cfg: DictConfig) -> ImageDataModule:
 
 
 def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier:
-    source = datamodule.source
     counts = None
     if cfg.model.get("class_weights") == "balanced":
-        counts = datamodule.parts["train"].count_classes(len(source.classes))
+        counts = datamodule.subsets["train"].count_classes(len(datamodule.source.classes))
     return instantiate(
         cfg.model,
-        classes=source.classes,
         class_counts=counts,
-        preprocessing=datamodule.preprocessing.arguments(),
-        data={
-            "name": source.name,
-            "native_size": source.native_size,
-            "mnist_style": source.mnist_style,
-            "fit": cfg.data.source.get("fit", "pad"),
-            "images": len(datamodule.parts["train"].dataset),  # that were divided
-            **{key: cfg.data[key] for key in SPLIT_KEYS},
-        },
+        **datamodule.describe(),
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
         _convert_="all",

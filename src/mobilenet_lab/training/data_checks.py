@@ -65,7 +65,7 @@ def check_data(cfg: DictConfig, parts: Mapping[str, Subset], native_size: int, n
 def _batches(data: DictConfig, name: str, part: Subset, num_ranks: int) -> int:
     """An epoch's batches of the rank that has the fewest."""
     size = data.batch_size if name == "train" else data.eval_batch_size
-    return len(BatchSampler(part.split, size, 0, name == "train", num_ranks - 1, num_ranks))
+    return len(BatchSampler(part.index_range, size, 0, name == "train", num_ranks - 1, num_ranks))
 
 
 def _check_steps(trainer: DictConfig, batches: int) -> None:

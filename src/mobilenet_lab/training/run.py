@@ -65,7 +65,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     # "latest" will soon mean this very run, and "auto" its own checkpoints, also to other ranks.
     cfg.resume = str(resume) if resume is not None else None
     datamodule = build_datamodule(cfg)
-    check_data(cfg, datamodule.parts, datamodule.source.native_size, num_ranks)
+    check_data(cfg, datamodule.subsets, datamodule.source.native_size, num_ranks)
     model = build_model(cfg, datamodule)
     step, threads = 0, None
     if checkpoint is not None:
@@ -78,7 +78,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     # Machines may see the checkpoint under other paths.
     settings = flat_settings(cfg) | {"resume": f"step {step}"}
     own = [history, together, ConfigConsistencyCheck(settings)]
-    trainer = build_trainer(cfg, own, len(datamodule.parts["val"]) > 0, step)
+    trainer = build_trainer(cfg, own, len(datamodule.subsets["val"]) > 0, step)
     begin_run_folder(cfg, folder, resume, step)
     set_cpu_threads(cfg.num_threads, trainer)
     if threads not in (None, torch.get_num_threads()):

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 def print_summary(
     cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], folder: Path
 ) -> None:
-    parts = datamodule.parts
+    parts = datamodule.subsets
     side, batch = cfg.data.image_size, cfg.data.batch_size
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
