@@ -39,13 +39,13 @@ lint: $(READY) ## check style, format and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-bench: $(READY) ## measure speed: make bench ARGS="--quick"
+bench: $(READY) ## measure the speed of this machine: make bench ARGS="--quick"
 	$(RUN) -m mobilenet_lab.benchmark $(ARGS)
 
-results: $(READY) ## run the recipes over seeds, write docs/results.md
+results: $(READY) ## run the recipes over several seeds, write docs/results.md
 	$(RUN) -m mobilenet_lab.results $(ARGS)
 
-soak: $(READY) ## stop runs and let them go on, 200 times (an hour)
+soak: $(READY) ## interrupt and resume training 200 times (an hour)
 	FULL_SOAK=1 $(RUN) -m pytest tests/training/test_resume.py $(ARGS)
 
 clean: ## remove .venv and caches; data and runs stay

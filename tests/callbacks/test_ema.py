@@ -132,4 +132,4 @@ def test_averages_are_not_silently_dropped_on_resume(script: Script, tiny_idx: P
     assert script("train.py", *settings, *EMA, "output_dir=ema").returncode == 0
     done = script("train.py", *settings, "resume=ema", "trainer.max_epochs=3")
     assert done.returncode == 2
-    assert "the checkpoint averages weights; go on with callbacks=ema" in done.stderr
+    assert "the checkpoint holds averaged weights; add callbacks=ema" in done.stderr

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mobilenet_lab.checkpoints.load import load_checkpoint, load_with_fallback
-from mobilenet_lab.checkpoints.locate import PREVIOUS
 from mobilenet_lab.checkpoints.untrusted import MAX_BYTES
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO, copy_atomically
+from mobilenet_lab.runs.folder import PREVIOUS
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.errors import InputError
 
@@ -156,9 +156,7 @@ def test_a_run_on_a_full_disk_ends_with_one_line(
     )
     assert first.returncode == -9
     before = {path.name: path.read_bytes() for path in (tmp_path / "run/checkpoints").iterdir()}
-    done = script(
-        "train.py", *settings, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-    )
+    done = script("train.py", *settings, limits={resource.RLIMIT_FSIZE: room})
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

@@ -358,12 +358,12 @@ def test_format_depends_on_the_script(script_name: str) -> None:
         (["model.filters=0"], "model.filters=0: must be a whole number"),
         (["optimizer=null"], "a group cannot be null"),
         (["callbacks.best.mode=min"], "callbacks.best.mode=min: val/accuracy needs callbacks.best.mode=max"),
-        (["resume=nowhere"], "resume=nowhere: no checkpoint there; train one first"),
+        (["resume=nowhere"], "resume=nowhere: no checkpoint found; train a model first"),
     ],
 )
-def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], message: str) -> None:
+def test_scripts_fail_fast_in_one_line(fresh_script: Script, arguments: list[str], message: str) -> None:
     began = seconds_of_children()
-    done = script("train.py", *arguments)
+    done = fresh_script("train.py", *arguments)
     assert seconds_of_children() - began < 2
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
@@ -380,16 +380,16 @@ def test_scripts_fail_fast_in_one_line(script: Script, arguments: list[str], mes
     ],
 )
 def test_a_checkpoint_that_is_not_there_is_one_line_with_the_nearest(
-    script: Script, tmp_path: Path, name: str, arguments: list[str], key: str
+    fresh_script: Script, tmp_path: Path, name: str, arguments: list[str], key: str
 ) -> None:
     for run in ("2026-01-01/new", "2026-01-02/run"):
         (tmp_path / "outputs" / run / "checkpoints").mkdir(parents=True)
     began = seconds_of_children()
-    done = script(name, *arguments)
+    done = fresh_script(name, *arguments)
     assert seconds_of_children() - began < 2
     assert done.returncode == 2
     assert done.stderr.startswith(
-        f"error: {key}=outputs/2026-01-02/rum: no checkpoint there; did you mean outputs/2026-01-02/run? "
+        f"error: {key}=outputs/2026-01-02/rum: no checkpoint found; did you mean outputs/2026-01-02/run? "
     )
     assert done.stderr.count("\n") == 1
 
@@ -402,9 +402,9 @@ def test_a_sweep_refuses_a_folder_for_all(script: Script) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
 @pytest.mark.parametrize("name", ["train.py", "predict.py", "evaluate.py"])
-def test_help_and_configuration_are_quick(script: Script, name: str, arguments: list[str]) -> None:
+def test_help_and_configuration_are_quick(fresh_script: Script, name: str, arguments: list[str]) -> None:
     began = seconds_of_children()
-    done = script(name, *arguments)
+    done = fresh_script(name, *arguments)
     assert seconds_of_children() - began < 2
     assert done.returncode == 0, done.stderr
     assert "accelerator" in done.stdout

@@ -1,1 +1,1 @@
-"""."""
+"""Checks of the configuration, before anything heavy is imported."""

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from mobilenet_lab.runtime.errors import MACHINE_FAULTS, InputError
+from mobilenet_lab.runtime.errors import MACHINE_ERRNOS, InputError
 
 # A subset of what Pillow reads: PostScript, for one, would run another program.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
@@ -159,7 +159,7 @@ def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
     except InputError:
         raise
     except DAMAGE as error:
-        kind = MachineError if getattr(error, "errno", None) in MACHINE_FAULTS else InputError
+        kind = MachineError if getattr(error, "errno", None) in MACHINE_ERRNOS else InputError
         raise kind(f"{name}: {_reason(error)}") from error
 
 

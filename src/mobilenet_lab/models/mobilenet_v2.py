@@ -22,6 +22,7 @@ STAGES = (
     (6, 40, 1, 1),
 )
 STEM_CHANNELS = 4  # multiple of `filters`
+SMALL_IMAGE = 40  # pixels; below this, a stem of stride 1 keeps enough of the image
 HEAD_CHANNELS = 1280  # at every width, unless `round_to` is above 1; the paper keeps it below width 1.0
 
 
@@ -114,7 +115,8 @@ class MobileNetV2(nn.Module):
         filters: The channel unit: 8 is width multiplier 1.0 in the paper, 4 is 0.5, 2 is 0.25.
         in_channels: 1 for grayscale images, 3 for color.
         num_classes: Number of logits.
-        stem_stride: Stride of the first convolution: 2 in the paper; 1 suits images below 40 pixels.
+        stem_stride: Stride of the first convolution, 2 in the paper. None selects 1 for images below 40
+            pixels and 2 otherwise.
         strides: Stride of each of the seven stages; (1, 2, 2, 2, 1, 2, 1) in the paper.
         round_to: Rounds channels to a multiple of it. With 8, channels are those of torchvision's
             `width_mult` = `filters` / 8, where the head also grows above width 1.0; 1 does not round.
@@ -122,6 +124,7 @@ class MobileNetV2(nn.Module):
         bn_momentum: Weight of the current batch in the running statistics of batch normalization.
         zero_init_residual: Makes every block with a shortcut start as the identity, by a zero weight in its
             last batch normalization (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
+        image_size: Side of the images in pixels, to select `stem_stride`; None for any size.
 
     Raises:
         ValueError: An argument is out of range.
@@ -132,14 +135,17 @@ class MobileNetV2(nn.Module):
         filters: int = 8,
         in_channels: int = 1,
         num_classes: int = 10,
-        stem_stride: int = 2,
+        stem_stride: int | None = 2,
         strides: Sequence[int] = (1, 2, 2, 2, 1, 2, 1),
         round_to: int = 1,
         dropout: float = 0.2,
         bn_momentum: float = 0.1,
         zero_init_residual: bool = False,
+        image_size: int | None = None,
     ) -> None:
         super().__init__()
+        if stem_stride is None:
+            stem_stride = 1 if image_size is not None and image_size < SMALL_IMAGE else 2
         _check_positive(filters=filters, in_channels=in_channels, num_classes=num_classes, round_to=round_to)
         if len(strides) != len(STAGES) or min(stem_stride, *strides) < 1:
             raise ValueError(
@@ -147,24 +153,8 @@ class MobileNetV2(nn.Module):
                 f"for each of the {len(STAGES)} stages"
             )
 
-        def width(units: float) -> int:
-            return round_channels(units * filters, round_to)
-
-        channels = width(STEM_CHANNELS)
-        layers: list[nn.Module] = [ConvNormAct(in_channels, channels, 3, stem_stride)]
-        layer_channels, layer_strides = [channels], [stem_stride]
-        for (expand_ratio, units, num_blocks, _), stage_stride in zip(STAGES, strides, strict=True):
-            for block in range(num_blocks):
-                stride = stage_stride if block == 0 else 1
-                layers.append(InvertedResidual(channels, width(units), stride, expand_ratio))
-                channels = width(units)
-                layer_channels.append(channels)
-                layer_strides.append(stride)
-        head = HEAD_CHANNELS
-        if round_to > 1:
-            head = round_channels(HEAD_CHANNELS * max(1.0, filters / 8), round_to)
-        layers.append(ConvNormAct(channels, head, 1, 1))
-        self.features = FeatureExtractor(layers, [*layer_channels, head], [*layer_strides, 1])
+        self.features = _build_features(filters, in_channels, (stem_stride, *strides), round_to)
+        head = self.features.channels[-1]
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(head, num_classes))
         self._initialize(bn_momentum, zero_init_residual)
 
@@ -193,6 +183,32 @@ class MobileNetV2(nn.Module):
                 nn.init.zeros_(module.bias)
             elif isinstance(module, InvertedResidual) and zero_init_residual and module.has_shortcut:
                 nn.init.zeros_(module.conv[-1].weight)  # type: ignore[arg-type]
+
+
+def _build_features(
+    filters: int, in_channels: int, strides: Sequence[int], round_to: int
+) -> FeatureExtractor:
+    """Build the convolutional layers.
+
+    Args:
+        filters, in_channels, round_to: See `MobileNetV2`.
+        strides: Stride of the stem and of each stage.
+    """
+    stem_stride, *stage_strides = strides
+    channels = [round_channels(STEM_CHANNELS * filters, round_to)]
+    layers: list[nn.Module] = [ConvNormAct(in_channels, channels[0], 3, stem_stride)]
+    layer_strides = [stem_stride]
+    for (expand_ratio, units, num_blocks, _), stage_stride in zip(STAGES, stage_strides, strict=True):
+        for stride in [stage_stride] + [1] * (num_blocks - 1):
+            out_channels = round_channels(units * filters, round_to)
+            layers.append(InvertedResidual(channels[-1], out_channels, stride, expand_ratio))
+            channels.append(out_channels)
+            layer_strides.append(stride)
+    head = HEAD_CHANNELS
+    if round_to > 1:
+        head = round_channels(HEAD_CHANNELS * max(1.0, filters / 8), round_to)
+    layers.append(ConvNormAct(channels[-1], head, 1, 1))
+    return FeatureExtractor(layers, [*channels, head], [*layer_strides, 1])
 
 
 def round_channels(channels: float, multiple: int) -> int:

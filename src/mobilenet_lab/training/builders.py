@@ -1,4 +1,4 @@
-"""One training run: from a checked configuration to a run folder with weights and results."""
+"""Build the objects of a run from its configuration."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
-from mobilenet_lab.config.nested import target_name
+from mobilenet_lab.config.nested import builds
 from mobilenet_lab.data.datamodule import ImageDataModule
-from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
 
 
 def build_datamodule(cfg: DictConfig) -> ImageDataModule:
+    """Build the data module, download the data set if it is missing, and open it."""
     datamodule: ImageDataModule = instantiate(
         cfg.data,
         augmentation=instantiate(cfg.augmentation, _convert_="all"),
@@ -27,20 +27,17 @@ def build_datamodule(cfg: DictConfig) -> ImageDataModule:
     )
     datamodule.prepare_data()
     datamodule.setup()
-    validates = len(datamodule.subsets["val"]) > 0 and cfg.trainer.limit_val_batches > 0
-    if target_name(cfg.scheduler) == "plateau" and not validates:
-        raise InputError(
-            "scheduler=plateau: needs validation: data.val_split and trainer.limit_val_batches above 0"
-        )
     return datamodule
 
 
 def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier:
+    """Build the task with its network, for the images and classes of an open data module."""
     counts = None
-    if cfg.model.get("class_weights") == "balanced":
+    if cfg.task.get("class_weights") == "balanced":
         counts = datamodule.subsets["train"].count_classes(len(datamodule.source.classes))
     return instantiate(
-        cfg.model,
+        cfg.task,
+        model=OmegaConf.to_container(cfg.model, resolve=True),
         class_counts=counts,
         **datamodule.describe(),
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
@@ -50,35 +47,43 @@ def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier
 
 
 def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, step: int) -> Trainer:
-    """Build the trainer of a run whose first step is the one after `step`."""
+    """Build the trainer.
+
+    Args:
+        cfg: The configuration.
+        own: Callbacks that every run has.
+        has_validation: Whether there are validation images.
+        step: Number of steps that a resumed run has done, otherwise 0.
+    """
     callbacks: list[Callback] = instantiate_group(cfg, "callbacks")
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
-    if not cfg.trainer.enable_progress_bar:  # Lightning refuses both
+    if not cfg.trainer.enable_progress_bar:  # Lightning refuses a progress bar then
         callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
-    callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))  # it keeps the others' state
+    # LastCheckpoint saves the state of the other callbacks, so it runs after them.
+    callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))
     trainer: Trainer = instantiate(
         cfg.trainer,
         callbacks=[*own, *callbacks, StopOnSignal()],
         logger=_build_loggers(cfg, step),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=cfg.output_dir,
-        # cuDNN's fastest algorithm is another from run to run.
+        # cuDNN's fastest algorithm may differ between runs.
         benchmark=cfg.trainer.benchmark and not cfg.trainer.deterministic,
         _convert_="all",
     )
-    # Where steps are limited, Lightning would repeat the end of an epoch that a checkpoint was written at.
+    # With limited steps, Lightning would repeat the end of an epoch after a checkpoint written there.
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     return trainer
 
 
 def _build_loggers(cfg: DictConfig, step: int) -> list[Any]:
-    """The loggers; TensorBoard shall forget what an interrupted run logged from `step` on."""
+    """Build the loggers; TensorBoard discards what an interrupted run logged from `step` on."""
     nodes = (node for node in (cfg.get("logger") or {}).values() if node is not None)
     return [
         instantiate(
             node,
-            **({"purge_step": step} if step and target_name(node) == TensorBoardLogger.__name__ else {}),
+            **({"purge_step": step} if step and builds(node, TensorBoardLogger) else {}),
             _convert_="all",
         )
         for node in nodes
@@ -86,6 +91,6 @@ def _build_loggers(cfg: DictConfig, step: int) -> list[Any]:
 
 
 def instantiate_group(cfg: DictConfig, group: str) -> list[Any]:
-    """The objects of a group of named ones; a group or member may be deleted or null."""
+    """Build the objects of a group of named objects; the group and its members may be null or missing."""
     members = instantiate(cfg.get(group) or {}, _convert_="all")
     return [member for member in members.values() if member is not None]
