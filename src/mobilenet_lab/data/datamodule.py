@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
-from mobilenet_lab.data.datasets.mnist import fashion_mnist, idx_folder, mnist
+from mobilenet_lab.data.datasets.sources import make_source
 from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset, split_dataset
@@ -21,11 +21,6 @@ from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.runtime.errors import InputError
 
-SOURCES: dict[str, Callable[..., DatasetSource]] = {
-    "mnist": mnist,
-    "fashion_mnist": fashion_mnist,
-    "idx": idx_folder,
-}
 SEED_FACTOR = 0x85EBCA6B  # odd, so that it permutes all 32-bit seeds
 
 
@@ -33,7 +28,8 @@ class ImageDataModule(LightningDataModule):
     """Reads labeled images batch by batch, and prepares whole batches on the training device.
 
     Args:
-        source: A name in `SOURCES`, a `DatasetSource`, or a function that returns one for a `root`.
+        source: A name in `datasets.sources.SOURCES`, a `DatasetSource`, or a function that returns one for a
+            `root`.
         root: Folder of the data. Ignored if `source` is a `DatasetSource`.
         augmentation: Transform of training images; see `data.transforms.augmentation`. None for none.
         mixing: Mixes training images with each other; see `data.transforms.mixup`. None for none.
@@ -77,7 +73,7 @@ class ImageDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.source = _open_source(source, root)
+        self.source: DatasetSource = make_source(source, root)
         self.augmentation = augmentation or Identity()
         self.mixing = mixing or NoMixing()
         self.batch_size = batch_size
@@ -113,11 +109,11 @@ class ImageDataModule(LightningDataModule):
         self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)
 
     def describe(self) -> dict[str, Any]:
-        """Return what a checkpoint stores about the images, as plain values; opens the data set if necessary.
+        """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
 
         Returns:
-            Arguments of `ImageClassifier`: "classes" by label, "preprocessing" with the arguments of
-            `Preprocessing`, and "data" with the name of the data set, how it is read and how it was split.
+            "classes" by label, "preprocessing" with the arguments of `Preprocessing`, and "data" with the
+            name of the data set, how it is read and how it was split.
         """
         if not self.subsets:
             self.prepare_data()
@@ -157,7 +153,7 @@ class ImageDataModule(LightningDataModule):
 
         Returns:
             Images, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,). If
-            images were mixed, the probability of each class instead of labels, shape (N, num_classes).
+            images were mixed, labels are the probability of each class, shape (N, num_classes).
         """
         images, labels = batch["images"], batch["labels"]
         if self.trainer is None or not self.trainer.training:
@@ -229,14 +225,6 @@ class ImageDataModule(LightningDataModule):
             target = device if cache == "device" else torch.device("cpu")
             self._in_memory[key] = load_all(dataset, target, self.num_workers)
         return self._in_memory[key]
-
-
-def _open_source(source: str | DatasetSource | Callable[..., DatasetSource], root: str) -> DatasetSource:
-    if isinstance(source, str):
-        if source not in SOURCES:
-            raise InputError(f"source={source}: must be one of {', '.join(SOURCES)}, or a DatasetSource")
-        source = SOURCES[source]
-    return source(root=root) if callable(source) else source
 
 
 def _seed_global_generators(seed: int, device: torch.device) -> None:

@@ -81,11 +81,7 @@ def split_dataset(
     Raises:
         InputError: No training images remain, or `on_corrupt_image` is unknown.
     """
-    if on_corrupt_image not in ON_CORRUPT_IMAGE:
-        raise InputError(
-            f"data.on_corrupt_image={on_corrupt_image}: must be one of {', '.join(ON_CORRUPT_IMAGE)}"
-        )
-    skip_corrupt = on_corrupt_image == "skip"
+    skip_corrupt = _skips_corrupt(on_corrupt_image)
     dataset = source.open("train", skip_corrupt)
     own = [name for name in ("val", "test") if source.has_split(name) or (name, test_split) == ("test", None)]
     total = len(dataset)
@@ -108,6 +104,14 @@ def split_dataset(
         images = source.open(name, skip_corrupt)
         subsets[name] = Subset(images, IndexRange(0, len(images)))
     return subsets
+
+
+def _skips_corrupt(on_corrupt_image: str) -> bool:
+    if on_corrupt_image not in ON_CORRUPT_IMAGE:
+        raise InputError(
+            f"data.on_corrupt_image={on_corrupt_image}: must be one of {', '.join(ON_CORRUPT_IMAGE)}"
+        )
+    return on_corrupt_image == "skip"
 
 
 def _count(split: float, total: int) -> int:

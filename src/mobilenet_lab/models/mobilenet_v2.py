@@ -188,12 +188,7 @@ class MobileNetV2(nn.Module):
 def _build_features(
     filters: int, in_channels: int, strides: Sequence[int], round_to: int
 ) -> FeatureExtractor:
-    """Build the convolutional layers.
-
-    Args:
-        filters, in_channels, round_to: See `MobileNetV2`.
-        strides: Stride of the stem and of each stage.
-    """
+    """Build the convolutional layers; `strides` are those of the stem and of each stage."""
     stem_stride, *stage_strides = strides
     channels = [round_channels(STEM_CHANNELS * filters, round_to)]
     layers: list[nn.Module] = [ConvNormAct(in_channels, channels[0], 3, stem_stride)]
