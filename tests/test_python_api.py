@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, digit_images
-from lightning import Trainer
+from lightning import Callback, Trainer
 from PIL import Image
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -19,7 +19,12 @@ TRAIN, FEATURES = re.findall(
     r"^```python\n(.*?)^```", (ROOT / "docs/python-api.md").read_text(), re.DOTALL | re.MULTILINE
 )
 # Warnings of a plain trainer, which train.py silences
-WARNINGS = ("LeafSpec", "does not have many workers", "smaller than the logging interval")
+WARNINGS = (
+    "LeafSpec",
+    "your dataloader is not resumable",
+    "does not have many workers",
+    "smaller than the logging interval",
+)
 pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{text}") for text in WARNINGS]
 QUIET = {
     "accelerator": "cpu",
@@ -33,6 +38,15 @@ QUIET = {
 def constant(optimizer: Optimizer) -> dict[str, Any]:
     """A schedule that a resumed run may extend, unlike PyTorch's one-cycle."""
     return {"scheduler": LambdaLR(optimizer, lambda step: 1.0), "interval": "step"}
+
+
+class SaveInSecondEpoch(Callback):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: Trainer, *arguments: object) -> None:
+        if trainer.current_epoch == 1 and trainer.global_step == 10:
+            trainer.save_checkpoint(self.path)
 
 
 @pytest.fixture
@@ -62,17 +76,17 @@ def test_datamodule_serves_a_second_trainer_from_its_first_batch(
 ) -> None:
     """A resumed fit leaves no position behind, and the weights are those of a new data module."""
 
-    def fit(data: ImageDataModule, max_epochs: int, ckpt_path: Path | None = None) -> Trainer:
+    def fit(data: ImageDataModule, ckpt_path: Path | None = None, *callbacks: Callback) -> Trainer:
         torch.manual_seed(0)
         model = ImageClassifier(model={"filters": 1}, **data.describe(), scheduler=constant)
-        trainer = Trainer(max_epochs=max_epochs, **QUIET)
+        trainer = Trainer(max_epochs=2, callbacks=list(callbacks), **QUIET)
         trainer.fit(model, data, ckpt_path=ckpt_path, weights_only=True)
         return trainer
 
     used = datamodule()
-    fit(used, 1).save_checkpoint(tmp_path / "x.ckpt")
-    fit(used, 2, tmp_path / "x.ckpt")
-    again, new = (fit(data, 1).model.state_dict() for data in (used, datamodule()))
+    fit(used, None, SaveInSecondEpoch(tmp_path / "x.ckpt"))
+    fit(used, tmp_path / "x.ckpt")
+    again, new = (fit(data).model.state_dict() for data in (used, datamodule()))
     assert all(torch.equal(again[key], new[key]) for key in new)
 
 

@@ -405,10 +405,10 @@ def test_untrusted_checkpoints_are_refused(
     elif damage == "other":
         torch.save({"weights": torch.zeros(3)}, path)
     elif damage == "shapes":
-        checkpoint["hyper_parameters"]["filters"] = 2
+        checkpoint["hyper_parameters"]["model"]["filters"] = 2
         torch.save(checkpoint, path)
     else:
-        checkpoint["hyper_parameters"]["network"] = "os.system"
+        checkpoint["hyper_parameters"]["model"]["network"] = "os.system"
         torch.save(checkpoint, path)
     with pytest.raises(InputError) as error:
         Predictor(path)
@@ -425,11 +425,10 @@ def test_list_images_keeps_the_order_asked_for(photos: Path) -> None:
 
 def test_grey_and_colour_images_together(tmp_path: Path) -> None:
     module = ImageClassifier(
-        "mobilenet_v2",
+        {"network": "mobilenet_v2", "filters": 1},
         classes=["a", "b"],
         preprocessing={"image_size": 32, "channels": 3, "mean": 0.5, "std": 0.5, "resize": "auto"},
         data={"name": "image_folder", "native_size": 32, "mnist_style": False, "fit": "crop"},
-        filters=1,
     )
     contents = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save(contents | {"epoch": 0, "global_step": 0}, tmp_path / "x.ckpt")
