@@ -314,8 +314,8 @@ def test_damaged_image_in_a_folder_is_one_line(script: Script, tmp_path: Path) -
         *("data.batch_size=8", "model.filters=1"),
     )
     assert done.returncode == 2
-    mend = "mend or remove it, or leave out such files with data.on_corrupt_image=skip"
-    assert done.stderr == f"error: images/a/3.png: not a image; {mend}\n"
+    fix = "fix or remove the file, or leave out all such files with data.on_corrupt_image=skip"
+    assert done.stderr == f"error: images/a/3.png: not an image; {fix}\n"
 
 
 @pytest.mark.parametrize("why", ["data.val_split=0", "trainer.max_steps=3"])
