@@ -27,7 +27,7 @@ ConfigStore.instance().store(
 
 
 class ProcessLauncher(Launcher):
-    """Runs the jobs of a sweep one after another; a failed job does not stop the others, but fails the sweep."""
+    """Runs the jobs of a sweep one after another. A failed job fails the sweep, but does not stop it."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep the configuration of the sweep."""

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from mobilenet_lab.config.override_quoting import quote_paths
+from mobilenet_lab.config.override_quoting import quote_paths, unquote_paths
 
 ODD_NAMES = [
     "plain.png",
@@ -96,3 +96,9 @@ def test_other_arguments_are_unchanged(argument: str) -> None:
 
 def test_sweep_over_paths_is_unchanged() -> None:
     assert quote_paths(["-m", "resume=a,b"]) == ["-m", "resume=a,b"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_unquoted_path_is_what_was_typed(name: str) -> None:
+    arguments = [f"resume={name}", "model.filters=4"]
+    assert unquote_paths(quote_paths(arguments)) == [f"resume={name}", "model.filters=4"]

@@ -357,12 +357,12 @@ def test_links_that_loop_end_and_count_once(tmp_path: Path) -> None:
     assert list_images([f"{folder}/**/*.jpg"])[1] == [f"image={folder}/**/*.jpg: no such file"]
 
 
-def test_memory_is_bounded_where_a_image_claims_a_huge_size(tmp_path: Path) -> None:
+def test_memory_is_bounded_where_an_image_claims_a_huge_size(tmp_path: Path) -> None:
     bad = write_bad_images(tmp_path / "bad")
     Image.new("RGBA", (16_000, 16_000)).save(tmp_path / "bad/bomb.webp", lossless=True, quality=0, method=0)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from mobilenet_lab.data.images import load_image; from mobilenet_lab.runtime.errors import InputError\n"
+        "from mobilenet_lab.data.images import load_image\nfrom mobilenet_lab.runtime.errors import InputError\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before, refused = peak(), 0\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"

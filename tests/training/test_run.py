@@ -22,7 +22,7 @@ def process_state() -> dict[str, object]:
         "filters": list(warnings.filters),
         "level": logging.getLogger("lightning.pytorch").level,
         "python": random.getstate(),
-        "numpy": str(np.random.get_state()),
+        "numpy": str(np.random.get_state()),  # noqa: NPY002
         "torch": torch.get_rng_state().tolist(),
         "threads": torch.get_num_threads(),
         "precision": torch.get_float32_matmul_precision(),

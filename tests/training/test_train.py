@@ -387,10 +387,10 @@ def test_an_evaluation_says_where_its_test_images_may_have_been_trained_on(
     assert script("evaluate.py", "ckpt=run", *files).stderr == ""
 
 
-@pytest.mark.parametrize("debug", ["limit", "overfit", "profiler"])
-def test_debug_choices_run(script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
+@pytest.mark.parametrize("debug", ["smoke", "overfit", "profiler"])
+def test_debug_choices_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
     data = ("data=idx", f"data.root={tiny_idx}", "data.batch_size=16")
-    done = script("train.py", f"debug={debug}", *data, "output_dir=run")
+    done = fresh_script("train.py", f"debug={debug}", *data, "output_dir=run")
     assert done.returncode == 0, done.stderr
     if debug == "overfit":
         assert result_of(tmp_path / "run")["train/accuracy"] == 1

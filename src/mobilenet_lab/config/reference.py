@@ -62,7 +62,7 @@ def _groups() -> dict[str, str | None]:
 
 
 def _choice_table(group: str, paths: Sequence[Path], default: str | None) -> Iterator[str]:
-    """Yield a table of a group's files: the first sentence of the header, and overrides of other files' keys."""
+    """Yield a table of a group's files: the first sentence of the header, and overridden keys."""
     yield from ("| choice | | sets |", "|---|---|---|")
     for path in paths:
         mark = " (default)" if path.stem == default else ""

@@ -43,9 +43,8 @@ def run_all(runs: Sequence[Run], jobs: int) -> list[Run]:
                 del running[run]
                 if process.returncode:
                     failed.append(run)
-                    _report(
-                        f"{run.folder}: failed with exit code {process.returncode}; see {run.folder.train_log}"
-                    )
+                    log = run.folder.train_log
+                    _report(f"{run.folder}: failed with exit code {process.returncode}; see {log}")
                 else:
                     _report(f"{run.folder}: finished")
     finally:

@@ -28,7 +28,7 @@ def preserve_process_state() -> Iterator[None]:
             stack.callback(logger.setLevel, logger.level)
         stack.enter_context(warnings.catch_warnings())
         stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())
+        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - users may draw from it
         # A generator of a GPU would take memory there in a process that may not train on it.
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.callback(torch.set_num_threads, torch.get_num_threads())

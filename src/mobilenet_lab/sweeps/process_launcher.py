@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from mobilenet_lab.config.override_quoting import unquote_paths
 from mobilenet_lab.config.validate import check
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.child_process import run_forwarding_signals
@@ -62,7 +63,7 @@ def run_job(job_config: DictConfig, overrides: Sequence[str]) -> Job:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return Job(number, list(overrides), EXIT_WRONG_INPUT)
     command = [sys.executable, sys.argv[0], *resolved_config_arguments(run.job_config)]
-    settings = shlex.join([*overrides, f"output_dir={run}"])
+    settings = shlex.join([*unquote_paths(overrides), f"output_dir={run}"])
     if code := run_forwarding_signals(command, {OVERRIDES_VARIABLE: settings}):
         return Job(number, list(overrides), code)
     result = run.read_result() or {}

@@ -121,8 +121,8 @@ def _check_optimizer(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) ->
     optimizer = target_name(cfg.optimizer)
     if checkpoint.get("optimizer") != optimizer:
         raise InputError(
-            f"resume={path}: the checkpoint was trained with {checkpoint.get('optimizer')}, but this run uses "
-            f"{optimizer}; choose the same optimizer"
+            f"resume={path}: the checkpoint was trained with {checkpoint.get('optimizer')}, but this run "
+            f"uses {optimizer}; choose the same optimizer"
         )
     if CURRENT_WEIGHTS in checkpoint and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
         raise InputError(f"resume={path}: the checkpoint holds averaged weights; add callbacks=ema")
