@@ -1,4 +1,4 @@
-"""The walk-throughs of docs/add-a-dataset.md and docs/add-a-network.md, run as printed."""
+"""The walk-throughs of docs/add-a-dataset.md, add-a-network.md and add-a-callback.md, run as printed."""
 
 import os
 import re
@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.run
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -67,3 +68,18 @@ def test_network_trains(tmp_path: Path, tiny_idx: Path) -> None:
     assert "small_cnn" in done.stdout
     done = run(f"{command.strip()} {data} model.dropout=1", tmp_path)
     assert done.stderr.startswith("error: model.dropout=1: must be ")
+
+
+def test_callback_freezes_layers(tmp_path: Path, tiny_idx: Path) -> None:
+    (code,) = blocks("add-a-callback.md", "python")
+    (tmp_path / "freeze_features.py").write_text(code)
+    (command,) = blocks("add-a-callback.md", "sh")
+    settings = f"data=idx data.root={tiny_idx} data.batch_size=16 data.val_split=20 trainer.max_epochs=1"
+    command = command.strip().replace("train.py", f"{ROOT}/train.py")
+    done = run(f"{command} {settings} trainer.accelerator=cpu output_dir=run", tmp_path)
+    assert done.returncode == 0, done.stderr
+    weights = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    # BatchNorm's weights start as ones, and a step changes those that are trained.
+    norms = {key: value for key, value in weights.items() if key.endswith(".weight") and value.ndim == 1}
+    unchanged = {key for key, value in norms.items() if torch.equal(value, torch.ones_like(value))}
+    assert unchanged == {key for key in norms if key.split(".")[2] in ("0", "1", "2")}
