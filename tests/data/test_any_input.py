@@ -1,4 +1,4 @@
-"""Whatever the bytes, sizes and positions: the answer is right, or an error that the docstrings promise."""
+"""Any bytes, sizes and positions give the right answer, or an error that the docstrings document."""
 
 import functools
 import io
@@ -28,7 +28,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cases(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """So many cases, the same in every run."""
+    """Run a property test with this many examples, the same in every run."""
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(
         deadline=None, derandomize=True, database=None, max_examples=number, suppress_health_check=checks
@@ -39,7 +39,7 @@ def cases(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def parse_idx(content: bytes, num_dimensions: int) -> np.ndarray | None:
-    """The values by the format's description, and None for what is no such file."""
+    """Parse a file by the description of the format; return None if it is invalid."""
     if content[:4] != bytes([0, 0, 8, num_dimensions]) or len(content) < 4 + 4 * num_dimensions:
         return None
     shape = struct.unpack_from(f">{num_dimensions}I", content, 4)
@@ -60,7 +60,7 @@ magics = st.one_of(
 
 @st.composite
 def idx_files(draw: st.DrawFn) -> bytes:
-    """Mostly whole files, some with a wrong header, some too short or too long."""
+    """Generate mostly intact files, some with a wrong header, some too short or too long."""
     shape = draw(st.lists(sizes, min_size=1, max_size=4))
     header = draw(magics) + struct.pack(f">{len(shape)}I", *shape)
     count = int(np.prod(shape, dtype=object))
@@ -71,9 +71,7 @@ def idx_files(draw: st.DrawFn) -> bytes:
 
 @cases(1500)
 @given(content=st.one_of(idx_files(), st.binary(max_size=40)), num_dimensions=st.sampled_from([1, 3]))
-def test_any_idx_file_is_read_as_described_or_refused(
-    scratch: Path, content: bytes, num_dimensions: int
-) -> None:
+def test_any_idx_file_is_read_or_refused(scratch: Path, content: bytes, num_dimensions: int) -> None:
     path = scratch / "any-idx"
     path.write_bytes(content)
     expected = parse_idx(content, num_dimensions)
@@ -105,7 +103,7 @@ def test_any_pair_of_files_belongs_together_or_is_refused(
             open_pair(*paths, num_classes)
 
 
-# The order
+# Order
 
 
 @cases(500)
@@ -193,37 +191,37 @@ def test_any_number_of_ranks_evaluates_every_image_once_and_in_order(
     assert everything == list(range(num_images))
 
 
-# ImageDataset
+# Images
 
 
 @functools.cache
-def sound_images() -> list[bytes]:
-    """A small image in every format and in the modes that it has."""
+def intact_images() -> list[bytes]:
+    """Return a small image in every format, in several modes."""
     pixels = np.random.default_rng(0).integers(0, 255, (13, 17, 4), np.uint8)
-    colour = Image.fromarray(pixels)
+    color = Image.fromarray(pixels)
     deep = Image.fromarray(pixels.astype(np.uint16)[..., 0] * 257)
     exif = Image.Exif()
     exif[0x0112] = 6
     kinds: list[tuple[Image.Image, str, dict[str, object]]] = [
-        (colour, "PNG", {}),
+        (color, "PNG", {}),
         (deep, "PNG", {}),
-        (colour.convert("P"), "PNG", {"transparency": 3}),
-        (colour.convert("L"), "PNG", {"exif": exif}),
-        (colour, "PNG", {"save_all": True, "append_images": [colour.rotate(90)]}),
-        (colour.convert("RGB"), "JPEG", {"exif": exif}),
-        (colour.convert("L"), "JPEG", {"progressive": True}),
-        (colour.convert("CMYK"), "JPEG", {}),
-        (colour.convert("P"), "GIF", {}),
-        (colour.convert("P"), "GIF", {"save_all": True, "append_images": [colour.rotate(90).convert("P")]}),
-        (colour.convert("RGB"), "BMP", {}),
-        (colour.convert("P"), "BMP", {}),
-        (colour.convert("L"), "PPM", {}),
-        (colour, "TIFF", {}),
+        (color.convert("P"), "PNG", {"transparency": 3}),
+        (color.convert("L"), "PNG", {"exif": exif}),
+        (color, "PNG", {"save_all": True, "append_images": [color.rotate(90)]}),
+        (color.convert("RGB"), "JPEG", {"exif": exif}),
+        (color.convert("L"), "JPEG", {"progressive": True}),
+        (color.convert("CMYK"), "JPEG", {}),
+        (color.convert("P"), "GIF", {}),
+        (color.convert("P"), "GIF", {"save_all": True, "append_images": [color.rotate(90).convert("P")]}),
+        (color.convert("RGB"), "BMP", {}),
+        (color.convert("P"), "BMP", {}),
+        (color.convert("L"), "PPM", {}),
+        (color, "TIFF", {}),
         (deep, "TIFF", {"compression": "tiff_lzw"}),
         (Image.fromarray(pixels[..., 0].astype(np.float32)), "TIFF", {}),
-        (colour.convert("RGB"), "TIFF", {"compression": "jpeg"}),
-        (colour, "WEBP", {}),
-        (colour, "WEBP", {"save_all": True, "append_images": [colour.rotate(90)]}),
+        (color.convert("RGB"), "TIFF", {"compression": "jpeg"}),
+        (color, "WEBP", {}),
+        (color, "WEBP", {"save_all": True, "append_images": [color.rotate(90)]}),
     ]
     files = []
     for image, format, options in kinds:
@@ -233,18 +231,18 @@ def sound_images() -> list[bytes]:
     return files
 
 
-def test_sound_images_are_decoded() -> None:
-    for content in sound_images():
+def test_intact_images_are_decoded() -> None:
+    for content in intact_images():
         assert load_image(io.BytesIO(content), "x").size in ((17, 13), (13, 17))
 
 
 def decode(content: bytes) -> None:
-    """What every user of the loader does with a image."""
+    """Load an image and process it in every way, or check the error."""
     try:
         image = load_image(io.BytesIO(content), "x.png")
     except InputError as error:
-        assert str(error).startswith("x.png: ")  # noqa: PT017 - that there is an error is not asked for
-        assert str(error).isprintable()  # noqa: PT017 - so it is one line
+        assert str(error).startswith("x.png: ")  # noqa: PT017 - an error is optional
+        assert str(error).isprintable()  # noqa: PT017 - one line
         return
     assert image.mode in ("L", "RGB")
     for fit in FITS:
@@ -255,21 +253,21 @@ def decode(content: bytes) -> None:
 
 @cases(1000)
 @given(
-    start=st.sampled_from([b"", *(content[:n] for content in sound_images() for n in (4, 12, 30))]),
+    start=st.sampled_from([b"", *(content[:n] for content in intact_images() for n in (4, 12, 30))]),
     rest=st.binary(max_size=300),
 )
-def test_any_bytes_are_a_image_or_refused(start: bytes, rest: bytes) -> None:
+def test_any_bytes_are_an_image_or_refused(start: bytes, rest: bytes) -> None:
     decode(start + rest)
 
 
 @cases(2500)
 @given(
-    content=st.sampled_from(sound_images()),
+    content=st.sampled_from(intact_images()),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6),
     cut=st.one_of(st.none(), st.integers(0, 2**16)),
     inserted=st.tuples(st.integers(0, 2**16), st.binary(max_size=8)),
 )
-def test_any_damage_to_a_image_is_survived(
+def test_any_damage_to_an_image_is_handled(
     content: bytes, changes: list[tuple[int, int]], cut: int | None, inserted: tuple[int, bytes]
 ) -> None:
     assume(changes or cut or inserted[1])
@@ -288,7 +286,7 @@ def test_any_damage_to_a_image_is_survived(
     seed=st.integers(0, 2**32 - 1),
     kind=st.integers(0, 3),
 )
-def test_any_pixels_make_a_digit(width: int, height: int, seed: int, kind: int) -> None:
+def test_any_pixels_become_a_digit(width: int, height: int, seed: int, kind: int) -> None:
     random = np.random.default_rng(seed)
     pixels = random.integers(0, [2, 256, 256, 30][kind], (height, width), np.uint8)
     pixels = pixels * 255 if kind == 0 else pixels

@@ -1,4 +1,3 @@
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from mobilenet_lab.runtime.errors import InputError
 @pytest.fixture
 def datamodule(tiny_idx: Path) -> ImageDataModule:
     module = ImageDataModule(
-        source=partial(idx_folder),
+        source=idx_folder,
         root=str(tiny_idx),
         augmentation=RandomTranslate(2),
         mixing=NoMixing(),
@@ -42,15 +41,15 @@ def datamodule(tiny_idx: Path) -> ImageDataModule:
     return module
 
 
-def test_parts_have_their_sizes(datamodule: ImageDataModule) -> None:
-    assert {name: len(part) for name, part in datamodule.subsets.items()} == {
+def test_subsets_have_their_sizes(datamodule: ImageDataModule) -> None:
+    assert {name: len(subset) for name, subset in datamodule.subsets.items()} == {
         "train": 90,
         "val": 30,
         "test": 40,
     }
 
 
-def test_loaders_read_every_image_of_their_part_once(datamodule: ImageDataModule) -> None:
+def test_loaders_read_every_image_of_their_subset_once(datamodule: ImageDataModule) -> None:
     loaders = {
         "train": datamodule.train_dataloader(),
         "val": datamodule.val_dataloader(),
@@ -63,7 +62,7 @@ def test_loaders_read_every_image_of_their_part_once(datamodule: ImageDataModule
         assert len(images) == len(datamodule.subsets[name])
 
 
-def test_training_batches_are_augmented_and_others_are_not(datamodule: ImageDataModule) -> None:
+def test_augmentation_applies_to_training_batches_only(datamodule: ImageDataModule) -> None:
     datamodule.trainer = Trainer(logger=False, enable_checkpointing=False)
     batch = next(iter(datamodule.test_dataloader()))
     datamodule.trainer.training = True
@@ -78,7 +77,7 @@ def test_training_batches_are_augmented_and_others_are_not(datamodule: ImageData
     assert torch.equal(labels, batch["labels"])
 
 
-def test_training_batches_are_mixed_and_others_are_not(datamodule: ImageDataModule) -> None:
+def test_mixing_applies_to_training_batches_only(datamodule: ImageDataModule) -> None:
     datamodule.mixing = MixUp(1.0, 1.0)
     datamodule.trainer = Trainer(logger=False, enable_checkpointing=False)
     batch = next(iter(datamodule.test_dataloader()))
@@ -90,23 +89,34 @@ def test_training_batches_are_mixed_and_others_are_not(datamodule: ImageDataModu
     assert torch.equal(labels, batch["labels"])
 
 
-def test_classes_are_counted_in_the_part_alone(datamodule: ImageDataModule) -> None:
-    for part in datamodule.subsets.values():
-        loader = batch_loader(part.dataset, BatchSampler(part.index_range, 7, shuffle=False))
+def test_count_classes_counts_one_subset(datamodule: ImageDataModule) -> None:
+    for subset in datamodule.subsets.values():
+        loader = batch_loader(subset.dataset, BatchSampler(subset.index_range, 7, shuffle=False))
         labels = torch.cat([batch["labels"] for batch in loader])
-        assert part.count_classes(10) == torch.bincount(labels, minlength=10).tolist()
+        assert subset.count_classes(10) == torch.bincount(labels, minlength=10).tolist()
+
+
+def test_unknown_source_error_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"source=cifar: must be one of mnist, fashion_mnist, idx"):
+        ImageDataModule("cifar")
+
+
+def test_unknown_on_corrupt_image_error_lists_the_known_ones(tiny_idx: Path) -> None:
+    datamodule = ImageDataModule("idx", root=str(tiny_idx), on_corrupt_image="ignore")
+    with pytest.raises(InputError, match=r"data\.on_corrupt_image=ignore: must be one of error, skip"):
+        datamodule.setup()
 
 
 @pytest.mark.parametrize(
     ("val_split", "max_train_samples", "expected"), [(0, None, 120), (20, 50, 50), (0.5, None, 60)]
 )
-def test_split_by_count_or_fraction(
+def test_val_split_is_a_count_or_fraction(
     tiny_idx: Path, val_split: float, max_train_samples: int | None, expected: int
 ) -> None:
-    parts = split_dataset(idx_folder(str(tiny_idx)), val_split, None, 0, max_train_samples)
-    assert len(parts["train"]) == expected
+    subsets = split_dataset(idx_folder(str(tiny_idx)), val_split, max_train_samples=max_train_samples)
+    assert len(subsets["train"]) == expected
 
 
-def test_split_that_leaves_nothing_is_refused(tiny_idx: Path) -> None:
+def test_val_split_without_remaining_images_is_refused(tiny_idx: Path) -> None:
     with pytest.raises(InputError, match="val_split=120"):
         split_dataset(idx_folder(str(tiny_idx)), 120, None, 0)

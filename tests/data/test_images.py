@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenet_lab.data.images import load_image, resize_to_square
+from mobilenet_lab.data.images import load_image, resize_to_square, to_gray_or_rgb
 from mobilenet_lab.runtime.errors import InputError
 
 RED, GREEN = (200, 30, 40), (10, 220, 60)
@@ -13,7 +13,7 @@ RED, GREEN = (200, 30, 40), (10, 220, 60)
 
 @pytest.fixture
 def half_red(tmp_path: Path) -> Image.Image:
-    """6 wide, 4 high: red on the left, green on the right."""
+    """Return an image of 6 x 4 pixels, red on the left and green on the right."""
     image = Image.new("RGB", (6, 4), GREEN)
     image.paste(RED, (0, 0, 3, 4))
     return image
@@ -27,7 +27,7 @@ def reopened(image: Image.Image, format: str = "PNG", **options: object) -> Imag
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK"])
-def test_colours_survive_every_mode(half_red: Image.Image, mode: str) -> None:
+def test_colors_survive_every_mode(half_red: Image.Image, mode: str) -> None:
     image = half_red.convert(mode, palette=Image.Palette.ADAPTIVE)
     opened = reopened(image, "TIFF")
     assert opened.mode == "RGB"
@@ -35,13 +35,13 @@ def test_colours_survive_every_mode(half_red: Image.Image, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
-def test_grey_stays_grey(mode: str) -> None:
+def test_gray_stays_gray(mode: str) -> None:
     opened = reopened(Image.new("L", (3, 2), 255).convert(mode))
     assert opened.mode == "L"
     assert np.asarray(opened).tolist() == [[255] * 3] * 2
 
 
-def test_grey_with_alpha_on_white() -> None:
+def test_transparent_gray_becomes_white() -> None:
     image = Image.new("LA", (2, 1), (0, 255))
     image.putpixel((1, 0), (0, 0))
     assert np.asarray(reopened(image).convert("L")).tolist() == [[0, 255]]
@@ -61,11 +61,11 @@ def test_sixteen_bits_are_scaled_to_eight() -> None:
         (np.array([[0.0, 51.0, 255.0]], np.float32), [[0, 51, 255]]),
     ],
 )
-def test_deep_pixels_neither_wrap_nor_vanish(values: np.ndarray, expected: list[list[int]]) -> None:
+def test_deep_pixels_are_scaled(values: np.ndarray, expected: list[list[int]]) -> None:
     assert np.asarray(reopened(Image.fromarray(values), "TIFF")).tolist() == expected
 
 
-def test_palette_with_transparency_shows_white_behind_dark_ink() -> None:
+def test_transparent_palette_color_becomes_white() -> None:
     image = Image.new("P", (2, 1), 0)
     image.putpalette([0, 0, 0, 255, 0, 0])
     image.putpixel((1, 0), 1)
@@ -73,7 +73,7 @@ def test_palette_with_transparency_shows_white_behind_dark_ink() -> None:
     assert np.asarray(opened).tolist() == [[[255, 255, 255], [255, 0, 0]]]
 
 
-def test_bright_ink_on_transparent_shows_on_black() -> None:
+def test_transparency_behind_bright_ink_becomes_black() -> None:
     image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     image.putpixel((1, 1), (255, 255, 255, 255))
     pixels = np.asarray(reopened(image).convert("L"))
@@ -83,21 +83,25 @@ def test_bright_ink_on_transparent_shows_on_black() -> None:
 
 def test_exif_rotation_is_undone(half_red: Image.Image) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
+    exif[0x0112] = 6  # to be shown rotated by 90 degrees clockwise
     opened = reopened(half_red, exif=exif)
     assert opened.size == (4, 6)
     assert opened.getpixel((0, 0)) == RED
     assert opened.getpixel((0, 5)) == GREEN
 
 
+def test_upright_image_is_not_copied(half_red: Image.Image) -> None:
+    assert to_gray_or_rgb(half_red) is half_red
+
+
 @pytest.mark.parametrize("contents", [b"", b"no image", b"\x89PNG\r\n\x1a\n half"])
-def test_what_is_no_image_is_named(tmp_path: Path, contents: bytes) -> None:
+def test_file_without_image_error_names_it(tmp_path: Path, contents: bytes) -> None:
     (tmp_path / "x.png").write_bytes(contents)
     with pytest.raises(InputError, match=r"x\.png: not an image"):
         load_image(tmp_path / "x.png")
 
 
-def test_truncated_image_is_named(tmp_path: Path) -> None:
+def test_truncated_image_error_names_it(tmp_path: Path) -> None:
     random = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(random).save(file, "PNG")
@@ -110,7 +114,7 @@ def test_truncated_image_is_named(tmp_path: Path) -> None:
     ("fit", "left", "right", "corner"),
     [("crop", RED, GREEN, RED), ("stretch", RED, GREEN, RED), ("pad", RED, GREEN, (0, 0, 0))],
 )
-def test_fit_makes_a_square(
+def test_resize_to_square_follows_fit(
     half_red: Image.Image, fit: str, left: tuple[int, ...], right: tuple[int, ...], corner: tuple[int, ...]
 ) -> None:
     pixels = resize_to_square(half_red, 12, 3, fit)
@@ -120,7 +124,7 @@ def test_fit_makes_a_square(
     assert tuple(pixels[:, 0, 0]) == corner
 
 
-def test_grey_is_luma(half_red: Image.Image) -> None:
+def test_gray_is_luma(half_red: Image.Image) -> None:
     pixels = resize_to_square(half_red, 6, 1, "stretch")
     assert pixels.shape == (1, 6, 6)
     expected = 0.299 * RED[0] + 0.587 * RED[1] + 0.114 * RED[2]

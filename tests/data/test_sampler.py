@@ -32,7 +32,7 @@ def test_permutation_differs_by_key_and_looks_random() -> None:
     # Each tenth of the epoch draws evenly from each tenth of the data: 100 each, deviation about 9.5.
     counts = np.histogram2d(np.arange(size), one, bins=10)[0]
     assert np.abs(counts - 100).max() < 45
-    # Neighbours come apart: steps of one are as rare as any other.
+    # Neighbors are separated: steps of one are as rare as any other.
     assert (np.abs(np.diff(one)) == 1).sum() < 12
 
 
@@ -43,7 +43,7 @@ def test_small_permutations_use_all_orders() -> None:
 
 @pytest.fixture(autouse=True, params=[sampler.CHUNK, 100])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Orders are computed piece by piece: nothing may depend on the size of a piece."""
+    """Orders are computed in chunks, whose size must not matter."""
     monkeypatch.setattr(sampler, "CHUNK", request.param)
     return request.param
 
@@ -68,15 +68,15 @@ def test_ranks_read_every_image_once(
     everything = np.concatenate([indices for rank in batches for indices in rank])
     assert np.array_equal(np.sort(everything), np.arange(num_images))
     if shuffle:
-        assert len({len(b) for b in batches}) == 1  # or a rank would wait for the others for ever
+        assert len({len(b) for b in batches}) == 1  # otherwise a rank would wait for the others forever
 
 
-def test_no_training_batch_has_a_single_image() -> None:
+def test_training_batches_have_at_least_two_images() -> None:
     sizes = [len(batch) for batch in read(BatchSampler(IndexRange(0, 129), 64))]
     assert sizes == [64, 65]
 
 
-def test_whole_batches_have_the_size_asked_for() -> None:
+def test_full_batches_have_the_configured_size() -> None:
     sizes = [len(batch) for batch in read(BatchSampler(IndexRange(0, 200), 64))]
     assert sizes == [64, 64, 64, 8]
 
@@ -84,8 +84,8 @@ def test_whole_batches_have_the_size_asked_for() -> None:
 def test_global_batch_does_not_depend_on_the_number_of_ranks() -> None:
     alone = read(BatchSampler(IndexRange(0, 1000), 32))
     shared = [read(BatchSampler(IndexRange(0, 1000), 16, rank=rank, world_size=2)) for rank in range(2)]
-    for batch, *parts in zip(alone, *shared, strict=True):
-        assert np.array_equal(batch, np.concatenate(parts))
+    for batch, *shards in zip(alone, *shared, strict=True):
+        assert np.array_equal(batch, np.concatenate(shards))
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:
@@ -100,14 +100,14 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 5, 9])
-def test_starts_at_any_batch(first: int) -> None:
+def test_epoch_starts_at_any_batch(first: int) -> None:
     sampler = BatchSampler(IndexRange(0, 500), 50)
     whole = list(sampler)
     sampler.start_at(0, first)
     rest = list(sampler)
     assert [r.seed for r in rest] == [r.seed for r in whole[first:]]
     assert all(np.array_equal(a.indices, b.indices) for a, b in zip(rest, whole[first:], strict=True))
-    assert len(list(sampler)) == len(rest)  # a second reading of the epoch begins there, too
+    assert len(list(sampler)) == len(rest)  # a second pass over the epoch starts there too
     sampler.set_epoch(1)
     assert len(list(sampler)) == len(whole)
 
@@ -124,12 +124,12 @@ def test_augmentation_seeds_differ_between_batches_epochs_and_ranks() -> None:
     assert len(set(draws)) == len(draws)
 
 
-def test_split_parts_are_disjoint() -> None:
+def test_index_ranges_of_one_permutation_are_disjoint() -> None:
     permutation = Permutation(100, (0,))
-    held_out, rest = IndexRange(0, 20, permutation), IndexRange(20, 80, permutation)
-    indices = np.concatenate([part(np.arange(len(part))) for part in (held_out, rest)])
+    validation, rest = IndexRange(0, 20, permutation), IndexRange(20, 80, permutation)
+    indices = np.concatenate([some(np.arange(len(some))) for some in (validation, rest)])
     assert np.array_equal(np.sort(indices), np.arange(100))
-    assert not np.array_equal(np.sort(held_out(np.arange(20))), np.arange(20))
+    assert not np.array_equal(np.sort(validation(np.arange(20))), np.arange(20))
 
 
 def test_order_of_a_billion_images_takes_no_memory() -> None:

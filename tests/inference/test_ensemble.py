@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def altered(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another checkpoint: the tiny run's with noise on its last layer."""
+    """Return a second checkpoint: the one of the tiny run, with noise on the last layer."""
     checkpoint = torch.load(tiny_run / "checkpoints/best.ckpt", weights_only=True)
     weight = checkpoint["state_dict"]["network.classifier.1.weight"]
     weight += torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
@@ -30,7 +30,7 @@ def test_mean_of_probabilities_by_hand() -> None:
     torch.testing.assert_close(mean, torch.tensor([[0.25, 0.75]]))
 
 
-def test_several_networks_give_their_mean_probability(tiny_run: Path, altered: Path) -> None:
+def test_ensemble_returns_mean_probabilities(tiny_run: Path, altered: Path) -> None:
     best = tiny_run / "checkpoints/best.ckpt"
     images = torch.from_numpy(digit_images(8, seed=3)[0])[:, None]
     one, other = (Ensemble([path], CPU)(images).softmax(1) for path in (best, altered))
@@ -39,7 +39,7 @@ def test_several_networks_give_their_mean_probability(tiny_run: Path, altered: P
     torch.testing.assert_close(both, (one + other) / 2)
 
 
-def test_shifts_see_every_place_once() -> None:
+def test_tta_shifts_visit_every_offset_once() -> None:
     seen: list[tuple[int, int]] = []
 
     def classify(images: torch.Tensor) -> torch.Tensor:
@@ -52,7 +52,7 @@ def test_shifts_see_every_place_once() -> None:
     assert sorted(seen) == [(y, x) for y in (2, 3, 4) for x in (2, 3, 4)]
 
 
-def test_evaluation_of_several_and_of_shifts(
+def test_evaluation_of_ensemble_and_tta_shifts(
     script: Script, tiny_run: Path, altered: Path, tiny_idx: Path
 ) -> None:
     done = script(
@@ -75,7 +75,7 @@ def test_evaluation_of_several_and_of_shifts(
     assert "mean over 25 shifts of up to 2 pixels: accuracy 0." in text.stdout
 
 
-def test_prediction_of_several(script: Script, tmp_path: Path, tiny_run: Path, altered: Path) -> None:
+def test_prediction_of_an_ensemble(script: Script, tmp_path: Path, tiny_run: Path, altered: Path) -> None:
     Image.fromarray(digit_images(1, seed=3)[0][0]).save(tmp_path / "img.png")
     arguments = (f"ckpt=[{tiny_run},{altered}]", "image=img.png", "format=json", "preprocess=none")
     done = script("predict.py", *arguments)
@@ -95,7 +95,7 @@ def test_prediction_of_several(script: Script, tmp_path: Path, tiny_run: Path, a
 
 
 @pytest.mark.parametrize(
-    ("part", "value"),
+    ("key", "value"),
     [
         ("classes", list("abcdefghij")),
         ("native_size", 32),
@@ -104,23 +104,21 @@ def test_prediction_of_several(script: Script, tmp_path: Path, tiny_run: Path, a
         ("channels", 3),
     ],
 )
-def test_networks_that_do_not_go_together_are_refused(
-    tmp_path: Path, tiny_run: Path, part: str, value: object
-) -> None:
+def test_incompatible_networks_are_refused(tmp_path: Path, tiny_run: Path, key: str, value: object) -> None:
     best = tiny_run / "checkpoints/best.ckpt"
     checkpoint = torch.load(best, weights_only=True)
     hparams = checkpoint["hyper_parameters"]
-    if part == "channels":
+    if key == "channels":
         hparams["preprocessing"]["channels"] = value
         stem = "network.features.0.0.weight"
         checkpoint["state_dict"][stem] = checkpoint["state_dict"][stem].expand(-1, 3, -1, -1)
     else:
-        (hparams if part == "classes" else hparams["data"])[part] = value
+        (hparams if key == "classes" else hparams["data"])[key] = value
     torch.save(checkpoint, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match="has other classes or another image format than"):
         Ensemble([best, tmp_path / "other.ckpt"], CPU)
 
 
-def test_no_network_at_all_is_refused() -> None:
+def test_empty_ensemble_is_refused() -> None:
     with pytest.raises(InputError, match="at least one checkpoint"):
         Predictor([])

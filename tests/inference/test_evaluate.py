@@ -8,7 +8,9 @@ from conftest import NUM_TINY_TEST, Script
 from mobilenet_lab.inference.measure import format_report, summarize_confusion
 
 
-def test_agrees_with_the_test_of_the_run(fresh_script: Script, tiny_run: Path, tiny_idx: Path) -> None:
+def test_evaluation_agrees_with_the_test_of_the_run(
+    fresh_script: Script, tiny_run: Path, tiny_idx: Path
+) -> None:
     done = fresh_script("evaluate.py", f"ckpt={tiny_run}", "data=idx", f"data.root={tiny_idx}", "format=json")
     assert (done.returncode, done.stderr) == (0, "")
     measured = json.loads(done.stdout)
@@ -17,9 +19,7 @@ def test_agrees_with_the_test_of_the_run(fresh_script: Script, tiny_run: Path, t
     assert measured["images"] == sum(map(sum, measured["confusion"])) == NUM_TINY_TEST
 
 
-def test_another_division_of_the_images_is_told(
-    script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
-) -> None:
+def test_different_split_is_reported(script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path) -> None:
     data = ["data=idx", f"data.root={tiny_idx}", "split=val", "format=json"]
     done = script("evaluate.py", f"ckpt={tiny_run}", *data, "data.val_split=30", "data.image_size=56")
     path = tiny_run / "checkpoints/best.ckpt"
@@ -35,12 +35,14 @@ def test_another_division_of_the_images_is_told(
 
 
 @pytest.mark.parametrize(("split", "count"), [("val", 20), ("train", 100), ("test", 40)])
-def test_text_and_splits(script: Script, tiny_run: Path, tiny_idx: Path, split: str, count: int) -> None:
+def test_text_output_for_each_split(
+    script: Script, tiny_run: Path, tiny_idx: Path, split: str, count: int
+) -> None:
     done = script(
         "evaluate.py",
         f"ckpt={tiny_run}",
         "data=idx",
-        f"data.root={tiny_idx}",  # divided as in training: data.val_split=20
+        f"data.root={tiny_idx}",  # split as in training: data.val_split=20
         f"split={split}",
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -49,7 +51,7 @@ def test_text_and_splits(script: Script, tiny_run: Path, tiny_idx: Path, split: 
     assert "confusion matrix" in done.stdout
 
 
-def test_data_that_a_checkpoint_names_needs_its_folder(script: Script, tiny_run: Path) -> None:
+def test_data_set_without_a_default_folder_needs_one(script: Script, tiny_run: Path) -> None:
     done = script("evaluate.py", f"ckpt={tiny_run}")
     assert done.returncode == 2
     assert done.stderr == (

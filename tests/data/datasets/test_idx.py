@@ -9,7 +9,7 @@ from conftest import Script, write_idx_files
 from mobilenet_lab.data.datasets.idx import open_idx, open_pair
 from mobilenet_lab.runtime.errors import InputError
 
-# Two images of 2 x 3 pixels and their labels, written out by hand.
+# Two images of 2 x 3 pixels and their labels, written by hand
 IMAGES = bytes.fromhex("00000803 00000002 00000002 00000003 000102030405 fafbfcfdfeff")
 LABELS = bytes.fromhex("00000801 00000002 0709")
 
@@ -22,7 +22,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     return images, labels
 
 
-def test_reads_what_was_written_by_hand(pair: tuple[Path, Path]) -> None:
+def test_files_written_by_hand_are_read(pair: tuple[Path, Path]) -> None:
     dataset = open_pair(*pair, num_classes=10)
     images, labels = dataset.read(np.array([1, 0, 1]))
     assert images.dtype == torch.uint8
@@ -35,7 +35,7 @@ def test_reads_what_was_written_by_hand(pair: tuple[Path, Path]) -> None:
     assert labels.tolist() == [9, 7, 9]
 
 
-def test_images_stay_in_the_file_until_they_are_read(pair: tuple[Path, Path]) -> None:
+def test_images_are_memory_mapped_and_read_only(pair: tuple[Path, Path]) -> None:
     images = open_idx(pair[0], 3)
     assert isinstance(images.base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
@@ -56,7 +56,7 @@ def test_images_stay_in_the_file_until_they_are_read(pair: tuple[Path, Path]) ->
         (lambda b: b[:4] + bytes(12), "announces 0"),
     ],
 )
-def test_damaged_files_are_named(pair: tuple[Path, Path], damage, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_file_error_names_it(pair: tuple[Path, Path], damage, message: str) -> None:  # type: ignore[no-untyped-def]
     pair[0].write_bytes(damage(IMAGES))
     with pytest.raises(InputError, match=message) as error:
         open_pair(*pair)
@@ -65,25 +65,25 @@ def test_damaged_files_are_named(pair: tuple[Path, Path], damage, message: str) 
     assert "\n" not in str(error.value)
 
 
-def test_counts_must_agree(pair: tuple[Path, Path]) -> None:
+def test_different_counts_are_refused(pair: tuple[Path, Path]) -> None:
     pair[1].write_bytes(bytes.fromhex("00000801 00000003 010203"))
     with pytest.raises(InputError, match=r"2 images .* 3 labels"):
         open_pair(*pair)
 
 
-def test_labels_must_be_in_range(pair: tuple[Path, Path]) -> None:
+def test_label_out_of_range_is_refused(pair: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="label 9 at position 1, but there are 9 classes"):
         open_pair(*pair, num_classes=9)
 
 
-def test_a_packed_file_is_told(pair: tuple[Path, Path]) -> None:
+def test_gz_file_error_says_to_decompress_it(pair: tuple[Path, Path]) -> None:
     pair[0].write_bytes(gzip.compress(IMAGES))
     with pytest.raises(InputError, match="images: compressed with gzip; decompress it first"):
         open_pair(*pair)
 
 
 @pytest.mark.parametrize("script_name", ["train.py", "evaluate.py"])
-def test_scripts_name_the_damaged_file_in_one_line(
+def test_script_error_names_the_damaged_file_in_one_line(
     script: Script, tiny_run: Path, tmp_path: Path, script_name: str
 ) -> None:
     write_idx_files(tmp_path / "idx")

@@ -19,7 +19,7 @@ from mobilenet_lab.runtime.errors import InputError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The layout of the TensorFlow script: a folder a class; a image's grey level tells its class."""
+    """Return a folder with one subfolder per class; the gray level of an image shows its class."""
     for label, name in enumerate(["cat", "dog", "eel"]):
         (tmp_path / name).mkdir()
         for i in range(6):
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_lists_names_and_decodes_on_demand(folder: Path) -> None:
+def test_images_are_decoded_on_demand(folder: Path) -> None:
     source = image_folder(str(folder), size=8, channels=1)
     assert source.classes == ["cat", "dog", "eel"]
     dataset = source.open("train")
@@ -44,10 +44,10 @@ def test_lists_names_and_decodes_on_demand(folder: Path) -> None:
 
 def test_worker_processes_read_the_same_batches(folder: Path) -> None:
     source = image_folder(str(folder), size=8, channels=3)
-    part = split_dataset(source, val_split=0.2, test_split=0.2, split_seed=0)["train"]
-    assert len(part) == 10
+    subset = split_dataset(source, val_split=0.2, test_split=0.2)["train"]
+    assert len(subset) == 10
     alone, helped = (
-        list(batch_loader(part.dataset, BatchSampler(part.index_range, 4, seed=5), num_workers=n))
+        list(batch_loader(subset.dataset, BatchSampler(subset.index_range, 4, seed=5), num_workers=n))
         for n in (0, 2)
     )
     assert len(alone) == 3
@@ -57,7 +57,7 @@ def test_worker_processes_read_the_same_batches(folder: Path) -> None:
         assert a["seed"] == b["seed"]
 
 
-def test_other_files_are_told_by_their_endings(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_files_are_counted_by_extension(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     Image.new("L", (9, 9)).save(folder / "dog/photo.JFIF", format="JPEG")
     for name in ("dog/a.avif", "eel/b.avif", "eel/LICENSE"):
         (folder / name).write_bytes(b"")
@@ -69,31 +69,31 @@ def test_other_files_are_told_by_their_endings(folder: Path, caplog: pytest.LogC
     ]
 
 
-@pytest.mark.parametrize("parts", [("Training", "Testing"), ("Train", "Test"), ("test", "val")])
-def test_parts_are_no_classes(tmp_path: Path, parts: tuple[str, ...]) -> None:
-    for part in parts:
+@pytest.mark.parametrize("splits", [("Training", "Testing"), ("Train", "Test"), ("test", "val")])
+def test_folders_that_look_like_splits_are_not_classes(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    for split in splits:
         for name in ("cat", "dog"):
-            (tmp_path / part / name).mkdir(parents=True)
-            Image.new("L", (9, 9)).save(tmp_path / part / name / "x.png")
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("L", (9, 9)).save(tmp_path / split / name / "x.png")
     with pytest.raises(InputError, match="look like splits, not classes"):
         image_folder(str(tmp_path), size=8, channels=1).open("train")
 
 
-@pytest.mark.parametrize("parts", [("train", "valid"), ("train", "test", "valid")])
-def test_parts_by_other_names_are_neither_classes_nor_left_out(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory, parts: tuple[str, ...]
+@pytest.mark.parametrize("splits", [("train", "valid"), ("train", "test", "valid")])
+def test_split_folder_with_another_name_is_refused(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, splits: tuple[str, ...]
 ) -> None:
-    root = tmp_path_factory.mktemp("parts")
-    for part, dataset in zip(parts, ("cat", "dog", "eel"), strict=False):
-        (root / part).symlink_to(folder / dataset)
+    root = tmp_path_factory.mktemp("splits")
+    for split, images in zip(splits, ("cat", "dog", "eel"), strict=False):
+        (root / split).symlink_to(folder / images)
     with pytest.raises(InputError, match=r"train, valid look like splits, not classes"):
         _ = image_folder(str(root), size=8, channels=1).classes
 
 
-def test_a_folder_without_images_beside_the_parts_is_none(
+def test_split_like_folder_without_images_is_ignored(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    root = tmp_path_factory.mktemp("parts")
+    root = tmp_path_factory.mktemp("splits")
     (root / "train").symlink_to(folder)
     (root / "test").symlink_to(folder)
     (root / "eval").mkdir()
@@ -101,22 +101,22 @@ def test_a_folder_without_images_beside_the_parts_is_none(
     assert image_folder(str(root), size=8, channels=1).classes == ["cat", "dog", "eel"]
 
 
-def test_train_and_test_folders(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    root = tmp_path_factory.mktemp("parts")
+def test_folders_named_like_splits_are_used_as_splits(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("splits")
     (root / "train").symlink_to(folder)
     (root / "test").symlink_to(folder)
     source = image_folder(str(root), size=8, channels=1)
-    parts = split_dataset(source, val_split=0.5, test_split=0.1, split_seed=0)
-    assert {name: len(part) for name, part in parts.items()} == {"train": 9, "val": 9, "test": 18}
+    subsets = split_dataset(source, val_split=0.5, test_split=0.1)
+    assert {name: len(subset) for name, subset in subsets.items()} == {"train": 9, "val": 9, "test": 18}
     (root / "val").symlink_to(folder)
-    parts = split_dataset(source, val_split=0.5, test_split=0.1, split_seed=0)
-    assert {name: len(part) for name, part in parts.items()} == {"train": 18, "val": 18, "test": 18}
+    subsets = split_dataset(source, val_split=0.5, test_split=0.1)
+    assert {name: len(subset) for name, subset in subsets.items()} == {"train": 18, "val": 18, "test": 18}
 
 
-def test_classes_unknown_in_training_are_named(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    root = tmp_path_factory.mktemp("parts")
+def test_class_missing_in_training_is_refused(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("splits")
     (root / "train").symlink_to(folder)
     (root / "test/fox").mkdir(parents=True)
     Image.new("L", (4, 4)).save(root / "test/fox/x.png")
@@ -124,7 +124,7 @@ def test_classes_unknown_in_training_are_named(
         image_folder(str(root), size=8, channels=1).open("test")
 
 
-def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
+def test_hidden_files_and_folders_are_skipped(folder: Path) -> None:
     (folder / "cat/._1.jpg").write_bytes(b"resource fork")
     (folder / ".ipynb_checkpoints").mkdir()
     Image.new("L", (4, 4)).save(folder / ".ipynb_checkpoints/x.png")
@@ -133,19 +133,19 @@ def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
     assert len(source.open("train")) == 18
 
 
-def test_one_folder_has_no_test_images_apart(folder: Path) -> None:
+def test_folder_without_splits_has_no_test_images(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"data\.test_split"):
         image_folder(str(folder), size=8, channels=1).open("test")
 
 
-def test_damaged_image_is_named(folder: Path) -> None:
+def test_damaged_image_error_names_it(folder: Path) -> None:
     (folder / "dog/1.png").write_bytes(b"nothing")
     dataset = image_folder(str(folder), size=8, channels=1).open("train")
     with pytest.raises(InputError, match=r"dog/1\.png: not an image"):
         dataset.read(np.arange(18))
 
 
-def test_missing_folder_and_single_class(tmp_path: Path) -> None:
+def test_missing_folder_and_single_class_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such folder"):
         image_folder(str(tmp_path / "no"), size=8, channels=1).open("train")
     (tmp_path / "one").mkdir()
@@ -154,13 +154,13 @@ def test_missing_folder_and_single_class(tmp_path: Path) -> None:
         image_folder(str(tmp_path), size=8, channels=1).open("train")
 
 
-def test_unknown_fit_lists_the_known() -> None:
+def test_unknown_fit_error_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="crop, pad, stretch"):
         image_folder("x", size=8, channels=1, fit="squeeze")
 
 
 def damage_some(folder: Path) -> list[str]:
-    """Four files that cannot be decoded, in four ways; the truncated ones have sound headers."""
+    """Add four files that cannot be decoded, one with an intact header, and return their names."""
     noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
     Image.fromarray(noise).save(folder / "whole.jpg")
     (folder / "cat/1b.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:-2000])
@@ -171,7 +171,7 @@ def damage_some(folder: Path) -> list[str]:
     return ["cat/1b.jpg", "dog/3.png", "eel/0.bmp", "eel/7.png"]
 
 
-def test_a_truncated_image_has_a_sound_header(folder: Path) -> None:
+def test_truncated_image_is_found_by_decoding(folder: Path) -> None:
     damage_some(folder)
     with Image.open(folder / "cat/1b.jpg") as image:
         assert image.size == (90, 90)
@@ -181,7 +181,7 @@ def test_a_truncated_image_has_a_sound_header(folder: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_bad_images_are_left_out_and_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_corrupt_images_are_skipped_and_logged_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     bad = damage_some(folder)
     source = image_folder(str(folder), size=8, channels=1)
     dataset = source.open("train", skip_corrupt=True)
@@ -195,16 +195,16 @@ def test_bad_images_are_left_out_and_told_once(folder: Path, caplog: pytest.LogC
     )
 
 
-def test_what_is_left_is_ordered_as_if_the_bad_ones_were_not_there(folder: Path) -> None:
+def test_skipping_gives_the_order_of_a_folder_without_corrupt_images(folder: Path) -> None:
     bad = damage_some(folder)
 
     def read(on_corrupt_image: str, rank: int) -> list[tuple[list[int], list[int], int]]:
         source = image_folder(str(folder), size=8, channels=1)
         subsets = split_dataset(source, 0.2, 0.2, split_seed=3, on_corrupt_image=on_corrupt_image)
-        part = subsets["train"]
-        sampler = BatchSampler(part.index_range, 2, seed=5, rank=rank, world_size=2)
+        subset = subsets["train"]
+        sampler = BatchSampler(subset.index_range, 2, seed=5, rank=rank, world_size=2)
         sampler.start_at(0, 1)
-        loader = batch_loader(part.dataset, sampler)
+        loader = batch_loader(subset.dataset, sampler)
         return [(b["images"].flatten().tolist(), b["labels"].tolist(), b["seed"]) for b in loader]
 
     skipped = [read("skip", rank) for rank in (0, 1)]
@@ -213,14 +213,14 @@ def test_what_is_left_is_ordered_as_if_the_bad_ones_were_not_there(folder: Path)
     assert skipped == [read("error", rank) for rank in (0, 1)]
 
 
-def test_a_class_without_any_image_that_can_be_decoded_is_named(folder: Path) -> None:
+def test_class_of_corrupt_images_is_refused(folder: Path) -> None:
     for path in (folder / "dog").iterdir():
         path.write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"dog: no image can be decoded"):
         image_folder(str(folder), size=8, channels=1).open("train", skip_corrupt=True)
 
 
-def test_links_that_loop_neither_hang_nor_count_twice(
+def test_looping_links_neither_hang_nor_count_twice(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (folder / "again").symlink_to(folder)
@@ -241,13 +241,13 @@ def test_links_that_loop_neither_hang_nor_count_twice(
         strict.read(np.arange(len(strict)))
 
 
-def test_one_folder_under_two_names_is_refused(folder: Path) -> None:
+def test_folder_with_two_names_is_refused(folder: Path) -> None:
     (folder / "zebra").symlink_to(folder / "cat")
     with pytest.raises(InputError, match=r"zebra: the same folder as .*cat; remove one"):
         image_folder(str(folder), size=8, channels=1).open("train")
 
 
-def test_a_pipe_is_no_image_and_nobody_waits_for_it(folder: Path) -> None:
+def test_pipe_is_refused_without_waiting(folder: Path) -> None:
     os.mkfifo(folder / "cat/0.png")
     dataset = image_folder(str(folder), size=8, channels=1).open("train")
     with pytest.raises(InputError, match=r"cat/0\.png: not a file"):
@@ -255,8 +255,8 @@ def test_a_pipe_is_no_image_and_nobody_waits_for_it(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails to be read")
-def test_a_failing_disk_is_not_taken_for_a_bad_image(folder: Path) -> None:
-    """Left out by one rank but not by another, it would let them wait for each other."""
+def test_failing_disk_does_not_count_as_a_corrupt_image(folder: Path) -> None:
+    """One rank might skip the image and another not, and both would wait for each other."""
     (folder / "cat/x.png").symlink_to("/proc/self/mem")  # reading its first bytes is an I/O error
     with pytest.raises(InputError, match=r"cat/x\.png: Input/output error"):
         image_folder(str(folder), size=8, channels=1).open("train", skip_corrupt=True)
@@ -264,7 +264,7 @@ def test_a_failing_disk_is_not_taken_for_a_bad_image(folder: Path) -> None:
 
 @contextmanager
 def as_somebody() -> Iterator[None]:
-    """Root may read everything: be an ordinary user for a while."""
+    """Run as an ordinary user, since root may read everything."""
     if os.geteuid() != 0:
         yield
         return
@@ -276,7 +276,7 @@ def as_somebody() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("locked", [".", "dog"])
-def test_a_folder_that_may_not_be_read_is_named(locked: str) -> None:
+def test_unreadable_folder_error_names_it(locked: str) -> None:
     with tempfile.TemporaryDirectory() as root, as_somebody():
         with tempfile.TemporaryDirectory() as mine:
             folder = Path(mine)
@@ -293,7 +293,7 @@ def test_a_folder_that_may_not_be_read_is_named(locked: str) -> None:
         assert root
 
 
-def test_nothing_in_the_folder(tmp_path: Path) -> None:
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"needs at least two folders with images.* it has none"):
         image_folder(str(tmp_path), size=8, channels=1).open("train")
 
@@ -309,10 +309,10 @@ TRAIN_TINY = (
 )
 
 
-def test_scripts_leave_bad_images_out_or_name_the_first(
+def test_scripts_skip_corrupt_images_or_name_the_first(
     script: Script, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The whole way, worker processes included: the same parts in training and in evaluation."""
+    """Training and evaluation have the same splits, with worker processes."""
     bad = damage_some(folder)
     data = ("data=image_folder", f"data.root={folder}", *TRAIN_TINY)
     run = tmp_path_factory.mktemp("run")

@@ -12,16 +12,16 @@ def test_idx_folder_reads_four_files(tiny_idx: Path) -> None:
     source.prepare()
     assert source.classes == [str(label) for label in range(10)]
     assert source.native_size == 28
-    assert {part: len(source.open(part)) for part in FILES} == {"train": 120, "test": 40}
+    assert {split: len(source.open(split)) for split in FILES} == {"train": 120, "test": 40}
     assert source.open("test").read(np.array([13]))[1].tolist() == [3]
 
 
-def test_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_error_names_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte: no such file"):
         idx_folder(str(tmp_path)).open("train")
 
 
-def test_known_data_sets_refuse_labels_that_they_do_not_have(tiny_idx: Path, tmp_path: Path) -> None:
+def test_labels_beyond_the_known_classes_are_refused(tiny_idx: Path, tmp_path: Path) -> None:
     (tmp_path / "mnist").symlink_to(tiny_idx)
     labels = tmp_path / "labels"
     labels.write_bytes(bytes.fromhex("00000801 00000078") + bytes([10] * 120))
@@ -35,6 +35,6 @@ def test_known_data_sets_refuse_labels_that_they_do_not_have(tiny_idx: Path, tmp
         fashion_mnist(str(tmp_path)).open("train")
 
 
-def test_ten_classes_each() -> None:
+def test_mnist_and_fashion_mnist_have_ten_classes() -> None:
     for source in (mnist("data"), fashion_mnist("data")):
         assert len(set(source.classes)) == 10

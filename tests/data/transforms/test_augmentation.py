@@ -19,7 +19,7 @@ AUGMENTATIONS = [
     RandomAffine(10.0, 0.1, (0.9, 1.1), 5.0),
     RandomElasticAffine(10.0, 0.1, (0.9, 1.1), 5.0, 0.02, 5),
     RandomErasing(1.0, (0.05, 0.2), 3.0),
-    Compose(mirror=RandomHorizontalFlip(), shift=RandomTranslate(2), nothing=None),
+    Compose(flip=RandomHorizontalFlip(), translate=RandomTranslate(2), nothing=None),
 ]
 FOR_DIGITS = [RandomTranslate(2), AUGMENTATIONS[3], AUGMENTATIONS[4]]
 
@@ -28,7 +28,7 @@ def generator(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
 
 
-def centre_of_mass(images: Tensor) -> tuple[Tensor, Tensor]:
+def center_of_mass(images: Tensor) -> tuple[Tensor, Tensor]:
     mass = images.sum((1, 2, 3))
     ys = (images.sum((1, 3)) * torch.arange(images.shape[2])).sum(1) / mass
     xs = (images.sum((1, 2)) * torch.arange(images.shape[3])).sum(1) / mass
@@ -36,7 +36,7 @@ def centre_of_mass(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def skewness(mass: Tensor) -> Tensor:
-    """Of distributions of mass over places, shape (N, places)."""
+    """Return the skewness of distributions of mass over places, shape (N, places)."""
     places = torch.arange(mass.shape[1])
     mass = mass / mass.sum(1, keepdim=True)
     offset = places - (mass * places).sum(1, keepdim=True)
@@ -55,13 +55,13 @@ def test_is_a_function_of_the_seed(augmentation: RandomTranslate, channels: int)
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS[2:])
-def test_every_image_changes_its_own_way(augmentation: RandomTranslate) -> None:
+def test_every_image_gets_its_own_random_numbers(augmentation: RandomTranslate) -> None:
     images = torch.rand(1, 1, 28, 28).expand(64, -1, -1, -1)
     changed = augmentation(images, generator())
     assert len({tuple(c.flatten().tolist()) for c in changed}) > 15
 
 
-def test_shift_moves_whole_pixels_up_to_the_limit() -> None:
+def test_translate_moves_whole_pixels_up_to_the_limit() -> None:
     images = torch.zeros(500, 1, 9, 9)
     images[:, :, 4, 4] = 1
     shifted = RandomTranslate(2)(images, generator())
@@ -71,7 +71,7 @@ def test_shift_moves_whole_pixels_up_to_the_limit() -> None:
     assert {tuple(place) for place in places.tolist()} == {(y, x) for y in range(2, 7) for x in range(2, 7)}
 
 
-def test_shift_moves_all_channels_together() -> None:
+def test_translate_moves_all_channels_together() -> None:
     images = torch.rand(8, 1, 12, 12).expand(-1, 3, -1, -1)
     shifted = RandomTranslate(3)(images, generator())
     assert torch.equal(shifted[:, 0], shifted[:, 2])
@@ -86,7 +86,7 @@ def test_affine_without_limits_is_the_identity() -> None:
 def test_affine_translates_by_fractions_of_the_side() -> None:
     images = torch.zeros(300, 1, 41, 41)
     images[:, :, 19:22, 19:22] = 1
-    ys, xs = centre_of_mass(RandomAffine(0.0, 0.1, (1.0, 1.0))(images, generator()))
+    ys, xs = center_of_mass(RandomAffine(0.0, 0.1, (1.0, 1.0))(images, generator()))
     for moved in (ys - 20, xs - 20):
         assert 3.5 < moved.max() < 4.2
         assert -4.2 < moved.min() < -3.5
@@ -94,7 +94,7 @@ def test_affine_translates_by_fractions_of_the_side() -> None:
 
 def test_affine_rotates_and_scales_within_limits() -> None:
     images = torch.zeros(300, 1, 61, 61)
-    images[:, :, 29:32, 10:51] = 1  # a bar of 41 pixels through the centre
+    images[:, :, 29:32, 10:51] = 1  # a bar of 41 pixels through the center
     changed = RandomAffine(20.0, 0.0, (0.5, 1.0))(images, generator())
     lit = changed[:, 0] > 0.5
     lengths, angles = [], []
@@ -111,17 +111,17 @@ def test_affine_rotates_and_scales_within_limits() -> None:
 
 
 @pytest.mark.parametrize("augmentation", FOR_DIGITS)
-def test_no_digit_is_ever_mirrored(augmentation: RandomTranslate) -> None:
+def test_digits_are_never_mirrored(augmentation: RandomTranslate) -> None:
     images = torch.zeros(200, 1, 28, 28)
     images[:, :, 8:20, 8:10] = 1  # an L: the foot points right
     images[:, :, 18:20, 8:18] = 1
     changed = augmentation(images, generator())
-    # The stem stands left of the centre of mass and the foot below it; a mirror would turn the skew.
+    # The stem is left of the center of mass and the foot below it; mirroring would negate the skewness.
     assert (skewness(changed.sum((1, 2))) > 0.3).all()
     assert (skewness(changed.sum((1, 3))) < -0.1).all()
 
 
-def test_affine_slants_vertical_lines() -> None:
+def test_affine_shears_vertical_lines() -> None:
     images = torch.zeros(300, 1, 61, 61)
     images[:, :, 10:51, 29:32] = 1
     slanted = RandomAffine(0.0, 0.0, (1.0, 1.0), shear=20.0)(images, generator())
@@ -133,27 +133,27 @@ def test_affine_slants_vertical_lines() -> None:
     torch.testing.assert_close(slanted[:, 0, 30], images[:, 0, 30], atol=0.02, rtol=0)
 
 
-def test_elastic_displacements_have_the_size_asked_for() -> None:
-    # A ramp's values tell where each pixel came from.
+def test_elastic_displacements_have_the_configured_size() -> None:
+    # The values of a ramp are the positions that pixels came from.
     ramp = torch.linspace(0, 1, 57).expand(400, 1, 57, 57)
     warped = RandomElasticAffine(0.0, 0.0, (1.0, 1.0), 0.0, 0.02, 5)(ramp, generator())
     moved = (warped - ramp)[:, 0, 28, 28]  # a point of the coarse grid
     assert moved.std().item() == pytest.approx(0.02, rel=0.15)
     assert abs(moved.mean().item()) < 0.004
-    # Smooth: neighbours move nearly alike, far points do not.
+    # The displacement is smooth: neighbors move almost equally, distant points do not.
     displacement = (warped - ramp)[:, 0, 10:47, 10:47]
     assert (displacement[:, :, 1:] - displacement[:, :, :-1]).abs().max() < 0.02
     far = torch.corrcoef(torch.stack([displacement[:, 4, 4], displacement[:, 32, 32]]))[0, 1]
     assert abs(far) < 0.2
 
 
-def test_warp_without_limits_is_the_identity() -> None:
+def test_elastic_without_limits_is_the_identity() -> None:
     images = torch.rand(4, 2, 28, 28)
     changed = RandomElasticAffine(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 3)(images, generator())
     torch.testing.assert_close(changed, images, atol=1e-5, rtol=0)
 
 
-def test_erasing_blackens_one_rectangle_of_the_share_asked_for() -> None:
+def test_erasing_blackens_one_rectangle_per_chosen_image() -> None:
     images = torch.ones(1000, 3, 40, 40)
     erased = RandomErasing(0.3, (0.05, 0.2), 3.0)(images, generator())
     assert set(erased.unique().tolist()) == {0.0, 1.0}
@@ -171,7 +171,7 @@ def test_erasing_blackens_one_rectangle_of_the_share_asked_for() -> None:
         assert 1 / 3.6 < rows.sum() / columns.sum() < 3.6
 
 
-def test_mirror_turns_half_of_the_images_left_to_right() -> None:
+def test_flip_mirrors_half_of_the_images() -> None:
     images = torch.rand(1000, 2, 5, 6)
     mirrored = RandomHorizontalFlip()(images, generator())
     turned = (mirrored == images.flip(3)).all(3).all(2).all(1)

@@ -12,25 +12,25 @@ def generator(seed: int = 0) -> Generator:
 
 
 def flat_images(count: int) -> tuple[Tensor, Tensor]:
-    """ImageDataset all of one grey, which is their label: a mixture's grey tells its target."""
+    """Return uniform images whose gray level is their label, so that a mixture shows its target."""
     labels = torch.arange(count) % NUM_CLASSES
     return labels.float().view(-1, 1, 1, 1).expand(-1, 1, 20, 20).clone(), labels
 
 
 @pytest.mark.parametrize("mixing", [MixUp(0.4, 1.0), CutMix(1.0, 1.0)])
-def test_targets_are_what_the_images_hold(mixing: Mixing) -> None:
+def test_targets_are_the_shares_of_the_images(mixing: Mixing) -> None:
     images, labels = flat_images(500)
     mixed, targets = mixing(images, labels, NUM_CLASSES, generator())
     assert targets.shape == (500, NUM_CLASSES)
     torch.testing.assert_close(targets.sum(1), torch.ones(500))
-    greys = targets @ torch.arange(NUM_CLASSES).float()
-    torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), greys, atol=1e-4, rtol=1e-4)
-    # A image and its neighbour alone take part.
+    grays = targets @ torch.arange(NUM_CLASSES).float()
+    torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), grays, atol=1e-4, rtol=1e-4)
+    # Only an image and its neighbor contribute.
     both = targets.gather(1, torch.stack([labels, labels.roll(-1)], 1)).sum(1)
     torch.testing.assert_close(both, torch.ones(500))
 
 
-def test_mixup_weights_are_drawn_from_the_beta_distribution() -> None:
+def test_mixup_weights_have_the_beta_distribution() -> None:
     images, labels = flat_images(5000)
     _, targets = MixUp(0.2, 1.0)(images, labels, NUM_CLASSES, generator())
     partner = targets.gather(1, labels.roll(-1)[:, None])
@@ -39,7 +39,7 @@ def test_mixup_weights_are_drawn_from_the_beta_distribution() -> None:
     assert partner.var().item() == pytest.approx(1 / (4 * 1.4), rel=0.05)
 
 
-def test_cutmix_takes_a_rectangle_and_leaves_the_rest() -> None:
+def test_cutmix_pastes_one_rectangle() -> None:
     images, labels = torch.rand(200, 3, 16, 16), torch.arange(200) % NUM_CLASSES
     mixed, targets = CutMix(1.0, 1.0)(images, labels, NUM_CLASSES, generator())
     theirs = (mixed == images.roll(-1, 0)).all(1)
@@ -51,7 +51,7 @@ def test_cutmix_takes_a_rectangle_and_leaves_the_rest() -> None:
 
 
 @pytest.mark.parametrize("mixing", [MixUp(1.0, 0.25), CutMix(1.0, 0.25)])
-def test_probability_is_the_share_of_images_that_are_mixed(mixing: Mixing) -> None:
+def test_probability_is_the_fraction_of_mixed_images(mixing: Mixing) -> None:
     images, labels = flat_images(4000)
     _, targets = mixing(images, labels, NUM_CLASSES, generator())
     assert (targets.max(1).values < 1).float().mean().item() == pytest.approx(0.25, abs=0.03)
@@ -65,7 +65,7 @@ def test_is_a_function_of_the_seed(mixing: Mixing) -> None:
     assert not torch.equal(once, other)
 
 
-def test_unmixed_keeps_labels() -> None:
+def test_no_mixing_keeps_labels() -> None:
     images, labels = flat_images(4)
     same, targets = NoMixing()(images, labels, NUM_CLASSES, generator())
     assert same is images

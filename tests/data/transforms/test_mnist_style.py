@@ -24,13 +24,13 @@ def test_dark_pen_on_paper_becomes_mnist_like(digit: int, place: tuple[int, int]
     assert_is_mnist_like(prepare_digit(draw_digit(digit, "DejaVuSans.ttf", place=place)))
 
 
-def test_light_on_dark_gives_the_same() -> None:
+def test_light_pen_on_dark_gives_the_same_digit() -> None:
     image = draw_digit(5, "DejaVuSerif.ttf")
     dark, light = prepare_digit(image), prepare_digit(ImageOps.invert(image))
     assert np.abs(dark.astype(int) - light).mean() < 3
 
 
-def test_size_of_the_image_does_not_matter() -> None:
+def test_photo_size_does_not_matter() -> None:
     image = draw_digit(3, "DejaVuSans.ttf")
     small, large = prepare_digit(image), prepare_digit(image.resize((1800, 2400)))
     assert np.abs(small.astype(int) - large).mean() < 6
@@ -43,7 +43,7 @@ def test_thin_strokes_stay_bright(font: str) -> None:
     assert (prepared > 150).sum() > 30
 
 
-def test_a_speck_does_not_move_the_digit() -> None:
+def test_speck_does_not_move_the_digit() -> None:
     clean = Image.new("L", (120, 120), 235)
     clean.paste(30, (55, 30, 63, 90))
     speck = clean.copy()
@@ -51,7 +51,7 @@ def test_a_speck_does_not_move_the_digit() -> None:
     assert np.array_equal(prepare_digit(clean), prepare_digit(speck))
 
 
-def test_images_in_mnists_form_stay_as_they_are() -> None:
+def test_mnist_images_stay_unchanged() -> None:
     pixels = np.zeros((28, 28), np.uint8)
     pixels[5:23, 12:15] = 254
     assert looks_like_mnist(pixels)
@@ -59,7 +59,7 @@ def test_images_in_mnists_form_stay_as_they_are() -> None:
     assert not looks_like_mnist(255 - pixels)
 
 
-@pytest.mark.parametrize("grey", [0, 128, 255])
+@pytest.mark.parametrize("gray", [0, 128, 255])
 @pytest.mark.parametrize("size", [(1, 1), (28, 28), (3, 500)])
-def test_images_without_ink_are_black(grey: int, size: tuple[int, int]) -> None:
-    assert not prepare_digit(Image.new("L", size, grey)).any()
+def test_images_without_ink_are_black(gray: int, size: tuple[int, int]) -> None:
+    assert not prepare_digit(Image.new("L", size, gray)).any()
