@@ -55,7 +55,7 @@ def test_reference_case_trains_the_reference_recipe() -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         measured = compose("train", reference_overrides(settings))
         recipe = compose("train", ["experiment=reference"])
-    for key in ("model", "augmentation", "optimizer", "scheduler"):
+    for key in ("model", "task", "augmentation", "optimizer", "scheduler"):
         assert measured[key] == recipe[key]
     for key in ("image_size", "channels", "batch_size"):
         assert measured.data[key] == recipe.data[key]

@@ -70,7 +70,7 @@ def test_files_are_named_in_their_order_whatever_the_batch(
     failures: list[str] = []
     predictions = list(predict_files(predictor, names, batch_size, failures))
     assert [name for name, _ in predictions] == files
-    assert failures == [f"{damaged}: not a image"]
+    assert failures == [f"{damaged}: not an image"]
     for name, prediction in predictions:
         alone = predictor([Image.open(name)])[0]
         assert prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
@@ -165,7 +165,7 @@ def test_unreadable_images_are_told_and_the_others_answered(
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr.splitlines() == [
         "error: image=missing.png: no such file",
-        "error: bad.png: not a image",
+        "error: bad.png: not an image",
     ]
 
 
@@ -276,7 +276,7 @@ def write_bad_images(folder: Path) -> dict[str, str]:
     with (folder / "heavy.bmp").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     reasons = dict.fromkeys(("cut.png", "cut.jpg", "cut.gif", "cut.tif", "cut.webp"), "damaged image")
-    reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not a image")
+    reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not an image")
     reasons |= {"bomb.png": "67,117,056 pixels; at most 67,108,864", "big bomb.png": "too many pixels"}
     reasons["tile.tif"] = "1,073,741,824 pixels"
     return reasons | {"heavy.bmp": "bytes; at most 536,870,912"}
@@ -414,10 +414,10 @@ def test_untrusted_checkpoints_are_refused(
     elif damage == "other":
         torch.save({"weights": torch.zeros(3)}, path)
     elif damage == "shapes":
-        checkpoint["hyper_parameters"]["filters"] = 2
+        checkpoint["hyper_parameters"]["model"]["filters"] = 2
         torch.save(checkpoint, path)
     else:
-        checkpoint["hyper_parameters"]["network"] = "os.system"
+        checkpoint["hyper_parameters"]["model"]["network"] = "os.system"
         torch.save(checkpoint, path)
     with pytest.raises(InputError) as error:
         Predictor(path)
@@ -434,11 +434,10 @@ def test_list_images_keeps_the_order_asked_for(photos: Path) -> None:
 
 def test_grey_and_colour_images_together(tmp_path: Path) -> None:
     module = ImageClassifier(
-        "mobilenet_v2",
+        {"network": "mobilenet_v2", "filters": 1},
         classes=["a", "b"],
         preprocessing={"image_size": 32, "channels": 3, "mean": 0.5, "std": 0.5, "resize": "auto"},
         data={"name": "image_folder", "native_size": 32, "mnist_style": False, "fit": "crop"},
-        filters=1,
     )
     contents = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save(contents | {"epoch": 0, "global_step": 0}, tmp_path / "x.ckpt")

@@ -100,7 +100,7 @@ def test_names_and_logits_are_torchvisions() -> None:
 def test_features_are_the_maps_at_every_stride() -> None:
     network = MobileNetV2(8, 3)
     maps = network.features(torch.zeros(1, 3, 96, 64))
-    assert network.features.strides == [2, 4, 8, 16, 32]
+    assert network.features.reductions == [2, 4, 8, 16, 32]
     assert network.features.channels == [16, 24, 32, 96, 1280]
     assert [tuple(m.shape[1:]) for m in maps] == [
         (16, 48, 32),
@@ -113,7 +113,7 @@ def test_features_are_the_maps_at_every_stride() -> None:
 
 def test_strides_are_arguments() -> None:
     network = MobileNetV2(2, stem_stride=1, strides=(1, 1, 2, 1, 1, 2, 1))
-    assert network.features.strides == [1, 2, 4]
+    assert network.features.reductions == [1, 2, 4]
     assert [m.shape[-1] for m in network.features(torch.zeros(1, 1, 28, 28))] == [28, 14, 7]
 
 

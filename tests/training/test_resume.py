@@ -303,9 +303,9 @@ def test_a_best_from_after_what_is_gone_back_to_is_forgotten(
     torch.save(early, folder / "early.ckpt")
     shutil.copy(folder / "last.ckpt", folder / "best.ckpt")
     for where in ("another", "run"):  # the best is copied to another folder
-        back = ["resume=run/checkpoints/early.ckpt", "model.label_smoothing=0.2", f"output_dir={where}"]
+        back = ["resume=run/checkpoints/early.ckpt", "seed=7", f"output_dir={where}"]
         assert script("train.py", *settings, *back).returncode == 0
-        assert load(tmp_path / where, "best")["hyper_parameters"]["label_smoothing"] == 0.2
+        assert load(tmp_path / where, "best")["ImageDataModule"]["seed"] == 7
     (folder / "best.ckpt").write_bytes(b"damaged")
     done = script("train.py", *settings, "resume=run", "trainer.max_epochs=3")
     assert done.returncode == 0

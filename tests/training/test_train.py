@@ -78,7 +78,6 @@ def test_result_has_what_others_read(tiny_run: Path) -> None:
 def test_config_is_resolved(tiny_run: Path) -> None:
     config = yaml.safe_load((tiny_run / "config.yaml").read_text())
     assert config["model"]["filters"] == 1
-    assert config["model"]["stem_stride"] == 1
     assert "${" not in (tiny_run / "config.yaml").read_text()
 
 
@@ -103,7 +102,7 @@ def test_metrics_are_logged_to_csv_and_tensorboard(tiny_run: Path) -> None:
 def test_output_is_for_people(tiny_run: Path) -> None:
     stdout = (tiny_run.parents[2] / "stdout.txt").read_text()
     lines = stdout.splitlines()
-    assert lines[0].startswith("model    mobilenet_v2, filters 1,")
+    assert lines[0].startswith("model    mobilenet_v2(filters=1),")
     assert "100 training, 20 validation, 40 test images; 28x28x1, batch size 16" in lines[1]
     assert any(line.startswith("epoch 2 of 2, step") for line in lines)
     assert any(line.startswith("epoch 2 of 2: train accuracy") for line in lines)
@@ -166,7 +165,7 @@ def test_resume_in_the_middle_of_an_epoch_ends_with_the_same_bits(
         ),
         (
             ["trainer.max_epochs=3", "model.filters=2"],
-            "the checkpoint has filters=1, but this run has filters=2; use the same value",
+            "the checkpoint has model.filters=1, but this run has model.filters=2; use the same value",
         ),
         (
             ["trainer.max_epochs=3", "optimizer=adamw"],
@@ -315,8 +314,8 @@ def test_damaged_image_in_a_folder_is_one_line(script: Script, tmp_path: Path) -
         *("data.batch_size=8", "model.filters=1"),
     )
     assert done.returncode == 2
-    mend = "mend or remove it, or leave out such files with data.on_corrupt_image=skip"
-    assert done.stderr == f"error: images/a/3.png: not a image; {mend}\n"
+    fix = "fix or remove the file, or leave out all such files with data.on_corrupt_image=skip"
+    assert done.stderr == f"error: images/a/3.png: not an image; {fix}\n"
 
 
 @pytest.mark.parametrize("why", ["data.val_split=0", "trainer.max_steps=3"])
@@ -411,7 +410,7 @@ def test_gpu_where_there_is_none_is_one_line(script: Script, tiny_idx: Path) -> 
 @pytest.mark.parametrize("compile_mode", ["null", "reduce-overhead"])
 @pytest.mark.parametrize("cache", ["device", "memory", "mmap"])
 def test_gpu_run(script: Script, tmp_path: Path, tiny_idx: Path, cache: str, compile_mode: str) -> None:
-    gpu = (*ON_GPU, f"data.cache={cache}", f"model.compile={compile_mode}")
+    gpu = (*ON_GPU, f"data.cache={cache}", f"task.compile={compile_mode}")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *gpu, "output_dir=run")
     assert done.returncode == 0, done.stderr
     assert "device   cuda" in done.stdout
@@ -444,9 +443,9 @@ def test_where_nothing_compiles_the_network_runs_as_it_is(
 ) -> None:
     monkeypatch.setenv("CXX", "/nowhere/c++")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "model.compile=default", "output_dir=run")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "task.compile=default", "output_dir=run")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("model.compile: the network cannot be compiled here, it runs as it is") == 1
+    assert done.stdout.count("task.compile: the network cannot be compiled here, it runs as it is") == 1
     assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
 
 
@@ -568,18 +567,21 @@ def test_a_run_that_goes_on_says_what_changes(
     assert "max_epochs" not in line
     refused = script("train.py", *settings, f"resume={tiny_run}", "scheduler=plateau")
     assert refused.returncode == 2
-    assert "choose the scheduler that the run had" in refused.stderr
+    assert "choose the scheduler that the checkpoint was trained with" in refused.stderr
     # A finished run of changed settings is not taken for this one.
     watched = ("trainer.log_every_n_steps=1", "data.cache=memory", "trainer.enable_progress_bar=false")
     finished = script("train.py", *settings, *changes, *watched, "resume=auto")
     assert finished.stdout == "run is already finished\n"
     other = script("train.py", *settings, *changes, "resume=auto", "model.filters=2")
     assert other.returncode == 2
-    assert "the checkpoint has filters=1, but this run has filters=2; use the same value" in other.stderr
+    assert (
+        "the checkpoint has model.filters=1, but this run has model.filters=2; use the same value"
+        in other.stderr
+    )
     # What was not used is not what the run had.
     longer = script("train.py", *settings, "resume=run", "trainer.max_epochs=4", changes[0])
     assert longer.returncode == 0, longer.stderr
-    assert "is not used" not in longer.stdout
+    assert "is ignored" not in longer.stdout
 
 
 def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
@@ -602,13 +604,13 @@ def test_a_learning_rate_that_plateau_has_lowered_is_no_other_setting(
     assert state["param_groups"][0]["lr"] < 0.2
     same = script("train.py", *settings, "resume=auto", "trainer.max_epochs=9")
     assert same.returncode == 0, same.stderr
-    assert "is not used" not in same.stdout
+    assert "is ignored" not in same.stdout
     changed = script("train.py", *settings, "resume=auto", "trainer.max_epochs=10", "optimizer.lr=0.01")
     assert changed.returncode == 0, changed.stderr
-    assert "optimizer.lr=0.01 is not used" in changed.stdout
+    assert "optimizer.lr=0.01 is ignored" in changed.stdout
     once_more = script("train.py", *settings, "resume=auto", "trainer.max_epochs=11", "optimizer.lr=0.01")
     assert once_more.returncode == 0, once_more.stderr
-    assert "optimizer.lr=0.01 is not used" in once_more.stdout
+    assert "optimizer.lr=0.01 is ignored" in once_more.stdout
 
 
 def test_a_network_that_no_validation_has_seen_is_not_the_best(
@@ -663,7 +665,7 @@ def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
     os.killpg(sweep.pid, signal.SIGTERM)
     _, errors = sweep.communicate(timeout=60)
     assert sweep.returncode == 143
-    assert "go on from its last checkpoint" in errors
+    assert "resume from its last checkpoint" in errors
     assert not (tmp_path / "sweep/1").exists()
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from mobilenet_lab.config.nested import shown, target_of, value_of
+from mobilenet_lab.config.nested import flatten, shown, target_of
 from mobilenet_lab.config.rules import is_integer
 from mobilenet_lab.runtime.errors import InputError
 
@@ -77,9 +77,8 @@ def _check_strides(model: Mapping[str, Any], image_size: int) -> None:
 
 
 def _check_translation(augmentation: Mapping[str, Any], image_size: int) -> None:
-    for key in ("pixels", "shift.pixels"):
-        pixels = value_of(augmentation, key)
-        if pixels is not None and pixels >= image_size:
+    for key, pixels in flatten(augmentation).items():
+        if key.rpartition(".")[2] == "pixels" and pixels >= image_size:
             raise InputError(
                 f"augmentation.{key}={pixels}: moves images of {image_size} pixels out of the frame; "
                 "use a smaller number"
@@ -147,7 +146,7 @@ def _check_optimizer(optimizer: Mapping[str, Any], trainer: Mapping[str, Any]) -
 def _check_scheduler(scheduler: Mapping[str, Any], choice: str | None, trainer: Mapping[str, Any]) -> None:
     """Refuse a schedule whose steps or metric the trainer does not provide.
 
-    A schedule over the whole run has a parameter `total_steps`; one that watches a metric has a key `monitor`.
+    A schedule over the whole run has a parameter `total_steps`; one that watches a metric, a key `monitor`.
     """
     name = choice or scheduler["_target_"]
     if trainer["max_epochs"] == trainer["max_steps"] == -1:

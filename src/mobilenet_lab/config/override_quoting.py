@@ -12,8 +12,8 @@ QUOTES = ("'", '"')
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Quote the values of path keys, so that Hydra takes `=`, commas, spaces and brackets literally.
 
-    Values that are already quoted, interpolations and the lists of a sweep stay as they are. A value in square
-    brackets is a list whose members are quoted, unless a file has exactly that name.
+    Values that are already quoted, interpolations and the lists of a sweep stay as they are. A value in
+    square brackets is a list whose members are quoted, unless a file has exactly that name.
     """
     is_sweep = any(argument in ("-m", "--multirun") for argument in arguments)
     return [_quote_path(argument, is_sweep) for argument in arguments]

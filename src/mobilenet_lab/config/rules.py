@@ -32,8 +32,8 @@ from mobilenet_lab.config.nested import shown
 NUMBER = r"-?\d[\d.]*(?:e-?\d+)?"
 # A comment that starts like this is a rule, any other is a note; "number of steps" is a note.
 START = re.compile(
-    r"in [\[(]|[<>]|-?\d+$|\d+ (?:ascending |distinct )?(?:integer|number|path)|one of |only |list of |time DD"
-    r"|(?:integer|number|fraction|count|null|text|path|folder)s?\b(?! (?:of|to|for|that|with)\b)"
+    r"in [\[(]|[<>]|-?\d+$|\d+ (?:ascending |distinct )?(?:integer|number|path)|one of |only |list of "
+    r"|time DD|(?:integer|number|fraction|count|null|text|path|folder)s?\b(?! (?:of|to|for|that|with)\b)"
 )
 VALUES = re.compile(
     r"(?P<list>list of (?:at least (?P<least>\d+) )?|(?P<length>\d+) )?(?P<order>ascending |distinct )?"

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from mobilenet_lab.config.nested import keys
@@ -30,6 +31,9 @@ def compose_choices(config_name: str, choices: Mapping[str, Any]) -> dict[str, A
         for group, choice in choices.items()
         if group not in OVERLAYS and choice is not None
     ]
+    if HydraConfig.initialized() and (folders := HydraConfig.get().searchpath):
+        quoted = [f"'{folder}'" for folder in folders]
+        overrides.append(f"hydra.searchpath=[{','.join(quoted)}]")
     sources = GlobalHydra.instance().config_loader().get_sources()
     return _compose(config_name, tuple(overrides), tuple(source.path for source in sources))
 

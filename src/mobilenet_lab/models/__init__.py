@@ -1,7 +1,7 @@
 """The networks, by the names that configurations and checkpoints use.
 
-A checkpoint names its network by a key of `NETWORKS`, never by an import path, so opening one cannot run foreign
-code. To add a network, write a module in this package and add a line to `NETWORKS`.
+A checkpoint names its network by a key of `NETWORKS`, never by an import path, so opening one cannot run
+foreign code. To add a network, write a module in this package and add a line to `NETWORKS`.
 """
 
 import inspect

@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 
 
 class ImageClassifier(LightningModule):
-    """Trains a network of `models.NETWORKS` to classify images.
+    """A network of `models.NETWORKS` with the loss, metrics and optimizer of image classification.
 
-    The defaults are a network for MNIST. `hparams` has all that is needed to use a checkpoint without this class,
-    as plain values: `model`, `classes`, `preprocessing` and `data`.
+    By default it is a network for MNIST. `hparams` has all that is needed to use a checkpoint without this
+    class, as plain values: `model`, `classes`, `preprocessing` and `data`.
 
     Args:
         model: Name of the network as `network`, and the arguments of its class, such as
@@ -42,13 +42,13 @@ class ImageClassifier(LightningModule):
         preprocessing: Arguments of `data.transforms.preprocessing.Preprocessing`, for prediction.
         data: Description of the images, for prediction and evaluation: name of the data set, `native_size`,
             `mnist_style`, `fit`, and how it was split.
-        label_smoothing: Fraction of the target that is spread over all classes in training (Szegedy et al. 2015,
-            arXiv:1512.00567).
-        class_weights: Weight per class in the training loss, or "balanced" for weights inversely proportional to
-            `class_counts`; None for equal weights.
+        label_smoothing: Fraction of the target that is spread over all classes in training (Szegedy et al.
+            2015, arXiv:1512.00567).
+        class_weights: Weight per class in the training loss, or "balanced" for weights inversely
+            proportional to `class_counts`; None for equal weights.
         class_counts: Number of training images per class.
-        optimizer: Builds the optimizer from parameter groups; None for SGD with Nesterov momentum and a learning
-            rate of 0.1.
+        optimizer: Builds the optimizer from parameter groups; None for SGD with Nesterov momentum and a
+            learning rate of 0.1.
         scheduler: Builds Lightning's scheduler dictionary from the optimizer and, if it has that parameter,
             `total_steps`; None for one cycle up to the optimizer's learning rate. See `training.schedulers`.
         cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.

@@ -16,8 +16,8 @@ def default_optimizer(parameters: Iterable[Any]) -> Optimizer:
     return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True)
 
 
-def default_scheduler(optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
+def default_scheduler(optimizer: Optimizer, total_steps: float) -> dict[str, Any]:
     """Build PyTorch's one-cycle schedule up to the optimizer's learning rate, with constant momentum."""
     rates = [group["lr"] for group in optimizer.param_groups]
-    scheduler = OneCycleLR(optimizer, max_lr=rates, total_steps=total_steps, cycle_momentum=False)
+    scheduler = OneCycleLR(optimizer, max_lr=rates, total_steps=int(total_steps), cycle_momentum=False)
     return {"scheduler": scheduler, "interval": "step"}

@@ -8,8 +8,8 @@ from torch.optim.lr_scheduler import LambdaLR
 class ResumableLambdaLR(LambdaLR):
     """A LambdaLR that computes the learning rate of the resumed step from its own function.
 
-    PyTorch's LambdaLR takes the first step after a resume with the last learning rate of the previous schedule,
-    which is 0 at the end of a cosine.
+    PyTorch's LambdaLR takes the first step after a resume with the last learning rate of the previous
+    schedule, which is 0 at the end of a cosine.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Learning-rate schedules, as Lightning's scheduler dictionaries.
 
-All but `plateau` change the learning rate after every step and are functions of the step alone. A schedule over
-the whole run has a parameter `total_steps`. PyTorch is imported when a schedule is built, so that the
-configuration can be checked against these signatures before.
+All but `plateau` change the learning rate after every step and are functions of the step alone. A schedule
+over the whole run has a parameter `total_steps`. PyTorch is imported only when a schedule is built, so that
+the configuration can be checked against these signatures before.
 """
 
 import math
@@ -83,9 +83,9 @@ def cosine_restarts(
 ) -> Schedule:
     """Decay as `cosine` does, then restart at the highest learning rate for each further cycle.
 
-    These are warm restarts (Loshchilov and Hutter 2016, arXiv:1608.03983). Unlike in the paper, cycles have any
-    lengths and the first one has a warm-up. The first cycle equals `cosine` over its share of the run step by
-    step, so a finished run with `cosine` can be resumed for more cycles.
+    These are warm restarts (Loshchilov and Hutter 2016, arXiv:1608.03983). Unlike in the paper, cycles have
+    any lengths and the first one has a warm-up. The first cycle equals `cosine` over its share of the run
+    step by step, so a finished run with `cosine` can be resumed for more cycles.
 
     Args:
         optimizer: Its learning rate is the highest of the schedule.

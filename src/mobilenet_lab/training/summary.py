@@ -18,7 +18,7 @@ from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.models.complexity import count_macs, count_parameters
 from mobilenet_lab.runs.folder import RunFolder
-from mobilenet_lab.runs.plots import draw_confusion, draw_curves
+from mobilenet_lab.runs.plots import plot_confusion, plot_curves, save_plot
 from mobilenet_lab.runs.tensorboard import log_hparams
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.invocation import command_line_overrides, train_command
@@ -42,7 +42,7 @@ def log_summary(
     cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], run: RunFolder
 ) -> None:
     """Log model, data, device and folder, one line each."""
-    parts = datamodule.parts
+    parts = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
     is_cuda = device.type == "cuda"
@@ -69,8 +69,9 @@ def log_summary(
 
 def _describe_model(model: DictConfig) -> str:
     """Return the name of the network and its first argument, which sets its size."""
-    arguments = [f"{key}={value}" for key, value in model.items() if key != "network"]
-    return f"{model.network}({', '.join(arguments[:1])})"
+    network: str = model.network
+    arguments = [f"{key!s}={value}" for key, value in model.items() if key != "network"]
+    return f"{network}({', '.join(arguments[:1])})"
 
 
 def keep_best(trainer: Trainer, run: RunFolder, history: EpochHistory) -> tuple[Path | None, float | None]:
@@ -125,9 +126,9 @@ def write_results(
 ) -> None:
     """Write plots, hyperparameters and result.json, and log the accuracies."""
     if history.epochs:
-        draw_curves(run.curves, history.epochs)
+        save_plot(plot_curves(history.epochs), run.curves)
     if result["test/accuracy"] is not None:
-        draw_confusion(run.confusion, model.test_confusion.tolist(), model.hparams["classes"])
+        save_plot(plot_confusion(model.test_confusion.tolist(), model.hparams["classes"]), run.confusion)
     metrics = {key: result[key] for key in ("val/accuracy", "test/accuracy") if result[key] is not None}
     log_hparams(trainer, _hparams(cfg) | {"macs": result["macs"]}, metrics)
     run.hparams.unlink(missing_ok=True)  # config.yaml has everything
