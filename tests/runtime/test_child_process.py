@@ -1,8 +1,10 @@
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 COUNT_SIGNALS = """
 import signal, sys
@@ -36,7 +38,10 @@ with one_line_errors():
     [(signal.SIGINT, "SIGINT", 130), (signal.SIGTERM, "SIGTERM", 143), (signal.SIGHUP, "SIGTERM", 129)],
 )
 def test_child_receives_every_signal(number: signal.Signals, received: str, code: int) -> None:
-    sweep = subprocess.Popen([sys.executable, "-c", RUN_JOB], stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    sweep = subprocess.Popen(
+        [sys.executable, "-c", RUN_JOB], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert sweep.stdout is not None
     with sweep:
         for line in ("ready", f"{received} 1"):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from conftest import ROOT, TINY_RUN
 
@@ -29,6 +30,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.run
 def test_second_network_trains_from_a_users_config_dir(tmp_path: Path, tiny_idx: Path) -> None:
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/linear.yaml").write_text("network: linear\nhidden: 5 # in [1, 64]; channels\n")
