@@ -1,4 +1,4 @@
-"""Measure a checkpoint: python evaluate.py ckpt=... [data=...]; --help lists all settings."""
+"""Evaluate a checkpoint: python evaluate.py ckpt=... [data=...]; --help lists all settings."""
 
 import sys
 from pathlib import Path
@@ -8,20 +8,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import hydra
 from omegaconf import DictConfig
 
-from mobilenet_lab.cli.errors import one_line_errors
+from mobilenet_lab.checkpoints.locate import find_checkpoints
+from mobilenet_lab.cli.errors import task_errors
 from mobilenet_lab.cli.main import imports_without_gc, run
 from mobilenet_lab.config.validate import check
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
-    """Check the configuration, then measure."""
-    with one_line_errors():
+    """Check the configuration, then evaluate."""
+    with task_errors():
         check(cfg)
+        checkpoints = find_checkpoints(cfg.ckpt)
         with imports_without_gc():
             from mobilenet_lab.inference.evaluate import evaluate
 
-        evaluate(cfg, Path(__file__).resolve().parent / "conf")
+        evaluate(cfg, checkpoints)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Name what pictures show: python predict.py ckpt=... image=...; --help lists all settings."""
+"""Classify images: python predict.py ckpt=... image=...; --help lists all settings."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import hydra
 from omegaconf import DictConfig
 
-from mobilenet_lab.cli.errors import one_line_errors
+from mobilenet_lab.checkpoints.locate import find_checkpoints
+from mobilenet_lab.cli.errors import task_errors
 from mobilenet_lab.cli.main import imports_without_gc, run
 from mobilenet_lab.config.validate import check
 
@@ -16,12 +17,13 @@ from mobilenet_lab.config.validate import check
 @hydra.main(version_base="1.3", config_path="conf", config_name="predict")
 def main(cfg: DictConfig) -> None:
     """Check the configuration, then predict."""
-    with one_line_errors():
+    with task_errors():
         check(cfg)
+        checkpoints = find_checkpoints(cfg.ckpt)
         with imports_without_gc():
             from mobilenet_lab.inference.predict import predict
 
-        sys.exit(predict(cfg))
+        sys.exit(predict(cfg, checkpoints))
 
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ def test_metrics_are_logged_to_csv_and_tensorboard(tiny_run: Path) -> None:
 def test_output_is_for_people(tiny_run: Path) -> None:
     stdout = (tiny_run.parents[2] / "stdout.txt").read_text()
     lines = stdout.splitlines()
-    assert lines[0].startswith("network  mobilenet_v2(filters=1),")
-    assert "100 images to train on, 20 held out, 40 to test; 28x28x1, batches of 16" in lines[1]
+    assert lines[0].startswith("model    mobilenet_v2(filters=1),")
+    assert "100 training, 20 validation, 40 test images; 28x28x1, batch size 16" in lines[1]
     assert any(line.startswith("epoch 2 of 2, step") for line in lines)
     assert any(line.startswith("epoch 2 of 2: train accuracy") for line in lines)
     assert lines[-3].startswith("accuracy  training ")
@@ -113,7 +113,6 @@ def test_output_is_for_people(tiny_run: Path) -> None:
     assert (tiny_run.parents[2] / "stderr.txt").read_text() == ""
 
 
-@pytest.mark.slow
 def test_equal_seeds_give_equal_bits_and_others_do_not(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
@@ -156,44 +155,22 @@ def test_resume_in_the_middle_of_an_epoch_ends_with_the_same_bits(
     assert resumed["images_per_second"] < 50 * whole["images_per_second"]  # type: ignore[operator]
 
 
-def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    done = script(
-        "train.py",
-        *TINY_RUN,
-        f"data.root={tiny_idx}",
-        "trainer=ddp_cpu",
-        "trainer.devices=2",
-        "num_threads=1",
-        "data.batch_size=8",
-        "output_dir=two ranks",
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("network  mobilenet_v2") == 1
-    assert "device   cpu, 1 threads" in done.stdout
-    assert not list(tmp_path.glob("*.log"))
-    # One process counts every test image once; two have to come to the same.
-    ckpt = "ckpt=two ranks/checkpoints/best.ckpt"
-    alone = script("evaluate.py", ckpt, "data=idx", f"data.root={tiny_idx}", "format=json")
-    accuracy = json.loads(alone.stdout)["accuracy"]
-    assert result_of(tmp_path / "two ranks")["test/accuracy"] == pytest.approx(accuracy, abs=1e-6)
-    # The training sums are saved for all ranks together, and those of the last epoch are complete.
-    last = torch.load(tmp_path / "two ranks/checkpoints/last.ckpt", weights_only=True)
-    assert last["train_metrics"]["confusion"].sum() == 100
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ([], "the checkpoint has 2 epochs already; go on with trainer.max_epochs=3 or more"),
+        ([], "the checkpoint already has 2 epochs; to train longer, use trainer.max_epochs=3 or more"),
         (
             ["trainer.max_epochs=-1", "trainer.max_steps=9"],
-            "the checkpoint has 14 steps already; go on with trainer.max_steps=15 or more",
+            "the checkpoint already has 14 steps; to train longer, use trainer.max_steps=15 or more",
         ),
         (
             ["trainer.max_epochs=3", "model.filters=2"],
-            "the checkpoint has model.filters=1, this run model.filters=2",
+            "the checkpoint has model.filters=1, but this run has model.filters=2; use the same value",
         ),
-        (["trainer.max_epochs=3", "optimizer=adamw"], "the checkpoint's optimizer is SGD, this run's AdamW"),
+        (
+            ["trainer.max_epochs=3", "optimizer=adamw"],
+            "the checkpoint was trained with SGD, but this run uses AdamW; choose the same optimizer",
+        ),
     ],
 )
 def test_resume_that_cannot_go_on_is_one_line(
@@ -205,13 +182,7 @@ def test_resume_that_cannot_go_on_is_one_line(
     assert done.stderr == f"error: resume={checkpoint}: {message}\n"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("stop", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-)
-def test_signals_end_a_run_with_a_word(
-    script: Script, tmp_path: Path, tiny_idx: Path, stop: signal.Signals, code: int, word: str
-) -> None:
+def test_sigterm_ends_a_run_with_a_word(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",
         *TINY_RUN,
@@ -219,28 +190,24 @@ def test_signals_end_a_run_with_a_word(
         "output_dir=run",
         "+callbacks.stop._target_=stop_after.StopAfter",
         "+callbacks.stop.steps=9",
-        f"+callbacks.stop.signal_number={int(stop)}",
-        # A shell that starts the tests in the background lets them, and what they start, ignore SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
     )
-    assert done.returncode == code
+    assert done.returncode == 143
     said, _, command = done.stderr.partition(": ")
-    assert said == f"{word} at step 10 (epoch 2)"
-    assert command.startswith(f"go on from its last checkpoint with python train.py {TINY_RUN[0]} ")
+    assert said == "terminated at step 10 (epoch 2)"
+    assert command.startswith(f"resume from its last checkpoint with python train.py {TINY_RUN[0]} ")
     assert command.endswith(" resume=run\n")
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
     done = script("train.py", *shlex.split(command.partition(" train.py ")[2]))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "other settings" not in done.stdout
+    assert "changed settings" not in done.stdout
     assert result_of(tmp_path / "run")["epochs"] == 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
 def test_two_ranks_end_together_when_one_is_told_to(
-    script: Script, tmp_path: Path, tiny_idx: Path, rank: int
+    fresh_script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
-    done = script(
+    done = fresh_script(
         "train.py",
         *TINY_RUN,
         f"data.root={tiny_idx}",
@@ -250,23 +217,22 @@ def test_two_ranks_end_together_when_one_is_told_to(
         "output_dir=run",
         "+callbacks.stop._target_=stop_after.StopAfter",
         "+callbacks.stop.steps=9",
-        f"+callbacks.stop.rank={rank}",
+        "+callbacks.stop.rank=1",
         f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
     )
     assert done.returncode == 143
     # They ask each other after the first batch of an epoch of seven, and at its end.
-    hint = f"go on from its last checkpoint with python train.py {TINY_RUN[0]} "
+    hint = f"resume from its last checkpoint with python train.py {TINY_RUN[0]} "
     assert done.stderr.startswith(f"terminated at step 14 (epoch 2): {hint}")
     assert done.stderr.endswith(" resume=run\n")
     assert done.stderr.count("\n") == 1
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 14
 
 
-@pytest.mark.slow
-def test_two_ranks_go_on_with_the_latest_run(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_two_ranks_go_on_with_the_latest_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer=ddp_cpu", "data.batch_size=8")
-    assert script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
-    done = script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
+    assert fresh_script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
+    done = fresh_script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
     assert (done.returncode, done.stderr) == (0, "")
     history = torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["callbacks"][
         "EpochHistory"
@@ -274,7 +240,6 @@ def test_two_ranks_go_on_with_the_latest_run(script: Script, tmp_path: Path, tin
     assert [row["epoch"] for row in history["epochs"]] == [1, 2]
 
 
-@pytest.mark.slow
 def test_latest_stays_with_the_run_that_has_weights(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN[:-2], f"data.root={tiny_idx}", "trainer.limit_train_batches=2")
     assert script("train.py", *settings, "output_dir=run").returncode == 0
@@ -294,7 +259,6 @@ def test_groups_may_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -
     }
 
 
-@pytest.mark.slow
 def test_best_by_loss_still_reports_its_accuracy(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     """That of the weights that are kept, also where an epoch has several validations."""
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "trainer.val_check_interval=2")
@@ -311,7 +275,6 @@ def test_best_by_loss_still_reports_its_accuracy(script: Script, tmp_path: Path,
     assert result_of(tmp_path / "run")["val/accuracy"] == pytest.approx(measured, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_epochs_without_validation_repeat_no_figures(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",
@@ -330,13 +293,12 @@ def test_epochs_without_validation_repeat_no_figures(script: Script, tmp_path: P
     assert ["val/loss" in row for row in history["epochs"]] == [False, True, False]
 
 
-@pytest.mark.slow
 def test_failed_jobs_do_not_keep_a_sweep_from_the_others(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
     done = script("train.py", "-m", *TINY_RUN, f"data.root={tiny_idx}", "model.round_to=5000,1")
     assert done.returncode == 2
-    assert "of the sweep, these jobs failed: 0 (exit code 2)" in done.stderr
+    assert "jobs of the sweep failed: 0 (exit code 2)" in done.stderr
     assert len(list(tmp_path.glob("outputs/multirun/*/*/1/result.json"))) == 1
 
 
@@ -352,11 +314,10 @@ def test_damaged_image_in_a_folder_is_one_line(script: Script, tmp_path: Path) -
         *("data.batch_size=8", "model.filters=1"),
     )
     assert done.returncode == 2
-    mend = "mend or remove it, or leave out such files with data.on_corrupt_image=skip"
-    assert done.stderr == f"error: images/a/3.png: not a image; {mend}\n"
+    fix = "fix or remove the file, or leave out all such files with data.on_corrupt_image=skip"
+    assert done.stderr == f"error: images/a/3.png: not an image; {fix}\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("why", ["data.val_split=0", "trainer.max_steps=3"])
 def test_without_validation_best_is_the_last(
     script: Script, tmp_path: Path, tiny_idx: Path, why: str
@@ -368,7 +329,6 @@ def test_without_validation_best_is_the_last(
     assert result_of(tmp_path / "run")["val/accuracy"] is None
 
 
-@pytest.mark.slow
 def test_sweep_is_a_folder_of_runs_with_one_table(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",
@@ -408,11 +368,10 @@ def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tin
         "output_dir=run",
     )
     assert done.returncode == 0, done.stderr
-    assert "48 images to train on, 6 held out, 6 to test; 56x56x3" in done.stdout
+    assert "48 training, 6 validation, 6 test images; 56x56x3" in done.stdout
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 
-@pytest.mark.slow
 def test_an_evaluation_says_where_its_test_images_may_have_been_trained_on(
     script: Script, tmp_path: Path
 ) -> None:
@@ -428,11 +387,10 @@ def test_an_evaluation_says_where_its_test_images_may_have_been_trained_on(
     assert script("evaluate.py", "ckpt=run", *files).stderr == ""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("debug", ["limit", "overfit", "profiler"])
-def test_debug_choices_run(script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
+@pytest.mark.parametrize("debug", ["smoke", "overfit", "profiler"])
+def test_debug_choices_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
     data = ("data=idx", f"data.root={tiny_idx}", "data.batch_size=16")
-    done = script("train.py", f"debug={debug}", *data, "output_dir=run")
+    done = fresh_script("train.py", f"debug={debug}", *data, "output_dir=run")
     assert done.returncode == 0, done.stderr
     if debug == "overfit":
         assert result_of(tmp_path / "run")["train/accuracy"] == 1
@@ -480,7 +438,6 @@ def test_cached_images_train_to_the_same_bits(
     assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
 
 
-@pytest.mark.slow
 def test_where_nothing_compiles_the_network_runs_as_it_is(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,7 +454,7 @@ def test_where_nothing_compiles_the_network_runs_as_it_is(
     [
         (["data=idx", "data.root=nowhere"], "nowhere/train-images-idx3-ubyte: no such file"),
         (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no such folder"),
-        (["resume=nowhere"], "resume=nowhere: no checkpoint there; train one first"),
+        (["resume=nowhere"], "resume=nowhere: no checkpoint found; train a model first"),
     ],
 )
 def test_missing_inputs_are_one_line(script: Script, arguments: list[str], message: str) -> None:
@@ -507,7 +464,6 @@ def test_missing_inputs_are_one_line(script: Script, arguments: list[str], messa
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_gradients_are_clipped_to_their_norm(
     script: Script, tmp_path: Path, tiny_idx: Path, precision: str
@@ -544,12 +500,10 @@ def limit_after(batches: int) -> tuple[str, ...]:
 PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "limits", "steps"),
     [
-        ((), [("trainer.max_steps=10",)], 10),
-        ((), [("trainer.max_steps=3",), ("trainer.max_steps=5",)], 5),
+        ((), [("trainer.max_steps=3",), ("trainer.max_steps=10",)], 10),
         # A validation comes then
         (("trainer.val_check_interval=3",), [("trainer.max_steps=10",)], 10),
         # It is the epoch's last, which the schedule looks at
@@ -559,7 +513,7 @@ PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5")
         (("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=2"), [limit_after(8)], 5),
         (("callbacks=ema", "callbacks.checkpoint.every_n_train_steps=1"), [limit_after(10)], 10),
     ],
-    ids=["steps", "twice", "at-validation", "plateau", "adding-up", "adding-up-at-validation", "averaged"],
+    ids=["twice", "at-validation", "plateau", "adding-up", "adding-up-at-validation", "averaged"],
 )
 def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
     script: Script,
@@ -598,7 +552,6 @@ def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
     assert scalars(tmp_path / "run") == scalars(tmp_path / "whole")
 
 
-@pytest.mark.slow
 def test_a_run_that_goes_on_says_what_changes(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
@@ -606,29 +559,31 @@ def test_a_run_that_goes_on_says_what_changes(
     changes = ("augmentation=none", "optimizer.weight_decay=0.5")
     done = script("train.py", *settings, f"resume={tiny_run}", *changes)
     assert (done.returncode, done.stderr) == (0, "")
-    (line,) = (line for line in done.stdout.splitlines() if "goes on with other settings" in line)
+    (line,) = (line for line in done.stdout.splitlines() if "goes on with changed settings" in line)
     assert "optimizer.weight_decay" not in line
-    kept = "optimizer.weight_decay=0.5 is not used: the checkpoint goes on with 0.0"
+    kept = "optimizer.weight_decay=0.5 is ignored: the checkpoint restores 0.0"
     assert sum(kept in line for line in done.stdout.splitlines()) == 1
-    assert "augmentation._target_=mobilenet_lab.data.transforms.augmentation.Identity (so far " in line
+    assert "augmentation._target_=mobilenet_lab.data.transforms.augmentation.Identity (was " in line
     assert "max_epochs" not in line
     refused = script("train.py", *settings, f"resume={tiny_run}", "scheduler=plateau")
     assert refused.returncode == 2
-    assert "choose the scheduler that the run had" in refused.stderr
-    # A finished run of other settings is not taken for this one.
+    assert "choose the scheduler that the checkpoint was trained with" in refused.stderr
+    # A finished run of changed settings is not taken for this one.
     watched = ("trainer.log_every_n_steps=1", "data.cache=memory", "trainer.enable_progress_bar=false")
     finished = script("train.py", *settings, *changes, *watched, "resume=auto")
-    assert finished.stdout == "run is finished already\n"
+    assert finished.stdout == "run is already finished\n"
     other = script("train.py", *settings, *changes, "resume=auto", "model.filters=2")
     assert other.returncode == 2
-    assert "the checkpoint has model.filters=1, this run model.filters=2" in other.stderr
+    assert (
+        "the checkpoint has model.filters=1, but this run has model.filters=2; use the same value"
+        in other.stderr
+    )
     # What was not used is not what the run had.
     longer = script("train.py", *settings, "resume=run", "trainer.max_epochs=4", changes[0])
     assert longer.returncode == 0, longer.stderr
-    assert "is not used" not in longer.stdout
+    assert "is ignored" not in longer.stdout
 
 
-@pytest.mark.slow
 def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
@@ -640,7 +595,6 @@ def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.slow
 def test_a_learning_rate_that_plateau_has_lowered_is_no_other_setting(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
@@ -650,16 +604,15 @@ def test_a_learning_rate_that_plateau_has_lowered_is_no_other_setting(
     assert state["param_groups"][0]["lr"] < 0.2
     same = script("train.py", *settings, "resume=auto", "trainer.max_epochs=9")
     assert same.returncode == 0, same.stderr
-    assert "is not used" not in same.stdout
+    assert "is ignored" not in same.stdout
     changed = script("train.py", *settings, "resume=auto", "trainer.max_epochs=10", "optimizer.lr=0.01")
     assert changed.returncode == 0, changed.stderr
-    assert "optimizer.lr=0.01 is not used" in changed.stdout
+    assert "optimizer.lr=0.01 is ignored" in changed.stdout
     once_more = script("train.py", *settings, "resume=auto", "trainer.max_epochs=11", "optimizer.lr=0.01")
     assert once_more.returncode == 0, once_more.stderr
-    assert "optimizer.lr=0.01 is not used" in once_more.stdout
+    assert "optimizer.lr=0.01 is ignored" in once_more.stdout
 
 
-@pytest.mark.slow
 def test_a_network_that_no_validation_has_seen_is_not_the_best(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
@@ -672,7 +625,6 @@ def test_a_network_that_no_validation_has_seen_is_not_the_best(
     assert result_of(tmp_path / "on")["val/accuracy"] is None
 
 
-@pytest.mark.slow
 def test_plateau_and_a_limit_of_steps_and_no_progress(script: Script, tiny_idx: Path) -> None:
     settings = ("scheduler=plateau", "trainer.max_steps=3", "trainer.enable_progress_bar=false")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
@@ -706,40 +658,33 @@ def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.run
 def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
-    tmp_path: Path, sweep: subprocess.Popen[str], number: signal.Signals, code: int
+    tmp_path: Path, sweep: subprocess.Popen[str]
 ) -> None:
-    os.killpg(sweep.pid, number)
+    os.killpg(sweep.pid, signal.SIGTERM)
     _, errors = sweep.communicate(timeout=60)
-    assert sweep.returncode == code
-    assert "go on from its last checkpoint" in errors
+    assert sweep.returncode == 143
+    assert "resume from its last checkpoint" in errors
     assert not (tmp_path / "sweep/1").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_to_a_sweep_does_not_leave_its_job_alone(
-    sweep: subprocess.Popen[str], number: signal.Signals, code: int
-) -> None:
+@pytest.mark.run
+def test_a_second_signal_to_a_sweep_does_not_leave_its_job_alone(sweep: subprocess.Popen[str]) -> None:
     children = Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text()
     (job,) = (int(pid) for pid in children.split())
     assert f"{SIGNALS_FORWARDED}=" in Path(f"/proc/{job}/environ").read_text()
     os.kill(job, signal.SIGSTOP)  # it has much to do yet
     for _ in range(2):
-        os.kill(sweep.pid, number)
+        os.kill(sweep.pid, signal.SIGTERM)
         time.sleep(0.5)
     assert sweep.poll() is None
     os.kill(job, signal.SIGCONT)
     _, errors = sweep.communicate(timeout=60)
-    assert sweep.returncode == code, errors
+    assert sweep.returncode == 143, errors
     assert not Path(f"/proc/{job}").exists()
 
 
-@pytest.mark.slow
 def test_time_limit_ends_a_run_with_its_results(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",

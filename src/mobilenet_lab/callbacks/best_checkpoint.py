@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from mobilenet_lab.checkpoints.locate import BEST
+from mobilenet_lab.runs.folder import BEST
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from mobilenet_lab.callbacks.current_lr import CurrentLRMixin
-from mobilenet_lab.runs.plots import draw_rates
+from mobilenet_lab.runs.plots import plot_range_test, save_plot
 
 log = logging.getLogger(__name__)
 NOISE = 0.9  # a loss that never came below this share of the first has not fallen
@@ -99,7 +99,7 @@ class LearningRateFinder(CurrentLRMixin):
         if not trainer.is_global_zero or not self._losses:
             return
         finding = self._finding()
-        draw_rates(self.image, finding.rates, finding.losses, finding.suggestion)
+        save_plot(plot_range_test(finding.rates, finding.losses, finding.suggestion), self.image)
         log.info("image   %s", self.image)
         if finding.suggestion is None:
             log.warning("The loss did not fall: begin with a smaller rate, optimizer.lr=... is the last")

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from mobilenet_lab.callbacks.current_lr import CurrentLRMixin
-from mobilenet_lab.checkpoints.locate import LAST
+from mobilenet_lab.runs.folder import LAST
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, InputError
 from mobilenet_lab.runtime.invocation import resume_command
 

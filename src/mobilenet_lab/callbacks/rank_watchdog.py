@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import distributed
 
-from mobilenet_lab.checkpoints.locate import LAST
+from mobilenet_lab.runs.folder import LAST
 from mobilenet_lab.runtime.environment import STARTED_BY
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, WORDS, RunInterrupted
 from mobilenet_lab.runtime.invocation import resume_command

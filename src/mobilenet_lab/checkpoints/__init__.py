@@ -1,1 +1,1 @@
-"""."""
+"""Checkpoints: their contents, writing them atomically and reading untrusted ones."""

@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from mobilenet_lab.checkpoints.locate import PREVIOUS
 from mobilenet_lab.checkpoints.untrusted import MAX_GROWTH, check_values, checked_copy
+from mobilenet_lab.runs.folder import PREVIOUS
 from mobilenet_lab.runtime.errors import InputError
 
 log = logging.getLogger(__name__)

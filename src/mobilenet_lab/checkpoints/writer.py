@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mobilenet_lab.checkpoints.load import load_checkpoint
-from mobilenet_lab.checkpoints.locate import LAST, PREVIOUS
+from mobilenet_lab.runs.folder import LAST, PREVIOUS
 from mobilenet_lab.runtime.atomic_files import write_atomically
 from mobilenet_lab.runtime.errors import InputError
 

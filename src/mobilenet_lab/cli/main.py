@@ -1,4 +1,4 @@
-"""What the scripts share: paths without quoting, errors as one line, sweeps as processes of their own."""
+"""The entry point of the scripts."""
 
 import gc
 import os
@@ -8,26 +8,24 @@ from contextlib import contextmanager
 
 from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.config.override_quoting import quote_paths
-from mobilenet_lab.runtime.errors import InputError
-from mobilenet_lab.sweeps.process_launcher import FAILED_JOBS
+from mobilenet_lab.runtime.malloc import configure_malloc
 
 
-def run(main: Callable[[], None]) -> None:
-    """Start a script's Hydra main, with errors that a user can mend as one line.
+def run(main: Callable[[], object]) -> None:
+    """Run the Hydra main function of a script, and print user errors as one line.
 
-    Exits with 2 after such an error and with 130 after an interrupt.
+    Exits with 2 after a user error and with 130 after an interrupt.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # hands us the errors that Hydra would print itself
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+    configure_malloc()
     with one_line_errors():
         sys.argv[1:] = quote_paths(sys.argv[1:])
         main()
-        if FAILED_JOBS:
-            raise InputError(f"of the sweep, these jobs failed: {', '.join(FAILED_JOBS)}")
 
 
 @contextmanager
 def imports_without_gc() -> Iterator[None]:
-    """Import without collecting garbage, and never look at what was imported again: a fifth of the time."""
+    """Import modules without garbage collection and exempt them from it: this saves a fifth of the time."""
     gc.disable()
     try:
         yield

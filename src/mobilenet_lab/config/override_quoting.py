@@ -5,8 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
 QUOTES = ("'", '"')
+ESCAPED = r"\${"  # an interpolation that is taken literally
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -17,6 +20,19 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     """
     is_sweep = any(argument in ("-m", "--multirun") for argument in arguments)
     return [_quote_path(argument, is_sweep) for argument in arguments]
+
+
+def unquote_paths(arguments: Sequence[str]) -> list[str]:
+    """Undo `quote_paths` for single paths; lists stay quoted."""
+    return [_unquote_path(argument) for argument in arguments]
+
+
+def _unquote_path(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    if key.lstrip("+") not in PATH_KEYS or value[:1] not in QUOTES:
+        return argument
+    path = str(OverridesParser.create().parse_override(argument).value())
+    return f"{key}={path.replace(ESCAPED, '${')}"
 
 
 def _quote_path(argument: str, is_sweep: bool) -> str:
@@ -41,5 +57,5 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
 def _quote(value: str) -> str:
     # In Hydra's grammar a backslash is special only before a quote and at the end of a string.
     escaped = re.sub(r"(\\*)(')", r"\1\1\\\2", value)
-    escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", "\\${")
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", ESCAPED)
     return f"'{escaped}'"

@@ -53,7 +53,7 @@ def rules_in(path: Path, package: str) -> Mapping[str, Rule]:
     if header := PACKAGE.match(lines[0]):
         package = header[1].replace("_global_", "").replace("_group_", package)
     rules = {}
-    for key, node in _leaves(_compose(path)):
+    for key, node in leaves(_compose(path)):
         comment = COMMENT.match(lines[node.end_mark.line], node.end_mark.column)
         try:
             rule = parse_rule(comment[1], _number(node)) if comment else None
@@ -89,12 +89,12 @@ def _compose(path: Path) -> Any:
     return root if isinstance(root, yaml.MappingNode) else None
 
 
-def _leaves(root: Any, prefix: str = "") -> Iterator[tuple[str, yaml.Node]]:
+def leaves(root: Any, prefix: str = "") -> Iterator[tuple[str, yaml.Node]]:
     """Yield the dotted key and node of each value that is not a mapping or a block of text."""
     for key, node in root.value if root else []:
         if isinstance(node, yaml.MappingNode):
             if prefix or key.value not in HYDRA_KEYS:
-                yield from _leaves(node, f"{prefix}{key.value}.")
+                yield from leaves(node, f"{prefix}{key.value}.")
         elif (prefix or key.value not in HYDRA_KEYS) and getattr(node, "style", None) not in ("|", ">"):
             yield f"{prefix}{key.value}", node
 

@@ -1,7 +1,5 @@
-"""What the scripts share: paths without quoting, errors as one line, sweeps as processes of their own."""
+"""Environment variables that the project's processes pass to each other."""
 
-SIGNALS_FORWARDED = "MOBILENET_LAB_SIGNALS_HANDED_ON"  # tells a job that a sweep hands its signals on
-OVERRIDES_VARIABLE = "MOBILENET_LAB_SETTINGS"  # for ranks that are started with others
-STARTED_BY = (
-    "MOBILENET_LAB_STARTED_BY"  # the process that started this rank, for one that dies before we look
-)
+SIGNALS_FORWARDED = "MOBILENET_LAB_SIGNALS_FORWARDED"  # set for a job whose sweep forwards signals
+OVERRIDES_VARIABLE = "MOBILENET_LAB_OVERRIDES"  # the user's overrides, for ranks and sweep jobs
+STARTED_BY = "MOBILENET_LAB_STARTED_BY"  # process id of rank 0, which may die before this rank looks

@@ -1,12 +1,14 @@
-"""What a user can mend is told apart from our own bugs."""
+"""Errors that a user can fix, as opposed to bugs, and exit codes."""
 
 import errno
 import signal
 
 EXIT_WRONG_INPUT = 2
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-# No file is to blame for these.
-MACHINE_FAULTS = {
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+WORDS = {130: "interrupted", 143: "terminated"}  # by exit code
+DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# Faults of the machine, which no file is to blame for
+MACHINE_ERRNOS = {
     errno.EAGAIN,
     errno.EIO,
     errno.EBUSY,
@@ -17,19 +19,17 @@ MACHINE_FAULTS = {
     errno.ESTALE,
     errno.ETIMEDOUT,
 }
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-WORDS = {130: "interrupted", 143: "terminated"}  # ranks that end with these codes have agreed on it
 
 
 class InputError(ValueError):
-    """A file, value or combination that the user gave cannot be used.
+    """A file, a value or a combination of values that the user gave cannot be used.
 
-    The message is one line that names the culprit and the mend; the scripts print it alone.
+    The message is one line, `key=value: what is wrong; what to do`. The scripts print it without a traceback.
     """
 
 
-class RunInterrupted(Exception):  # noqa: N818 - it is no error
-    """A signal ended the run before its time.
+class RunInterrupted(Exception):  # noqa: N818 - not an error
+    """A signal ended the run early.
 
     Args:
         message: One line for the user.

@@ -1,4 +1,4 @@
-"""Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
+"""The command line of a run: what the user typed, how to resume, and what other ranks are started with."""
 
 import os
 import shlex
@@ -7,24 +7,47 @@ from pathlib import Path
 
 from mobilenet_lab.runtime.environment import OVERRIDES_VARIABLE
 
-
-def resume_command(folder: Path) -> str:
-    """What goes on with a run: the command that began it, with `resume`."""
-    kept = [setting for setting in command_line_overrides() if not setting.startswith("resume=")]
-    return shlex.join(["python", "train.py", *kept, f"resume={folder}"])
+TRAIN_SCRIPT = "train.py"
 
 
 def command_line_overrides() -> list[str]:
-    """What followed train.py on the command line; nothing where something else calls us."""
+    """Return the overrides that the user gave to train.py; empty if another program called it.
+
+    A rank or a sweep job gets its resolved configuration instead, and the overrides in an environment
+    variable.
+    """
     if OVERRIDES_VARIABLE in os.environ:
         return shlex.split(os.environ[OVERRIDES_VARIABLE])
-    for i, argument in enumerate(sys.orig_argv):  # as it was, without the quotes that Hydra needs
-        if Path(argument).name == "train.py":
+    for i, argument in enumerate(sys.orig_argv):  # unlike sys.argv, without the quotes that Hydra needs
+        if Path(argument).name == TRAIN_SCRIPT:
             return sys.orig_argv[i + 1 :]
     return []
 
 
-def pass_config_to_ranks(folder: Path) -> None:
-    """Lightning starts the other ranks with our arguments: they shall get this very configuration."""
+def train_command(overrides: list[str]) -> str:
+    """Return the shell command that trains with these overrides."""
+    return shlex.join(["python", TRAIN_SCRIPT, *overrides])
+
+
+def resume_command(folder: Path) -> str:
+    """Return the shell command that resumes the run in a folder."""
+    kept = [setting for setting in command_line_overrides() if not setting.startswith("resume=")]
+    return train_command([*kept, f"resume={folder}"])
+
+
+def resolved_config_arguments(config: Path) -> list[str]:
+    """Return the arguments with which train.py runs a resolved configuration file."""
+    return [
+        f"--config-path={config.resolve().parent}",
+        f"--config-name={config.stem}",
+        "hydra/job_logging=stdout",
+    ]
+
+
+def pass_config_to_ranks(config: Path) -> None:
+    """Let the ranks that Lightning starts with our `sys.argv` read the resolved configuration.
+
+    Composing it again could give other values, for example another time in `output_dir`.
+    """
     os.environ[OVERRIDES_VARIABLE] = shlex.join(command_line_overrides())
-    sys.argv[1:] = [f"--config-path={folder.resolve()}", "--config-name=config", "hydra/job_logging=stdout"]
+    sys.argv[1:] = resolved_config_arguments(config)

@@ -1,4 +1,4 @@
-"""One training run: from a checked configuration to a run folder with weights and results."""
+"""Keep Lightning's advertising and irrelevant warnings out of the output."""
 
 import logging
 import sys
@@ -7,26 +7,28 @@ import warnings
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+IRRELEVANT_WARNINGS = (
+    ".*does not have many workers.*",  # reading by batch index needs none
+    ".*smaller than the logging interval.*",
+    ".*Experiment logs directory .* exists and is not empty.*",
+    ".*dataloader is not resumable.*",  # the datamodule restores the position itself
+    ".*The dirpath has changed from .*",  # a resumed run may have another folder
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*You defined a `validation_step` but have no `val_dataloader`.*",
+    ".*Total length of `list` across ranks is zero.*",
+    ".*GPU available but not used.*",
+    ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning's use of a deprecated PyTorch function
+)
+
 
 def configure_logging() -> None:
-    """Leave out what Lightning prints about itself, and warnings that do not apply here."""
+    """Silence Lightning below warnings, other ranks below errors, and the irrelevant warnings."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        logging.getLogger("mobilenet_lab").setLevel(logging.ERROR)  # the first rank says what all would say
-    # TensorBoard's writer would import all of TensorFlow where it is installed, and takes this for "do not".
+        logging.getLogger("mobilenet_lab").setLevel(logging.ERROR)  # rank 0 logs for all ranks
+    # TensorBoard's writer imports all of TensorFlow if it is installed, unless this module exists.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
-    for message in (
-        ".*does not have many workers.*",  # reading by batch index needs none
-        ".*smaller than the logging interval.*",
-        ".*Experiment logs directory .* exists and is not empty.*",
-        ".*dataloader is not resumable.*",  # the datamodule starts the order where the run stopped
-        ".*The dirpath has changed from .*",  # a resumed run has a folder of its own
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*You defined a `validation_step` but have no `val_dataloader`.*",
-        ".*Total length of `list` across ranks is zero.*",
-        ".*GPU available but not used.*",
-        ".*isinstance\\(treespec, LeafSpec\\).*",  # inside Lightning, about PyTorch's internals
-    ):
+    for message in IRRELEVANT_WARNINGS:
         warnings.filterwarnings("ignore", message)

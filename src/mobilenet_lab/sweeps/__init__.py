@@ -1,1 +1,1 @@
-"""."""
+"""Sweeps: jobs as processes and a table of their results."""

@@ -1,93 +1,97 @@
-"""What the scripts share: paths without quoting, errors as one line, sweeps as processes of their own."""
+"""Run the jobs of a sweep one after another, each as its own process.
 
-import os
-import signal
-import subprocess
+A job starts from its resolved configuration. It gets a clean process, and the ranks that it may start see its
+arguments and not those of the sweep.
+"""
+
+import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
+from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mobilenet_lab.config.override_quoting import quote_paths
-from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
-from mobilenet_lab.runtime.errors import InputError
-
-FAILED_JOBS: list[str] = []
-# How a job hears of a signal to its sweep; it has no use for a terminal's end
-FORWARDED_AS: dict[int, int] = {
-    signal.SIGINT: signal.SIGINT,
-    signal.SIGTERM: signal.SIGTERM,
-    signal.SIGHUP: signal.SIGTERM,
-}
+from mobilenet_lab.config.override_quoting import unquote_paths
+from mobilenet_lab.config.validate import check
+from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.runtime.child_process import run_forwarding_signals
+from mobilenet_lab.runtime.environment import OVERRIDES_VARIABLE
+from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, InputError
+from mobilenet_lab.runtime.invocation import resolved_config_arguments
+from mobilenet_lab.sweeps.job_folder import job_folder
 
 
-def run_as_sweep_job(script: Path) -> bool:
-    """In a sweep, run this job as a process of its own and wait for it.
+@dataclass(frozen=True)
+class Job:
+    """A finished job of a sweep.
 
-    Each job then starts from a clean process, and the ranks that it may start see its arguments alone.
+    Attributes:
+        number: Its number in the sweep, which is also the name of its folder.
+        overrides: The overrides that make up the job.
+        exit_code: 0 if it succeeded.
+        objective: The metric that `objective` names; None if the job failed or has no such metric.
+    """
 
-    A job that fails does not keep the others from running; `run` reports it at the end.
+    number: int
+    overrides: list[str]
+    exit_code: int
+    objective: float | None = None
 
-    Returns:
-        False outside a sweep, where the caller has to do the work.
+
+def run_job(job_config: DictConfig, overrides: Sequence[str]) -> Job:
+    """Run one job of a sweep and wait for it.
+
+    Args:
+        job_config: The composed configuration of the job, including Hydra's own section.
+        overrides: The overrides that make up the job.
 
     Raises:
-        InputError: `output_dir` is set, which the sweep does itself.
+        InputError: `output_dir` is set, but the sweep numbers the folders of its jobs itself.
     """
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return False
-    folder = Path(hydra.sweep.dir) / hydra.sweep.subdir
-    overrides = list(hydra.overrides.task)
     if any(override.startswith("output_dir=") for override in overrides):
-        raise InputError("output_dir: a sweep numbers its runs' folders; choose hydra.sweep.dir=... instead")
-    print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
-    command = [sys.executable, str(script), *overrides, *quote_paths([f"output_dir={folder}"])]
-    if code := run_forwarding_signals(command):
-        FAILED_JOBS.append(f"{hydra.job.num} (exit code {code})")
-        return True
-    from mobilenet_lab.sweeps.results_table import write_table
-
-    print(f"table     {write_table(Path(hydra.sweep.dir))}", flush=True)
-    return True
-
-
-def run_forwarding_signals(command: Sequence[str]) -> int:
-    """Run a process that hears of every signal to this one, and has the time to end as it wants.
-
-    Returns:
-        Its exit code.
-    """
-    received: list[int] = []
-    early: list[int] = []  # before there is a process to hand them to
-    process: subprocess.Popen[bytes] | None = None
-
-    def hand_on(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if process is None:
-            early.append(number)
-        else:
-            process.send_signal(FORWARDED_AS[number])
-
-    earlier = {
-        number: signal.signal(number, hand_on)
-        for number in FORWARDED_AS
-        if signal.getsignal(number) != signal.SIG_IGN
-    }
+        raise InputError("output_dir: a sweep numbers its run folders; use hydra.sweep.dir=<folder> instead")
+    HydraConfig.instance().set_config(job_config)
+    number = int(job_config.hydra.job.num)
+    run = RunFolder(job_folder(job_config.hydra))
+    print(f"\njob {number}: {' '.join(overrides)}", flush=True)
     try:
-        # A terminal's Ctrl-C would reach it, too, and a second signal ends it without a checkpoint.
-        process = subprocess.Popen(command, start_new_session=True, env=os.environ | {SIGNALS_FORWARDED: "1"})
-        for number in early:
-            process.send_signal(FORWARDED_AS[number])
-        code = process.wait()
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-    if signal.SIGINT in received:
-        raise KeyboardInterrupt
-    if received:
-        raise SystemExit(128 + received[0])
-    return code
+        cfg = _write_job_config(job_config, run)
+    except (InputError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return Job(number, list(overrides), EXIT_WRONG_INPUT)
+    command = [sys.executable, sys.argv[0], *resolved_config_arguments(run.job_config)]
+    settings = shlex.join([*unquote_paths(overrides), f"output_dir={run}"])
+    if code := run_forwarding_signals(command, {OVERRIDES_VARIABLE: settings}):
+        return Job(number, list(overrides), code)
+    result = run.read_result() or {}
+    return Job(number, list(overrides), 0, result.get(cfg.objective))
+
+
+def job_returns(jobs: Sequence[Job]) -> list[JobReturn]:
+    """Return the jobs in the form that Hydra's sweepers expect.
+
+    A sweeper reports the error of the first failed job only, so the error names all of them.
+    """
+    failed = [f"{job.number} (exit code {job.exit_code})" for job in jobs if job.exit_code]
+    error = InputError(f"jobs of the sweep failed: {', '.join(failed)}")
+    returns = []
+    for job in jobs:
+        status = JobStatus.FAILED if job.exit_code else JobStatus.COMPLETED
+        returned = JobReturn(overrides=job.overrides, status=status)
+        returned.return_value = error if job.exit_code else job.objective
+        returns.append(returned)
+    return returns
+
+
+def _write_job_config(job_config: DictConfig, run: RunFolder) -> DictConfig:
+    """Check the configuration of a job and write it, resolved, to its folder."""
+    cfg: Any = OmegaConf.masked_copy(job_config, [str(key) for key in job_config if key != "hydra"])
+    with open_dict(cfg):
+        cfg.output_dir = str(run)
+    check(cfg)
+    run.job_config.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(cfg, run.job_config, resolve=True)
+    return cfg

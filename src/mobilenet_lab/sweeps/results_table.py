@@ -1,12 +1,12 @@
-"""One table over the runs of a sweep."""
+"""A table of the runs of a sweep."""
 
 import csv
-import json
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from mobilenet_lab.config.fingerprint import flat_settings
+from mobilenet_lab.runs.folder import RunFolder
 
 RESULTS = (
     "train/accuracy",
@@ -20,23 +20,22 @@ RESULTS = (
 
 
 def write_table(folder: Path) -> Path:
-    """Write `results.csv` over all finished jobs: what differs between their configurations, and results.
+    """Write `results.csv`: for every finished job, the settings that vary between jobs and the results.
 
     Args:
-        folder: The sweep's, with one numbered folder a job.
+        folder: The folder of the sweep, with one numbered run folder per job.
 
     Returns:
-        The table's path.
+        Path of the table.
     """
-    jobs = sorted(
-        (path.parent for path in folder.glob("*/result.json")),
-        key=lambda job: (len(job.name), job.name),
-    )
-    settings = [flat_settings(OmegaConf.load(job / "config.yaml")) for job in jobs]
-    keys = sorted(set().union(*settings))
+    finished = [
+        (run, result) for job in folder.iterdir() if (result := (run := RunFolder(job)).read_result())
+    ]
+    jobs = sorted(finished, key=lambda job: (len(job[0].path.name), job[0].path.name))
+    settings = [flat_settings(OmegaConf.load(run.config)) for run, _ in jobs]
     varied = [
         key
-        for key in keys
+        for key in sorted(set().union(*settings))
         if not key.endswith(("_partial_", "_convert_"))
         and len({str(setting.get(key)) for setting in settings}) > 1
     ]
@@ -44,9 +43,7 @@ def write_table(folder: Path) -> Path:
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["job", *varied, *RESULTS])
-        for job, setting in zip(jobs, settings, strict=True):
-            result = json.loads((job / "result.json").read_text())
-            writer.writerow(
-                [job.name, *(setting.get(key) for key in varied), *(result[key] for key in RESULTS)]
-            )
+        for (run, result), setting in zip(jobs, settings, strict=True):
+            row = [run.path.name, *(setting.get(key) for key in varied), *(result[key] for key in RESULTS)]
+            writer.writerow(row)
     return table

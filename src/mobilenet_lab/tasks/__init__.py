@@ -1,1 +1,1 @@
-"""."""
+"""LightningModules and their metrics."""

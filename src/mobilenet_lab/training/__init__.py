@@ -1,1 +1,1 @@
-"""."""
+"""A training run, from a checked configuration to its results."""

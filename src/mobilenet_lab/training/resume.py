@@ -1,7 +1,8 @@
-"""One training run: from a checked configuration to a run folder with weights and results."""
+"""Find the checkpoint to resume from, and refuse one that does not fit the run."""
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,100 +12,146 @@ from omegaconf import DictConfig
 
 from mobilenet_lab.callbacks.ema import CURRENT_WEIGHTS, EMAWeights
 from mobilenet_lab.checkpoints.load import load_with_fallback
-from mobilenet_lab.checkpoints.locate import LAST, PREVIOUS, find_checkpoint, folder_of
+from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
 from mobilenet_lab.checkpoints.state import check_state, epochs_done, schedule_in
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.config.nested import builds, callbacks, flatten, shown, target_name
 from mobilenet_lab.config.validate import AUTO
-from mobilenet_lab.runs.folder import is_default_folder, result_in
+from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
-from mobilenet_lab.training.settings_diff import COSMETIC_KEYS, changed_keys, settings_before, warn_of_changes
+from mobilenet_lab.training.output_folder import is_default_folder
+from mobilenet_lab.training.settings_diff import (
+    COSMETIC_KEYS,
+    changed_keys,
+    saved_settings,
+    warn_about_changes,
+)
 
 log = logging.getLogger(__name__)
 
 
-def find_resume_checkpoint(cfg: DictConfig) -> tuple[Path | None, dict[str, Any] | None]:
-    """The checkpoint to go on from, its file and what it holds; None where the run begins.
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where a run continues.
+
+    Attributes:
+        path: The checkpoint file.
+        step: Optimizer steps done.
+        num_threads: CPU threads of the run so far; None if the checkpoint does not say.
+    """
+
+    path: Path
+    step: int
+    num_threads: int | None
+
+
+def find_resume_checkpoint(cfg: DictConfig) -> tuple[Path, dict[str, Any]] | None:
+    """Return the checkpoint to resume from as (file, contents); None if the run starts from scratch.
 
     Raises:
-        FileNotFoundError: there is none where one was asked for.
-        InputError: it cannot be read, or `auto` would look into a folder that is new every time.
+        FileNotFoundError: The requested checkpoint does not exist.
+        InputError: The checkpoint cannot be read, or `resume=auto` has no folder to look into.
     """
     if cfg.resume is None:
-        return None, None
+        return None
     where = cfg.resume
     if where == AUTO:
         if is_default_folder(cfg.output_dir):
-            raise InputError("resume=auto: name the run's folder, output_dir=..., that it may find it again")
+            raise InputError(
+                "resume=auto: needs output_dir=<folder>; the default folder is named after the start time "
+                "and would never be found again"
+            )
         where = cfg.output_dir
-        if not any((Path(where) / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS)):
-            return None, None
+        if not RunFolder(Path(where)).has_resumable_checkpoint():
+            return None
     checkpoint, path = load_with_fallback(find_checkpoint(where, "resume", prefer="last"))
     return path, checkpoint
 
 
-def result_of_finished(cfg: DictConfig) -> dict[str, Any] | None:
-    """The result of a run that has nothing left to do, as it ended by the same settings."""
-    folder = Path(cfg.output_dir)
-    before = settings_before(folder)
+def finished_result(cfg: DictConfig) -> dict[str, Any] | None:
+    """Return the result in `output_dir` if a run with the same settings has finished there."""
+    run = RunFolder(Path(cfg.output_dir))
+    before = saved_settings(run)
     if before is None or set(changed_keys(before, result_relevant_settings(cfg))) - COSMETIC_KEYS:
         return None
-    return result_in(folder)
+    return run.read_result()
 
 
-def check_resume(cfg: DictConfig, checkpoint: dict[str, Any], model: ImageClassifier) -> None:
-    """Refuse in one line what cannot go on, and say which setting does not take effect."""
-    path = Path(cfg.resume)
+def check_resume(
+    cfg: DictConfig, path: Path, checkpoint: dict[str, Any], model: ImageClassifier
+) -> ResumePoint:
+    """Check that a run can resume from a checkpoint, and warn about settings that changed.
+
+    Args:
+        cfg: The configuration of the resumed run.
+        path: The checkpoint file.
+        checkpoint: Its contents.
+        model: The module of the resumed run.
+
+    Raises:
+        InputError: Network, optimizer, schedule or length of the two runs do not fit each other.
+    """
     network_from(checkpoint, path)
-    theirs, ours = checkpoint["hyper_parameters"], dict(model.hparams)
-    # All that makes the network must be the same; the description of the data may change.
-    before, now = (flatten({k: v for k, v in some.items() if k != "data"}) for some in (theirs, ours))
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise InputError(
-                f"resume={cfg.resume}: the checkpoint has {key}={shown(before.get(key))}, "
-                f"this run {key}={shown(now.get(key))}"
-            )
-    optimizer = target_name(cfg.optimizer)
-    if checkpoint.get("optimizer") != optimizer:
-        raise InputError(
-            f"resume={cfg.resume}: the checkpoint's optimizer is {checkpoint.get('optimizer')}, "
-            f"this run's {optimizer}"
-        )
+    _check_network(path, checkpoint, model)
+    _check_optimizer(path, checkpoint, cfg)
     check_state(checkpoint, path, [p for group in model.parameter_groups() for p in group["params"]])
-    if ("num_bad_epochs" in schedule_in(checkpoint)) != ("monitor" in cfg.scheduler):
+    _check_schedule(path, checkpoint, cfg)
+    _check_length(path, checkpoint, cfg)
+    warn_about_changes(cfg, RunFolder.of_checkpoint(path), checkpoint)
+    return ResumePoint(path, checkpoint["global_step"], checkpoint.get("num_threads"))
+
+
+def _check_network(path: Path, checkpoint: dict[str, Any], model: ImageClassifier) -> None:
+    """Refuse another network; only the description of the data may change."""
+    theirs, ours = checkpoint["hyper_parameters"], dict(model.hparams)
+    before, now = (flatten({k: v for k, v in some.items() if k != "data"}) for some in (theirs, ours))
+    for key in changed_keys(before, now):
         raise InputError(
-            f"resume={cfg.resume}: scheduler=plateau and the others do not go on from each other; choose the "
-            "scheduler that the run had"
+            f"resume={path}: the checkpoint has {key}={shown(before.get(key))}, but this run has "
+            f"{key}={shown(now.get(key))}; use the same value"
         )
     had, has = theirs["data"].get("images"), ours["data"]["images"]
     if had not in (None, has):
-        log.warning("the data set had %s images and now has %s: others are held out than so far", had, has)
+        log.warning("the data set had %s images and now has %s: the validation split changes", had, has)
+
+
+def _check_optimizer(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
+    optimizer = target_name(cfg.optimizer)
+    if checkpoint.get("optimizer") != optimizer:
+        raise InputError(
+            f"resume={path}: the checkpoint was trained with {checkpoint.get('optimizer')}, but this run "
+            f"uses {optimizer}; choose the same optimizer"
+        )
     if CURRENT_WEIGHTS in checkpoint and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
+        raise InputError(f"resume={path}: the checkpoint holds averaged weights; add callbacks=ema")
+
+
+def _check_schedule(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
+    if ("num_bad_epochs" in schedule_in(checkpoint)) != ("monitor" in cfg.scheduler):
         raise InputError(
-            f"resume={cfg.resume}: the checkpoint averages weights; go on with callbacks=ema, as that run did"
+            f"resume={path}: a run cannot switch between scheduler=plateau and another schedule; choose the "
+            "scheduler that the checkpoint was trained with"
         )
-    done = epochs_done(checkpoint)
-    # A run that was stopped between its last epoch and its result has that left to do.
-    is_finished = result_in(folder_of(path)) is not None
-    if 0 < cfg.trainer.max_epochs < done or (is_finished and done == cfg.trainer.max_epochs):
-        raise InputError(
-            f"resume={cfg.resume}: the checkpoint has {done} epochs already; "
-            f"go on with trainer.max_epochs={done + 1} or more"
-        )
-    step = checkpoint["global_step"]
-    if 0 < cfg.trainer.max_steps < step or (is_finished and step == cfg.trainer.max_steps):
-        raise InputError(
-            f"resume={cfg.resume}: the checkpoint has {step} steps already; "
-            f"go on with trainer.max_steps={step + 1} or more"
-        )
-    warn_of_changes(cfg, folder_of(path), checkpoint)
+
+
+def _check_length(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
+    """Refuse a limit that the checkpoint has already reached."""
+    # A run that was stopped between its last epoch and its result still has to be tested.
+    is_finished = RunFolder.of_checkpoint(path).read_result() is not None
+    progress = {"epochs": epochs_done(checkpoint), "steps": checkpoint["global_step"]}
+    for unit, done in progress.items():
+        limit = cfg.trainer[f"max_{unit}"]
+        if 0 < limit < done or (is_finished and limit == done):
+            raise InputError(
+                f"resume={path}: the checkpoint already has {done} {unit}; to train longer, use "
+                f"trainer.max_{unit}={done + 1} or more"
+            )
 
 
 def wrap_restore_errors(trainer: Trainer, resume: Path) -> None:
-    """Name the checkpoint where callbacks, schedules or loops cannot make use of their state in it."""
+    """Name the checkpoint if callbacks, schedules or loops cannot restore their state from it."""
     connector = trainer._checkpoint_connector
     for name in ("_restore_modules_and_callbacks", "restore_training_state"):
         setattr(connector, name, _naming(resume, getattr(connector, name)))

@@ -1,8 +1,9 @@
 """One training run: from a checked configuration to a run folder with weights and results."""
 
+import copy
 import logging
-import shlex
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,132 +12,188 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 
+from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.config_consistency import ConfigConsistencyCheck
 from mobilenet_lab.callbacks.history import EpochHistory
 from mobilenet_lab.callbacks.rank_watchdog import RankWatchdog
 from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.config.fingerprint import flat_settings
 from mobilenet_lab.config.validate import AUTO
-from mobilenet_lab.models.complexity import count_macs, count_parameters
-from mobilenet_lab.runs.folder import begin_run_folder, latest_symlink, make_run_folder
-from mobilenet_lab.runs.tensorboard import lay_out_tensorboard
-from mobilenet_lab.runtime.invocation import command_line_overrides, pass_config_to_ranks
-from mobilenet_lab.runtime.malloc import configure_malloc
+from mobilenet_lab.data.datamodule import ImageDataModule
+from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.runs.latest import latest_symlink
+from mobilenet_lab.runs.tensorboard import add_charts
+from mobilenet_lab.runtime.invocation import pass_config_to_ranks
+from mobilenet_lab.runtime.process_state import preserve_process_state
 from mobilenet_lab.runtime.quiet import configure_logging
 from mobilenet_lab.runtime.ranks import rendezvous_after_restart
 from mobilenet_lab.runtime.threads import set_cpu_threads
+from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.builders import build_datamodule, build_model, build_trainer
 from mobilenet_lab.training.data_checks import check_data
 from mobilenet_lab.training.hardware_checks import check_machine
 from mobilenet_lab.training.interruption import report_interruption
+from mobilenet_lab.training.output_folder import create_run_folder, prepare_run_folder
 from mobilenet_lab.training.resume import (
+    ResumePoint,
     check_resume,
     find_resume_checkpoint,
-    result_of_finished,
+    finished_result,
     wrap_restore_errors,
 )
-from mobilenet_lab.training.summary import finish, keep_best, print_summary, rounded
+from mobilenet_lab.training.summary import (
+    keep_best,
+    log_summary,
+    measure_model,
+    summarize_run,
+    write_results,
+)
 
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Run:
+    """The objects of one training run.
+
+    Attributes:
+        cfg: The configuration, with the values that were decided at the start filled in.
+        folder: Where the run writes.
+        datamodule: The data.
+        model: The LightningModule.
+        trainer: Lightning's trainer.
+        history: Metrics and timing of the epochs.
+        watchdog: Ends all ranks together.
+        resume: Where the run continues; None if it starts from scratch.
+    """
+
+    cfg: DictConfig
+    folder: RunFolder
+    datamodule: ImageDataModule
+    model: ImageClassifier
+    trainer: Trainer
+    history: EpochHistory
+    watchdog: RankWatchdog
+    resume: ResumePoint | None
+
+
 def train(cfg: DictConfig) -> dict[str, Any]:
-    """Run a configuration that `configuration.check` has accepted.
+    """Train, validate and test a model, and write the run folder.
+
+    The argument and the state of the process are the same afterwards, so several runs fit into one process.
+
+    Args:
+        cfg: A configuration that `config.validate.check` has accepted.
 
     Returns:
-        What `result.json` holds; empty on every rank but the first.
+        The contents of `result.json`; empty on every rank but the first.
 
     Raises:
-        InputError: the machine lacks the accelerator asked for, or data or checkpoint cannot be used.
-        FileNotFoundError: data or checkpoint are missing.
+        InputError: The machine lacks a device, or data or checkpoint cannot be used.
+        FileNotFoundError: Data or checkpoint do not exist.
+        RunInterrupted: A signal ended the run.
     """
-    configure_malloc()
-    configure_logging()
-    num_ranks = check_machine(cfg.trainer)
-    seed_everything(cfg.seed, workers=True, verbose=False)
-    torch.set_float32_matmul_precision("high")
-    resume, checkpoint = find_resume_checkpoint(cfg)
-    if checkpoint is not None and cfg.resume == AUTO and (result := result_of_finished(cfg)):
-        log.info("%s is finished already", cfg.output_dir)
-        return result
-    # "latest" will soon mean this very run, and "auto" its own checkpoints, also to other ranks.
-    cfg.resume = str(resume) if resume is not None else None
-    datamodule = build_datamodule(cfg)
-    check_data(cfg, datamodule, num_ranks)
-    model = build_model(cfg, datamodule)
-    step, threads = 0, None
-    if checkpoint is not None:
-        check_resume(cfg, checkpoint, model)
-        step, threads = checkpoint["global_step"], checkpoint.get("num_threads")
-        del checkpoint
-    folder = make_run_folder(cfg)
-    history = EpochHistory()
-    together = RankWatchdog(folder)
-    # Machines may see the checkpoint under other paths.
-    settings = flat_settings(cfg) | {"resume": f"step {step}"}
-    own = [history, together, ConfigConsistencyCheck(settings)]
-    trainer = build_trainer(cfg, own, len(datamodule.parts["val"]) > 0, step)
-    begin_run_folder(cfg, folder, resume, step)
-    set_cpu_threads(cfg.num_threads, trainer)
-    if threads not in (None, torch.get_num_threads()):
-        log.warning(
-            "the run so far had %s threads, now there are %s: results will differ in their last bits; "
-            "num_threads=%s keeps them the same",
-            threads,
-            torch.get_num_threads(),
-            threads,
-        )
-    size = {
-        "parameters": count_parameters(model.network),
-        "macs": count_macs(model.network, cfg.data.channels, cfg.data.image_size),
-    }
-    print_summary(cfg, datamodule, trainer, size, folder)
-    lay_out_tensorboard(trainer)
-    command = shlex.join(["python", "train.py", *command_line_overrides()])
-    if trainer.world_size > 1:
-        pass_config_to_ranks(folder)
+    with preserve_process_state():
+        # 1. Prepare the process.
+        cfg = copy.deepcopy(cfg)
+        configure_logging()
+        num_ranks = check_machine(cfg.trainer)
+        seed_everything(cfg.seed, workers=True, verbose=False)
+        torch.set_float32_matmul_precision("high")
 
+        # 2. Find the checkpoint to resume from.
+        found = find_resume_checkpoint(cfg)
+        if found is not None and cfg.resume == AUTO and (result := finished_result(cfg)):
+            log.info("%s is already finished", cfg.output_dir)
+            return result
+        # "latest" will point to this run, and "auto" finds its new checkpoints; other ranks need the file.
+        cfg.resume = str(found[0]) if found is not None else None
+
+        # 3. Build data and model, and check that everything fits together.
+        datamodule = build_datamodule(cfg)
+        check_data(cfg, datamodule, num_ranks)
+        model = build_model(cfg, datamodule)
+        resume = check_resume(cfg, *found, model) if found is not None else None
+        del found  # the state of the optimizer takes memory
+
+        # 4. Create the folder and the trainer.
+        run = _set_up(cfg, datamodule, model, resume)
+
+        # 5. Fit, then test the best weights.
+        with run.watchdog:
+            fit_seconds = _fit(run)
+            best, val_accuracy = _share_best(run)
+            _test(run, best)
+
+        # 6. Write the results.
+        if not run.trainer.is_global_zero:
+            return {}
+        result = summarize_run(run.cfg, run.trainer, run.model, run.history, best, val_accuracy, fit_seconds)
+        write_results(run.cfg, run.trainer, run.model, run.history, result, run.folder)
+        return result
+
+
+def _set_up(
+    cfg: DictConfig, datamodule: ImageDataModule, model: ImageClassifier, resume: ResumePoint | None
+) -> Run:
+    """Create the run folder and the trainer, and log what will be trained."""
+    folder = create_run_folder(cfg.output_dir)
+    cfg.output_dir = str(folder)
+    step = resume.step if resume is not None else 0
+    history, watchdog = EpochHistory(), RankWatchdog(folder.path)
+    # Machines may see the checkpoint under different paths.
+    consistency = ConfigConsistencyCheck(flat_settings(cfg) | {"resume": f"step {step}"})
+    has_validation = len(datamodule.subsets["val"]) > 0
+    trainer = build_trainer(cfg, [history, watchdog, consistency], has_validation, step)
+    keeps_best = any(isinstance(callback, BestCheckpoint) for callback in trainer.checkpoint_callbacks)
+    prepare_run_folder(cfg, folder, resume.path if resume is not None else None, step, keeps_best)
+    set_cpu_threads(cfg.num_threads, trainer, resume.num_threads if resume is not None else None)
+    log_summary(cfg, datamodule, trainer, measure_model(cfg, model), folder)
+    add_charts(trainer)
+    if trainer.world_size > 1:
+        pass_config_to_ranks(folder.config)
+    return Run(cfg, folder, datamodule, model, trainer, history, watchdog, resume)
+
+
+def _fit(run: Run) -> float:
+    """Train and validate; return the seconds it took."""
     began = time.perf_counter()
-    with together:
-        rendezvous_after_restart(trainer.strategy.root_device)
-        if resume is not None:
-            wrap_restore_errors(trainer, resume)
-        with latest_symlink(folder), report_interruption(trainer, folder):
-            trainer.fit(model, datamodule, ckpt_path=resume, weights_only=True)
-        if resume is not None and _is_time_up(trainer) and trainer.global_step == step:
-            log.warning("trainer.max_time=%s was up before: no step was trained", cfg.trainer.max_time)
-        # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
-        epochs = trainer.fit_loop.epoch_progress.current
-        epochs.completed = max(epochs.completed, epochs.processed)  # type: ignore[attr-defined]
-        fit_seconds, total_seconds = time.perf_counter() - began, history.total_seconds()
-        # Ranks that were started by torchrun may each have read another clock.
-        folder = Path(trainer.strategy.broadcast(str(folder)))
-        # The first rank reads for all, since other nodes may not see its folder.
-        kept: Any = keep_best(trainer, folder, history) if trainer.is_global_zero else None
-        best, val_accuracy = trainer.strategy.broadcast(kept)
-        if trainer.limit_test_batches:
-            if best:
-                # Not by `ckpt_path`, which would also put the callbacks back to where they were then.
-                weights: Any = load_checkpoint(best)["state_dict"] if trainer.is_global_zero else None
-                model.load_state_dict(trainer.strategy.broadcast(weights))
-            with report_interruption(trainer, folder):
-                trainer.test(model, datamodule, verbose=False)
-    if not trainer.is_global_zero:
-        return {}
-    result = {
-        "train/accuracy": rounded(history.epochs[-1].get("train/accuracy") if history.epochs else None),
-        "val/accuracy": rounded(val_accuracy),
-        "test/accuracy": rounded(trainer.callback_metrics.get("test/accuracy")),
-        "epochs": trainer.current_epoch,
-        "images_per_second": round(history.images_per_second(trainer.world_size), 1),
-        "fit_seconds": round(fit_seconds, 1),  # of this process
-        "total_seconds": None if total_seconds is None else round(total_seconds, 1),
-        **size,
-        "checkpoint": str(best) if best else None,
-        "command": command,
-    }
-    finish(cfg, trainer, model, history, result, folder)
-    return result
+    trainer, resume = run.trainer, run.resume
+    path = resume.path if resume is not None else None
+    rendezvous_after_restart(trainer.strategy.root_device)
+    if path is not None:
+        wrap_restore_errors(trainer, path)
+    with latest_symlink(run.folder), report_interruption(trainer, run.folder):
+        trainer.fit(run.model, run.datamodule, ckpt_path=path, weights_only=True)
+    if resume is not None and _is_time_up(trainer) and trainer.global_step == resume.step:
+        log.warning("trainer.max_time=%s had already elapsed; no steps were run", run.cfg.trainer.max_time)
+    # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
+    epochs = trainer.fit_loop.epoch_progress.current
+    epochs.completed = max(epochs.completed, epochs.processed)  # type: ignore[attr-defined]
+    return time.perf_counter() - began
+
+
+def _share_best(run: Run) -> tuple[Path | None, float | None]:
+    """Return the checkpoint to test and its validation accuracy, the same on all ranks."""
+    trainer = run.trainer
+    # Ranks that torchrun started may have read different clocks, and other nodes may not see the folder.
+    run.folder = RunFolder(Path(trainer.strategy.broadcast(str(run.folder))))
+    kept: Any = keep_best(trainer, run.folder, run.history) if trainer.is_global_zero else None
+    best: tuple[Path | None, float | None] = trainer.strategy.broadcast(kept)
+    return best
+
+
+def _test(run: Run, best: Path | None) -> None:
+    """Test the best weights, or the last ones if the run keeps no checkpoint."""
+    trainer, model = run.trainer, run.model
+    if not trainer.limit_test_batches:
+        return
+    if best is not None:
+        # Lightning's `ckpt_path` would also restore the callbacks.
+        weights: Any = load_checkpoint(best)["state_dict"] if trainer.is_global_zero else None
+        model.load_state_dict(trainer.strategy.broadcast(weights))
+    with report_interruption(trainer, run.folder):
+        trainer.test(model, run.datamodule, verbose=False)
 
 
 def _is_time_up(trainer: Trainer) -> bool:

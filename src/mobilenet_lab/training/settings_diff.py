@@ -1,7 +1,6 @@
-"""One training run: from a checked configuration to a run folder with weights and results."""
+"""Compare the settings of a resumed run with those of the run so far."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,10 +9,12 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from mobilenet_lab.checkpoints.state import schedule_in
 from mobilenet_lab.config.fingerprint import result_relevant_settings
+from mobilenet_lab.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
-MOST_CHANGES = 5  # that are listed
-# What an observer chose, and no figure depends on
+
+MAX_LISTED_CHANGES = 5
+# Settings that affect what is logged, cached or displayed, but no result
 COSMETIC_KEYS = {
     "callbacks.checkpoint.every_n_train_steps",
     "data.cache",
@@ -25,37 +26,44 @@ COSMETIC_KEYS = {
 }
 
 
-def settings_before(folder: Path) -> dict[str, Any] | None:
-    """Those of the run in a folder that its figures depend on; None where they cannot be read."""
+def saved_settings(run: RunFolder) -> dict[str, Any] | None:
+    """Return the result-relevant settings saved in a run folder; None if they cannot be read."""
     try:
-        return result_relevant_settings(OmegaConf.load(folder / "config.yaml"))
+        return result_relevant_settings(OmegaConf.load(run.config))
     except (OSError, AttributeError, YAMLError, OmegaConfBaseException):
         return None
 
 
 def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the keys whose values differ, sorted."""
     return [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
 
 
-def warn_of_changes(cfg: DictConfig, folder: Path, checkpoint: dict[str, Any]) -> None:
-    """Say which settings are others than those that the run so far had, but for how long it trains."""
-    now, kept = result_relevant_settings(cfg), _settings_in_checkpoint(checkpoint)
-    before = settings_before(folder) or now
+def warn_about_changes(cfg: DictConfig, run: RunFolder, checkpoint: dict[str, Any]) -> None:
+    """Log the settings that changed, and those that the state of optimizer and schedule overrides.
+
+    Limits on the length of the run are left out: extending a run is the usual reason to resume it.
+    """
+    now, restored = result_relevant_settings(cfg), _settings_in_checkpoint(checkpoint)
+    before = saved_settings(run) or now
     changes = [
-        f"{key}={now.get(key)} (so far {before.get(key)})"
+        f"{key}={now.get(key)} (was {before.get(key)})"
         for key in changed_keys(before, now)
-        if not key.startswith("trainer.max_") and key not in kept
+        if not key.startswith("trainer.max_") and key not in restored
     ]
     if changes:
-        more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
-        log.warning("the run goes on with other settings: %s%s", ", ".join(changes[:MOST_CHANGES]), more)
-    for key in sorted(kept.keys() & now.keys()):
-        if now[key] != kept[key]:
-            log.warning("%s=%s is not used: the checkpoint goes on with %s", key, now[key], kept[key])
+        hidden = len(changes) - MAX_LISTED_CHANGES
+        more = f" and {hidden} more" if hidden > 0 else ""
+        log.warning(
+            "the run resumes with changed settings: %s%s", ", ".join(changes[:MAX_LISTED_CHANGES]), more
+        )
+    for key in sorted(restored.keys() & now.keys()):
+        if now[key] != restored[key]:
+            log.warning("%s=%s is ignored: the checkpoint restores %s", key, now[key], restored[key])
 
 
 def _settings_in_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What optimizer and schedule have in their state, and go on with whatever the configuration says."""
+    """Return the settings that the state of optimizer and schedule restores."""
     group, schedule = checkpoint["optimizer_states"][0]["param_groups"][0], schedule_in(checkpoint)
     values = {f"optimizer.{key}": value for key, value in group.items() if key != "params"}
     values["optimizer.lr"] = group.get("initial_lr", group["lr"])

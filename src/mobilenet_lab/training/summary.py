@@ -1,4 +1,4 @@
-"""One training run: from a checked configuration to a run folder with weights and results."""
+"""What a run logs at its start and writes at its end."""
 
 import logging
 import shlex
@@ -13,107 +13,159 @@ from omegaconf import DictConfig
 from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import EpochHistory
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
-from mobilenet_lab.checkpoints.locate import BEST, LAST, PREVIOUS
 from mobilenet_lab.checkpoints.writer import copy_atomically
+from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
-from mobilenet_lab.runs.folder import CONFUSION, CURVES, RESULT
-from mobilenet_lab.runs.plots import draw_confusion, draw_curves
-from mobilenet_lab.runs.tensorboard import log_hyperparameters
+from mobilenet_lab.models.complexity import count_macs, count_parameters
+from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.runs.plots import plot_confusion, plot_curves, save_plot
+from mobilenet_lab.runs.tensorboard import log_hparams
 from mobilenet_lab.runtime.atomic_files import write_json
+from mobilenet_lab.runtime.invocation import command_line_overrides, train_command
 from mobilenet_lab.tasks.classification import ImageClassifier
 
 log = logging.getLogger(__name__)
 
+STAGES = {"train/accuracy": "training", "val/accuracy": "validation", "test/accuracy": "test"}
+
+
+def measure_model(cfg: DictConfig, model: ImageClassifier) -> dict[str, int]:
+    """Return the number of parameters and of MACs per image."""
+    return {
+        "parameters": count_parameters(model.network),
+        "macs": count_macs(model.network, cfg.data.channels, cfg.data.image_size),
+    }
+
 
 @rank_zero_only
-def print_summary(
-    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], folder: Path
+def log_summary(
+    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], run: RunFolder
 ) -> None:
-    parts = datamodule.parts
-    side, batch = cfg.data.image_size, cfg.data.batch_size
+    """Log model, data, device and folder, one line each."""
+    parts = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
-    where = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    )
+    is_cuda = device.type == "cuda"
+    where = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} threads"
     log.info(
-        "network  %s, %s parameters, %.1f M multiply-accumulates per image",
+        "model    %s, %s parameters, %.1f M MACs per image",
         _describe_model(cfg.model),
         f"{size['parameters']:,}",
         size["macs"] / 1e6,
     )
     log.info(
-        "data     %s: %s images to train on, %s held out, %s to test; %dx%dx%d, batches of %d%s",
+        "data     %s: %s training, %s validation, %s test images; %dx%dx%d, batch size %d%s",
         datamodule.source.name,
         *(f"{len(parts[name]):,}" for name in ("train", "val", "test")),
-        side,
-        side,
+        cfg.data.image_size,
+        cfg.data.image_size,
         cfg.data.channels,
-        batch,
+        cfg.data.batch_size,
         ranks,
     )
     log.info("device   %s, %s, precision %s", device.type, where, trainer.precision)
-    log.info("run      %s", folder)
+    log.info("run      %s", run)
 
 
 def _describe_model(model: DictConfig) -> str:
-    """Return the network's name with its first argument, which sets its size."""
-    first = [f"{key!s}={value}" for key, value in model.items() if key != "network"][:1]
-    return f"{model.network}({', '.join(first)})"
+    """Return the name of the network and its first argument, which sets its size."""
+    network: str = model.network
+    arguments = [f"{key!s}={value}" for key, value in model.items() if key != "network"]
+    return f"{network}({', '.join(arguments[:1])})"
 
 
-def keep_best(trainer: Trainer, folder: Path, history: EpochHistory) -> tuple[Path | None, float | None]:
-    """The checkpoint to test and to use, and its validation accuracy.
+def keep_best(trainer: Trainer, run: RunFolder, history: EpochHistory) -> tuple[Path | None, float | None]:
+    """Return the checkpoint to test and to use, and its validation accuracy.
 
-    Without validation it is the last, which then also becomes best.ckpt; None where the run keeps none.
+    Without validation, the last checkpoint becomes best.ckpt. The checkpoint is None if the run keeps none.
     """
-    last, best = folder / "checkpoints" / LAST, folder / "checkpoints" / BEST
-    validated = [
-        callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)
-    ]
+    callbacks = trainer.checkpoint_callbacks
+    validated = [callback for callback in callbacks if isinstance(callback, BestCheckpoint)]
     if validated and validated[0].best_model_path:
-        return best, validated[0].accuracy
+        return run.best, validated[0].accuracy
     val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
-    keeps_last = any(isinstance(callback, LastCheckpoint) for callback in trainer.checkpoint_callbacks)
-    if not (keeps_last and last.is_file()):
+    keeps_last = any(isinstance(callback, LastCheckpoint) for callback in callbacks)
+    if not (keeps_last and run.last.is_file()):
         return None, val_accuracy
-    copy_atomically(last, best)
-    return best, val_accuracy
+    copy_atomically(run.last, run.best)
+    return run.best, val_accuracy
 
 
-def rounded(accuracy: Any) -> float | None:
-    """Without the noise behind single precision's seventh digit."""
-    return None if accuracy is None else round(float(accuracy), 6)
+def summarize_run(
+    cfg: DictConfig,
+    trainer: Trainer,
+    model: ImageClassifier,
+    history: EpochHistory,
+    best: Path | None,
+    val_accuracy: float | None,
+    fit_seconds: float,
+) -> dict[str, Any]:
+    """Return the contents of result.json: accuracies in [0, 1], speed, size, checkpoint and command."""
+    total_seconds = history.total_seconds()
+    return {
+        "train/accuracy": _rounded(history.epochs[-1].get("train/accuracy") if history.epochs else None),
+        "val/accuracy": _rounded(val_accuracy),
+        "test/accuracy": _rounded(trainer.callback_metrics.get("test/accuracy")),
+        "epochs": trainer.current_epoch,
+        "images_per_second": round(history.images_per_second(trainer.world_size), 1),
+        "fit_seconds": round(fit_seconds, 1),  # of this process
+        "total_seconds": None if total_seconds is None else round(total_seconds, 1),
+        **measure_model(cfg, model),
+        "checkpoint": str(best) if best else None,
+        "command": train_command(command_line_overrides()),
+    }
 
 
-def finish(
+def write_results(
     cfg: DictConfig,
     trainer: Trainer,
     model: ImageClassifier,
     history: EpochHistory,
     result: dict[str, Any],
-    folder: Path,
+    run: RunFolder,
 ) -> None:
+    """Write plots, hyperparameters and result.json, and log the accuracies."""
     if history.epochs:
-        draw_curves(folder / CURVES, history.epochs)
+        save_plot(plot_curves(history.epochs), run.curves)
     if result["test/accuracy"] is not None:
-        draw_confusion(folder / CONFUSION, model.test_confusion.tolist(), model.hparams["classes"])
-    log_hyperparameters(cfg, trainer, result)
-    # Lightning's loggers leave an empty one; config.yaml says all.
-    (folder / "hparams.yaml").unlink(missing_ok=True)
-    (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
-    write_json(folder / RESULT, result)  # last: a run that has it has nothing left to do
-    names = {"train/accuracy": "training", "val/accuracy": "validation", "test/accuracy": "test"}
+        save_plot(plot_confusion(model.test_confusion.tolist(), model.hparams["classes"]), run.confusion)
+    metrics = {key: result[key] for key in ("val/accuracy", "test/accuracy") if result[key] is not None}
+    log_hparams(trainer, _hparams(cfg) | {"macs": result["macs"]}, metrics)
+    run.hparams.unlink(missing_ok=True)  # config.yaml has everything
+    run.previous.unlink(missing_ok=True)
+    write_json(run.result, result)  # last: a run that has this file is finished
     accuracies = ", ".join(
-        f"{name} {result[key]:.4f}" for key, name in names.items() if result[key] is not None
+        f"{name} {result[key]:.4f}" for key, name in STAGES.items() if result[key] is not None
     )
     log.info("")
     log.info(
-        "accuracy  %s; %.0f s, %.0f images/s",
-        accuracies,
-        result["fit_seconds"],
-        result["images_per_second"],
+        "accuracy  %s; %.0f s, %.0f images/s", accuracies, result["fit_seconds"], result["images_per_second"]
     )
-    log.info("run       %s", folder)
+    log.info("run       %s", run)
     if result["checkpoint"]:
-        log.info("predict   python predict.py %s image=img.png", shlex.quote(f"ckpt={folder}"))
+        log.info("predict   python predict.py %s image=img.png", shlex.quote(f"ckpt={run}"))
+
+
+def _rounded(accuracy: Any) -> float | None:
+    """Round off the noise behind single precision's seventh digit."""
+    return None if accuracy is None else round(float(accuracy), 6)
+
+
+def _hparams(cfg: DictConfig) -> dict[str, Any]:
+    """Return the same flat keys for every run: TensorBoard compares only runs with equal keys."""
+    model = {key: v if isinstance(v, int | float) else str(v) for key, v in cfg.model.items()}
+    return {
+        **{f"model.{key}": value for key, value in model.items()},
+        "data": target_name(cfg.data.source),
+        "image_size": cfg.data.image_size,
+        "channels": cfg.data.channels,
+        "batch_size": cfg.data.batch_size,
+        "augmentation": target_name(cfg.augmentation),
+        "optimizer": target_name(cfg.optimizer),
+        "learning_rate": cfg.optimizer.lr,
+        "weight_decay": cfg.optimizer.weight_decay,
+        "scheduler": target_name(cfg.scheduler),
+        "epochs": cfg.trainer.max_epochs,
+        "precision": str(cfg.trainer.precision),
+        "seed": cfg.seed,
+    }

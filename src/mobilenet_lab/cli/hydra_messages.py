@@ -1,0 +1,106 @@
+"""Rephrase the errors of Hydra 1.3 and OmegaConf 2.3 as one line that says what to type instead.
+
+The errors have few attributes, so parts of their texts are matched here and only here. One test per text
+fails if a release changes it.
+"""
+
+import difflib
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+
+from mobilenet_lab.config.suggestions import compose_choices, suggest
+
+GROUP_CANNOT_BE_NULL = "Config group override"  # for optimizer=null
+NO_SUCH_GROUP = re.compile(r"Could not override '([^']+)'.*No match in the defaults list", re.DOTALL)
+FULL_KEY = re.compile(r"full_key: (\S+)")
+NOT_IN_STRUCT = "not in struct"
+TARGET_NOT_FOUND = "Error locating target"
+
+
+def explain_hydra_error(error: BaseException) -> str:
+    """Return one line about an error in the command line or the configuration."""
+    message = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _explain_missing_choice(error)
+    if key := _unknown_key(error):
+        return f"{key}: no such key; {_suggest_key(key)}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read {error.override!r} as key=value; quote a value with special characters: "
+            "\"key='...'\""
+        )
+    if group := NO_SUCH_GROUP.search(message):
+        return f"{group[1]}: no such group or key; {_suggest_key(group[1])}"
+    return _one_line(message)
+
+
+def explain_instantiation(
+    error: InstantiationException, is_user_fixable: Callable[[BaseException], bool]
+) -> str | None:
+    """Return one line about an object that could not be built; None if a bug is the cause.
+
+    Args:
+        error: Hydra's error.
+        is_user_fixable: Tells whether a user can fix a cause.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, ModuleNotFoundError) or is_user_fixable(cause)):
+        cause = cause.__cause__
+    key = str(error).rpartition("full_key: ")[2]
+    if TARGET_NOT_FOUND in str(error):
+        return f"{key}: {cause or str(error).split(',')[0]}"
+    if isinstance(cause, ModuleNotFoundError):
+        extra = f'pip install -e ".[{key.rpartition(".")[2]}]"' if key else "see pyproject.toml"
+        return f"{key}: a package is missing; install it with {extra}"
+    return None if cause is None else str(cause)
+
+
+def _unknown_key(error: BaseException) -> str | None:
+    """Return the key that the configuration does not have."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    if NOT_IN_STRUCT not in f"{error}\n{cause}":
+        return None
+    key = FULL_KEY.search(f"{error}\n{cause}")
+    return key[1] if key else None
+
+
+def _explain_missing_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    options = sorted(error.options or [])
+    if not options:
+        return _one_line(str(error))
+    near = difflib.get_close_matches(choice, options, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{group}={choice}: must be one of {', '.join(options)}{hint}"
+
+
+def _suggest_key(key: str) -> str:
+    """Suggest the most similar key of the groups on the command line."""
+    script = Path(sys.argv[0]).resolve()
+    conf = script.parent / "conf"
+    GlobalHydra.instance().clear()
+    groups = {folder.name for folder in conf.iterdir() if folder.is_dir()}
+    if key in groups:  # only a key of the group is set
+        return f"choose {key}=... as well, see --help"
+    chosen = (argument.partition("=") for argument in sys.argv[1:])
+    choices = {name.lstrip("+"): choice for name, _, choice in chosen if name.lstrip("+") in groups}
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            return suggest(key, compose_choices(script.stem, choices))
+    except HydraException:
+        return "see --help"
+
+
+def _one_line(message: str) -> str:
+    return " ".join(line.strip() for line in message.splitlines() if line.strip())

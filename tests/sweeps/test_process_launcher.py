@@ -1,0 +1,77 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from conftest import TINY_RUN, Script
+
+from mobilenet_lab.sweeps.process_launcher import Job, job_returns
+
+FAST = ("trainer.max_epochs=1", "trainer.limit_test_batches=0", "logger=none")
+
+
+def jobs_of(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("outputs/multirun/*/*/*/result.json"))
+
+
+def test_failed_job_does_not_stop_the_others_but_fails_the_sweep(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, *FAST, f"data.root={tiny_idx}")
+    done = script("train.py", "-m", *settings, "data.batch_size=5000,16,1")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: jobs of the sweep failed: 0 (exit code 2), 2 (exit code 2)"
+    # Job 0 fails when its data is opened, job 2 before it starts.
+    assert "error: data.batch_size=5000: " in done.stderr
+    assert "error: data.batch_size=1: must be " in done.stderr
+    assert [job.name for job in jobs_of(tmp_path)] == ["1"]
+
+
+def test_job_runs_its_resolved_configuration_in_its_own_folder(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, *FAST, f"data.root={tiny_idx}", "seed=${trainer.max_epochs}")
+    done = script("train.py", "-m", *settings, "model.filters=1,2")
+    assert done.returncode == 0, done.stderr
+    one, two = jobs_of(tmp_path)
+    assert (one.name, two.name) == ("0", "1")
+    assert "seed: 1\n" in (two / "config.yaml").read_text()
+    command = json.loads((two / "result.json").read_text())["command"]
+    assert "model.filters=2" in command
+    assert command.endswith(f"output_dir={two.relative_to(tmp_path)}")
+    with (one.parent / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model.filters"] for row in rows] == ["1", "2"]
+    assert rows[0]["parameters"] != rows[1]["parameters"]
+
+
+def test_sweep_refuses_an_output_dir(script: Script, tiny_idx: Path) -> None:
+    done = script("train.py", "-m", "output_dir=mine", "model.filters=1,2")
+    assert done.returncode == 2
+    assert (
+        "error: output_dir: a sweep numbers its run folders; use hydra.sweep.dir=<folder> instead"
+        in done.stderr
+    )
+
+
+@pytest.mark.parametrize(("filters", "code"), [("0,2000", 2), ("1", 0)])
+def test_sweep_under_a_launcher_with_worker_processes_fails_if_its_jobs_fail(
+    script: Script, tmp_path: Path, tiny_idx: Path, filters: str, code: int
+) -> None:
+    settings = (*TINY_RUN, *FAST, f"data.root={tiny_idx}")
+    done = script("train.py", "-m", "hydra/launcher=worker_process", *settings, f"model.filters={filters}")
+    assert done.returncode == code, done.stderr
+    assert len(jobs_of(tmp_path)) == (0 if code else 1)
+    if code:
+        assert "error: model.filters=0: must be " in done.stderr
+    else:
+        (job,) = jobs_of(tmp_path)
+        accuracy = json.loads((job / "result.json").read_text())["val/accuracy"]
+        assert f"objective of job 0: {accuracy}" in done.stdout
+
+
+def test_value_of_a_job_is_its_objective() -> None:
+    failed, succeeded = job_returns([Job(0, ["a=1"], 2), Job(1, ["a=2"], 0, 0.75)])
+    assert succeeded.return_value == 0.75
+    with pytest.raises(ValueError, match=r"jobs of the sweep failed: 0 \(exit code 2\)"):
+        _ = failed.return_value
