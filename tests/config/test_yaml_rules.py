@@ -1,10 +1,13 @@
 """Rules in the comments of YAML files: those of conf/, and those of a user's own files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, composed
+from omegaconf import OmegaConf
 
+from mobilenet_lab.config.nested import flatten
 from mobilenet_lab.config.yaml_rules import read_rules, rules_in
 from mobilenet_lab.runtime.errors import InputError
 
@@ -21,6 +24,14 @@ def write(path: Path, text: str) -> Path:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
 def test_every_comment_that_starts_like_a_rule_is_one(path: Path) -> None:
     rules_in(path, "")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
+def test_every_key_without_a_default_has_a_rule(path: Path) -> None:
+    values: Any = OmegaConf.to_container(OmegaConf.load(path))
+    for key, value in flatten(values).items():
+        if value in (None, "???") and not key.startswith("hydra."):
+            assert key in rules_in(path, ""), key
 
 
 def test_rules_of_keys_that_others_rely_on() -> None:
