@@ -1,5 +1,7 @@
 """One training run: from a checked configuration to a run folder with weights and results."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from hydra.utils import instantiate
@@ -7,8 +9,10 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
+from torch.optim import Optimizer
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
+from mobilenet_lab.callbacks.max_steps import MaxSteps
 from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
 from mobilenet_lab.config.nested import target_name
@@ -55,9 +59,20 @@ def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier
             **{key: cfg.data[key] for key in SPLIT_KEYS},
         },
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
-        scheduler=instantiate(cfg.scheduler, _convert_="all"),
+        scheduler=_build_schedule(cfg),
         _convert_="all",
     )
+
+
+def _build_schedule(cfg: DictConfig) -> Callable[..., dict[str, Any]]:
+    """Return the factory of the schedule; its total steps are at most `trainer.max_steps`."""
+    schedule: Callable[..., dict[str, Any]] = instantiate(cfg.scheduler, _convert_="all")
+    max_steps = cfg.trainer.max_steps if cfg.trainer.max_steps > 0 else math.inf
+
+    def limited(optimizer: Optimizer, total_steps: float) -> dict[str, Any]:
+        return schedule(optimizer, total_steps=min(total_steps, max_steps))
+
+    return limited
 
 
 def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, step: int) -> Trainer:
@@ -67,9 +82,12 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
     if not cfg.trainer.enable_progress_bar:  # Lightning refuses both
         callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+    if cfg.trainer.max_steps > 0:
+        callbacks.append(MaxSteps(cfg.trainer.max_steps))
     callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))  # it keeps the others' state
-    trainer: Trainer = instantiate(
+    return instantiate(
         cfg.trainer,
+        max_steps=-1,  # see MaxSteps
         callbacks=[*own, *callbacks, StopOnSignal()],
         logger=_build_loggers(cfg, step),
         plugins=[AtomicCheckpointIO()],
@@ -78,9 +96,6 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
         benchmark=cfg.trainer.benchmark and not cfg.trainer.deterministic,
         _convert_="all",
     )
-    # Where steps are limited, Lightning would repeat the end of an epoch that a checkpoint was written at.
-    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
-    return trainer
 
 
 def _build_loggers(cfg: DictConfig, step: int) -> list[Any]:
