@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mobilenet_lab.checkpoints.load import load_checkpoint, load_with_fallback
-from mobilenet_lab.checkpoints.locate import PREVIOUS
 from mobilenet_lab.checkpoints.untrusted import MAX_BYTES
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO, copy_atomically
+from mobilenet_lab.runs.folder import PREVIOUS
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.errors import InputError
 
@@ -58,7 +58,7 @@ def test_a_flipped_bit_is_noticed(checkpoint: Path) -> None:
 def test_a_truncated_file_is_refused(checkpoint: Path, keep: float) -> None:
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
-    with pytest.raises(InputError, match="no checkpoint, a damaged one"):
+    with pytest.raises(InputError, match="not a checkpoint, damaged"):
         load_checkpoint(checkpoint)
 
 
@@ -67,7 +67,7 @@ def test_a_packed_archive_is_refused_before_it_is_unpacked(checkpoint: Path, tmp
     with zipfile.ZipFile(checkpoint) as archive, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
         for part in archive.infolist():
             packed.writestr(part.filename, archive.read(part))
-    with pytest.raises(InputError, match="no checkpoint"):
+    with pytest.raises(InputError, match="not a checkpoint"):
         load_checkpoint(bomb)
 
 
@@ -85,7 +85,7 @@ def test_the_one_before_is_kept_and_taken(
     flip_a_bit(folder / "last.ckpt")
     taken, path = load_with_fallback(folder / "last.ckpt")
     assert (taken["global_step"], path.name) == (2, PREVIOUS)
-    assert "going on from the one before it" in caplog.text
+    assert "resuming from the previous checkpoint" in caplog.text
     flip_a_bit(folder / PREVIOUS)
     with pytest.raises(InputError, match=r"previous\.ckpt"):
         load_with_fallback(folder / "last.ckpt")
@@ -98,7 +98,7 @@ def test_a_failed_write_leaves_what_was_there(checkpoint: Path, tmp_path: Path) 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # as if the disk were full
     try:
-        with pytest.raises(InputError, match=r"last\.ckpt: the checkpoint cannot be written: File too large"):
+        with pytest.raises(InputError, match=r"last\.ckpt: cannot write the checkpoint: File too large"):
             writer.save_checkpoint(value | {"global_step": 99}, tmp_path / "run/last.ckpt")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -190,7 +190,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
     )  # of step 10; the one before is of step 7, an epoch's end
     done = script("train.py", *settings, "output_dir=resumed", "resume=half")
     assert done.returncode == 0, done.stderr
-    assert "going on from the one before it" in done.stdout
+    assert "resuming from the previous checkpoint" in done.stdout
     whole, resumed = (
         load_checkpoint(tmp_path / run / "checkpoints/last.ckpt")["state_dict"]
         for run in ("whole", "resumed")
@@ -448,7 +448,6 @@ def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
     (optimizer,) = good["optimizer_states"]
     group = optimizer["param_groups"][0]
     position, (schedule,) = good["ImageDataModule"], good["lr_schedulers"]
-    (best,) = (key for key in good["callbacks"] if key.startswith("BestCheckpoint"))
     changes: dict[str, dict[str, Any]] = {
         "step": {"global_step": "1"},
         "steps": {"global_step": -1},
@@ -481,7 +480,7 @@ def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
         "count of the schedule": {"lr_schedulers": [schedule | {"_step_count": "x"}]},
         "callbacks": {"callbacks": 3},
         "history": {"callbacks": good["callbacks"] | {"EpochHistory": 3}},
-        "score": {"callbacks": good["callbacks"] | {best: {"score": 1}}},
+        "score": {"callbacks": good["callbacks"] | {"BestCheckpoint": {"score": "x"}}},
         "sums": {"train_metrics": 3},
     }
     return {f"state: {name}": saved(good | change) for name, change in changes.items()}

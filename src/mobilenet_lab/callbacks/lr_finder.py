@@ -41,8 +41,9 @@ def suggest(
 ) -> LRFinderResult:
     """Evaluate a range test.
 
-    The suggestion is the first rate at which the loss has done nine tenths of its fall. The lowest loss may lie
-    anywhere on a flat stretch. The steepest descent, which Lightning's finder uses, favors the smallest rates.
+    The suggestion is the first rate at which the loss has done nine tenths of its fall. The lowest loss may
+    lie anywhere on a flat stretch. The steepest descent, which Lightning's finder uses, favors the smallest
+    rates.
 
     Args:
         rates: Learning rate of each step, rising.

@@ -120,7 +120,7 @@ class RankWatchdog(Callback):
         os._exit(code)
 
     def _who_is_gone(self) -> tuple[str, int] | None:
-        """Return a message, empty if the rank has printed its own, and the exit code; None if all are there."""
+        """Return a message, empty if the rank has printed its own, and the exit code; None if all run."""
         if self._parent_is_gone():
             who = "torchrun" if self._by_torchrun else "rank 0"
             return f"{who} is gone; it may have been killed", 1

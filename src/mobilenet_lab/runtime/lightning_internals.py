@@ -92,7 +92,7 @@ def replace_rank_observer(observe: Callable[[list[subprocess.Popen[Any]]], None]
 
     Relies on: the launcher calls the module's function `_launch_process_observer` after it starts the ranks.
     """
-    subprocess_script._launch_process_observer = observe
+    subprocess_script._launch_process_observer = observe  # type: ignore[attr-defined,assignment]
 
 
 def compile_error() -> type[Exception]:
