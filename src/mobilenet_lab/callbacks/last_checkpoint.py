@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.state import CALLBACKS
 from mobilenet_lab.runs.folder import LAST, RunFolder
 from mobilenet_lab.runs.resume_logs import sync_logs
@@ -82,7 +82,7 @@ class LastCheckpoint(Checkpoint):
     def _finish_pending(self, trainer: Trainer) -> None:
         self._sync_logs(trainer)
         if trainer.is_global_zero:
-            checkpoint = load_checkpoint(self._run.pending)
+            checkpoint = torch.load(self._run.pending, map_location="cpu", weights_only=True)
             # They have seen the validation after the stop.
             checkpoint[CALLBACKS] |= {
                 callback.state_key: state

@@ -59,12 +59,12 @@ def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier
             **{key: cfg.data[key] for key in SPLIT_KEYS},
         },
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
-        scheduler=_build_schedule(cfg),
+        scheduler=build_schedule(cfg),
         _convert_="all",
     )
 
 
-def _build_schedule(cfg: DictConfig) -> Callable[..., dict[str, Any]]:
+def build_schedule(cfg: DictConfig) -> Callable[..., dict[str, Any]]:
     """Return the factory of the schedule; its total steps are at most `trainer.max_steps`."""
     schedule: Callable[..., dict[str, Any]] = instantiate(cfg.scheduler, _convert_="all")
     max_steps = cfg.trainer.max_steps if cfg.trainer.max_steps > 0 else math.inf
