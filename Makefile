@@ -1,4 +1,4 @@
-# Extra settings pass through: make train ARGS="model.filters=4 trainer.max_epochs=1"
+# ARGS are passed on: make train ARGS="model.filters=4 trainer.max_epochs=1"
 ARGS ?=
 PYTHON ?= python3
 VENV := .venv
@@ -6,32 +6,32 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train predict evaluate tensorboard test lint bench results soak clean
+.PHONY: help setup train predict evaluate tensorboard test lint bench results docs soak clean
 
-help: ## show this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv and install everything into it, once
+setup: $(READY) ## create .venv and install all packages
 
-# The packages are installed anew when what they are changes, and only then.
+# Packages are installed again only if their versions change.
 $(READY): pyproject.toml constraints.txt
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-train: $(READY) ## train on MNIST, fetched on first use
+train: $(READY) ## train on MNIST, which is downloaded on first use
 	$(RUN) train.py $(ARGS)
 
-predict: $(READY) ## name pictures: make predict ARGS="image=img.png"
+predict: $(READY) ## classify images: make predict ARGS="image=img.png"
 	$(RUN) predict.py $(ARGS)
 
-evaluate: $(READY) ## measure the newest run's best weights on the test pictures
+evaluate: $(READY) ## evaluate the newest run on the test set
 	$(RUN) evaluate.py $(ARGS)
 
-tensorboard: $(READY) ## look at the runs at http://localhost:6006
+tensorboard: $(READY) ## show all runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir outputs $(ARGS)
 
-test: $(READY) ## run all tests; the fast ones alone: make test ARGS="-m 'not slow'"
+test: $(READY) ## run the tests; the fast ones only: make test ARGS="-m unit"
 	$(RUN) -m pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 lint: $(READY) ## check style, format and types
@@ -39,15 +39,18 @@ lint: $(READY) ## check style, format and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-bench: $(READY) ## measure speed: make bench ARGS="--quick"
+bench: $(READY) ## measure the speed of this machine: make bench ARGS="--quick"
 	$(RUN) -m mobilenet_lab.benchmark $(ARGS)
 
-results: $(READY) ## run the recipes over seeds, write docs/results.md
+results: $(READY) ## run the recipes over several seeds, write docs/results.md
 	$(RUN) -m mobilenet_lab.results $(ARGS)
 
-soak: $(READY) ## stop runs and let them go on, 200 times (an hour)
+docs: $(READY) ## write docs/configuration.md from the comments in conf
+	$(RUN) -m mobilenet_lab.config.reference
+
+soak: $(READY) ## interrupt and resume training 200 times (an hour)
 	FULL_SOAK=1 $(RUN) -m pytest tests/training/test_resume.py $(ARGS)
 
-clean: ## remove .venv and caches; data and runs stay
+clean: ## remove .venv and caches, keep data and runs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 	find src tests -name __pycache__ -type d -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """Fixtures: tiny data sets in the real file formats, scripts as processes, one short run to look at."""
 
+import functools
 import gzip
 import os
 import resource
@@ -9,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fork_server import SERVER
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
@@ -19,13 +22,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mobilenet_lab.config.validate import check
 
-# Tests run side by side, and threads that wait would take the cores from others.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 ROOT = Path(__file__).resolve().parents[1]
 NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 
-Script = Callable[..., subprocess.CompletedProcess[str]]
+Script = Callable[..., subprocess.CompletedProcess[Any]]
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
@@ -62,19 +62,26 @@ def tiny_idx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_script(
-    script: str, *arguments: str, cwd: Path, **options: object
-) -> subprocess.CompletedProcess[str]:
-    """Run a root script as a user would, and wait."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=not isinstance(options.get("input"), bytes),
-        timeout=options.pop("timeout", 300),
-        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
-        check=False,
-        **options,  # type: ignore[call-overload]
-    )
+    script: str, *arguments: str, cwd: Path, fresh: bool = False, **options: Any
+) -> subprocess.CompletedProcess[Any]:
+    """Run a root script as a user would, and wait.
+
+    Args:
+        script: Its name.
+        arguments: Its arguments.
+        cwd: The working directory.
+        fresh: Start a new Python process, with all its imports, instead of forking one that has them.
+        options: `input` and `timeout` as of `subprocess.run`, `limits` for `resource.setrlimit`.
+    """
+    command = [str(ROOT / script), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    options = {"timeout": 300, "cwd": cwd, "env": environment} | options
+    if not fresh and SERVER.can_run(environment):
+        return SERVER.run(command, **options)
+    text = not isinstance(options.get("input"), bytes)
+    if limits := options.pop("limits", {}):
+        options["preexec_fn"] = lambda: [resource.setrlimit(key, (n, n)) for key, n in limits.items()]
+    return subprocess.run([sys.executable, *command], capture_output=True, text=text, check=False, **options)
 
 
 def seconds_of_children() -> float:
@@ -112,12 +119,14 @@ def composed(*overrides: str, script: str = "train") -> DictConfig:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Runs a root script in an empty folder."""
+    """Runs a root script in an empty folder, in a forked process."""
+    return functools.partial(run_script, cwd=tmp_path)
 
-    def run(name: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-        return run_script(name, *arguments, cwd=tmp_path, **options)
 
-    return run
+@pytest.fixture
+def fresh_script(tmp_path: Path) -> Script:
+    """Runs a root script in an empty folder, in a new process with all its imports."""
+    return functools.partial(run_script, cwd=tmp_path, fresh=True)
 
 
 TINY_RUN = (
@@ -137,7 +146,8 @@ TINY_RUN = (
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
     """The folder of a finished run of train.py on the tiny data set; its output lies in stdout.txt."""
     cwd = tmp_path_factory.mktemp("run")
-    done = run_script("train.py", *TINY_RUN, f"data.root={tiny_idx}", cwd=cwd)
+    # A new process, so that tests which compare with its bits compare forked processes with one
+    done = run_script("train.py", *TINY_RUN, f"data.root={tiny_idx}", cwd=cwd, fresh=True)
     assert done.returncode == 0, done.stderr
     (cwd / "stdout.txt").write_text(done.stdout)
     (cwd / "stderr.txt").write_text(done.stderr)

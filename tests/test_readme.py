@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from conftest import ROOT, digit_images
 from PIL import Image
 
@@ -166,19 +165,6 @@ def test_tensorboard_serves_the_runs(workspace: Path) -> None:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-
-
-def test_settings_table_lists_every_choice() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
-    defaults = yaml.safe_load((ROOT / "conf/train.yaml").read_text())["defaults"]
-    first = {
-        group: choice for entry in defaults if isinstance(entry, dict) for group, choice in entry.items()
-    }
-    for folder in (ROOT / "conf").iterdir():
-        if folder.is_dir():
-            listed = re.findall(r"`(\w+)`", rows[folder.name])
-            assert set(listed) == {file.stem for file in folder.glob("*.yaml")}, folder.name
-            assert first[folder.name] in (listed[0], None)
 
 
 def test_make_help_lists_every_target(workspace: Path) -> None:

@@ -156,9 +156,7 @@ def test_a_run_on_a_full_disk_ends_with_one_line(
     )
     assert first.returncode == -9
     before = {path.name: path.read_bytes() for path in (tmp_path / "run/checkpoints").iterdir()}
-    done = script(
-        "train.py", *settings, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-    )
+    done = script("train.py", *settings, limits={resource.RLIMIT_FSIZE: room})
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
@@ -328,28 +326,37 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
 def strange_descriptions(good: dict[str, Any]) -> dict[str, bytes]:
     """Checkpoints of plain values that describe what cannot be, or what no machine has room for."""
     target = {"_target_": "builtins.open", "file": "payload-ran", "mode": "w"}
-    changes: dict[str, dict[str, Any]] = {
+    model_changes: dict[str, dict[str, Any]] = {
         "wide": {"filters": 1024},
         "wider": {"filters": 10**9},
-        "number of classes": {"classes": ["x"] * 10**6},
         "num_classes": {"num_classes": 10**9},
+        "image size": {"image_size": 10**9},
         "rounding": {"round_to": 10**12},
         "strides": {"strides": [0] * 7},
         "no strides": {"strides": 3},
         "stem": {"stem_stride": 0},
         "dropout": {"dropout": 7.0},
         "words": {"filters": "8"},
-        "classes": {"classes": "abc"},
-        "no classes": {"classes": []},
         "network": {"network": "os.system"},
         "unhashable": {"network": ["mobilenet_v2"]},
-        "unknown": {"surprise": 1},
-        "target": target,
+        "unknown argument": {"surprise": 1},
+        "number as a key": {1: 1},
+        "target in model": target,
         "target as network": {"network": target},
-        "target as preprocessing": {"preprocessing": target},
-        "target as data": {"data": target},
         "target as strides": {"strides": target},
     }
+    changes: dict[str, dict[str, Any]] = {
+        "number of classes": {"classes": ["x"] * 10**6},
+        "classes": {"classes": "abc"},
+        "no classes": {"classes": []},
+        "unknown": {"surprise": 1},
+        "target": target,
+        "target as model": {"model": target},
+        "target as preprocessing": {"preprocessing": target},
+        "target as data": {"data": target},
+    }
+    model = good["hyper_parameters"]["model"]
+    changes |= {name: {"model": model | change} for name, change in model_changes.items()}
     files = {
         name: saved(good | {"hyper_parameters": good["hyper_parameters"] | c}) for name, c in changes.items()
     }

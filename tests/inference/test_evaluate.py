@@ -8,8 +8,8 @@ from conftest import NUM_TINY_TEST, Script
 from mobilenet_lab.inference.measure import format_report, summarise
 
 
-def test_agrees_with_the_test_of_the_run(script: Script, tiny_run: Path, tiny_idx: Path) -> None:
-    done = script("evaluate.py", f"ckpt={tiny_run}", "data=idx", f"data.root={tiny_idx}", "format=json")
+def test_agrees_with_the_test_of_the_run(fresh_script: Script, tiny_run: Path, tiny_idx: Path) -> None:
+    done = fresh_script("evaluate.py", f"ckpt={tiny_run}", "data=idx", f"data.root={tiny_idx}", "format=json")
     assert (done.returncode, done.stderr) == (0, "")
     measured = json.loads(done.stdout)
     result = json.loads((tiny_run / "result.json").read_text())

@@ -110,12 +110,12 @@ def test_one_image_gives_the_same_alone_and_in_a_batch(tiny_run: Path, photos: P
         assert predictor([image])[0].confidence == pytest.approx(expected.confidence, abs=1e-5)
 
 
-def test_formats(script: Script, tiny_run: Path, photos: Path) -> None:
+def test_formats(script: Script, fresh_script: Script, tiny_run: Path, photos: Path) -> None:
     asked = [photos / "03_3.png", photos / "00_0.png"]
     image = f"image=[{asked[0]},{asked[1]}]"
     outputs = {
-        name: script("predict.py", f"ckpt={tiny_run}", image, f"format={name}")
-        for name in ("text", "json", "csv")
+        name: run("predict.py", f"ckpt={tiny_run}", image, f"format={name}")
+        for name, run in {"text": fresh_script, "json": script, "csv": script}.items()
     }
     for name, done in outputs.items():
         assert (done.returncode, done.stderr) == (0, ""), name
@@ -172,7 +172,7 @@ def test_missing_arguments_are_one_line(script: Script, argument: list[str]) -> 
 
 def test_prediction_imports_no_training_code() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'src'); import mobilenet_lab.predict;"
+        "import sys; sys.path.insert(0, 'src'); import mobilenet_lab.inference.predict;"
         "print([m for m in ('lightning', 'torchmetrics', 'matplotlib', 'tensorboard') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -353,7 +353,7 @@ def test_memory_is_bounded_where_a_image_claims_a_huge_size(tmp_path: Path) -> N
     Image.new("RGBA", (16_000, 16_000)).save(tmp_path / "bad/bomb.webp", lossless=True, quality=0, method=0)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from mobilenet_lab.data.dataset import load_image; from mobilenet_lab.errors import InputError\n"
+        "from mobilenet_lab.data.images import load_image; from mobilenet_lab.runtime.errors import InputError\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before, refused = peak(), 0\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
@@ -405,10 +405,10 @@ def test_untrusted_checkpoints_are_refused(
     elif damage == "other":
         torch.save({"weights": torch.zeros(3)}, path)
     elif damage == "shapes":
-        checkpoint["hyper_parameters"]["filters"] = 2
+        checkpoint["hyper_parameters"]["model"]["filters"] = 2
         torch.save(checkpoint, path)
     else:
-        checkpoint["hyper_parameters"]["network"] = "os.system"
+        checkpoint["hyper_parameters"]["model"]["network"] = "os.system"
         torch.save(checkpoint, path)
     with pytest.raises(InputError) as error:
         Predictor(path)
@@ -425,11 +425,10 @@ def test_list_images_keeps_the_order_asked_for(photos: Path) -> None:
 
 def test_grey_and_colour_images_together(tmp_path: Path) -> None:
     module = ImageClassifier(
-        "mobilenet_v2",
+        {"network": "mobilenet_v2", "filters": 1},
         classes=["a", "b"],
         preprocessing={"image_size": 32, "channels": 3, "mean": 0.5, "std": 0.5, "resize": "auto"},
         data={"name": "image_folder", "native_size": 32, "mnist_style": False, "fit": "crop"},
-        filters=1,
     )
     contents = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save(contents | {"epoch": 0, "global_step": 0}, tmp_path / "x.ckpt")

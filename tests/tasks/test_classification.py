@@ -5,19 +5,22 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, TensorDataset
 
+from mobilenet_lab.inference.predictor import Predictor
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.tasks.class_weights import balanced_weights
 from mobilenet_lab.tasks.classification import ImageClassifier
-from mobilenet_lab.tasks.losses import balanced_weights
 from mobilenet_lab.training.schedulers import constant
 
 PREPROCESSING = {"image_size": 28, "channels": 1, "mean": 0.5, "std": 0.5, "resize": "auto"}
+MODEL = {"network": "mobilenet_v2", "filters": 1}
 DATA = {"name": "idx", "native_size": 28, "mnist_style": False, "fit": "pad"}
 
 
 def classifier(**arguments: object) -> ImageClassifier:
-    settings = {"network": "mobilenet_v2", "classes": ["a", "b", "c"], "preprocessing": PREPROCESSING}
-    return ImageClassifier(**(settings | {"data": DATA, "filters": 1} | arguments))  # type: ignore[arg-type]
+    settings = {"model": MODEL, "classes": ["a", "b", "c"], "preprocessing": PREPROCESSING, "data": DATA}
+    return ImageClassifier(**(settings | arguments))  # type: ignore[arg-type]
 
 
 def test_network_fits_channels_and_classes() -> None:
@@ -33,7 +36,12 @@ def test_module_is_rebuilt_from_the_plain_values_in_a_checkpoint(tmp_path: Path)
     module.trainer = trainer
     trainer.save_checkpoint(path, weights_only=True)
     checkpoint = torch.load(path, weights_only=True)
-    assert checkpoint["hyper_parameters"]["filters"] == 1
+    assert checkpoint["hyper_parameters"] == {
+        "model": MODEL,
+        "classes": ["a", "b", "c"],
+        "preprocessing": PREPROCESSING,
+        "data": DATA,
+    }
     again = ImageClassifier.load_from_checkpoint(path, weights_only=True)
     images = torch.randn(2, 1, 28, 28)
     assert torch.equal(module.eval()(images), again.eval()(images))
@@ -49,9 +57,30 @@ def test_only_weights_of_convolutions_and_linear_layers_decay() -> None:
     assert len(decayed["params"]) + len(free["params"]) == len(list(module.network.parameters()))
 
 
-def test_training_without_an_optimizer_is_refused() -> None:
-    with pytest.raises(ValueError, match="optimizer"):
-        classifier().configure_optimizers()
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")  # Lightning 2.6 with torch 2.13
+def test_defaults_train_on_mnist_with_a_plain_trainer(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = ImageClassifier(model={"filters": 1})
+    assert module.hparams["model"] == {"network": "mobilenet_v2", "filters": 1}
+    images, labels = torch.randn(32, 1, 28, 28), torch.arange(32) % 10
+    loader = DataLoader(TensorDataset(images, labels), batch_size=8)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+    )
+    trainer.fit(module, loader, loader)
+    assert trainer.global_step == 8
+    group = trainer.optimizers[0].param_groups[0]
+    assert (group["momentum"], group["nesterov"], group["initial_lr"]) == (0.9, True, pytest.approx(0.004))
+    assert trainer.lr_scheduler_configs[0].scheduler.total_steps == 8  # type: ignore[union-attr]
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    assert Predictor(tmp_path / "x.ckpt").classes == list("0123456789")
 
 
 def test_label_smoothing_affects_only_the_training_loss() -> None:
@@ -90,7 +119,7 @@ def test_balanced_weights_give_classes_equal_shares_of_the_loss() -> None:
 
 
 def test_wrong_class_weights_are_refused() -> None:
-    with pytest.raises(InputError, match="a number for each of 3 classes, not 2"):
+    with pytest.raises(InputError, match="has 2 numbers for 3 classes; use one per class"):
         classifier(class_weights=[1.0, 2.0])
     with pytest.raises(InputError, match="class 1 has no training images"):
         balanced_weights([3, 0])

@@ -1,3 +1,5 @@
+"""Settings that do not fit the data set end in one line, before the run folder is created."""
+
 from pathlib import Path
 from typing import Any
 
@@ -10,74 +12,56 @@ from mobilenet_lab.training.data_checks import check_data
 
 
 def check(tiny_idx: Path, *overrides: str, ranks: int = 1) -> None:
-    """As train.py does once the data are open: 100 images to train on, 20 held out, 40 to test."""
+    """Check settings as train.py does, with 100 training, 20 validation and 40 test images."""
     cfg = composed(*TINY_RUN, f"data.root={tiny_idx}", *overrides)
     data: Any = instantiate(cfg.data, augmentation=None, mixing=None, seed=0)
     data.setup()
-    check_data(cfg, data.parts, data.source.native_size, ranks)
+    check_data(cfg, data, ranks)
 
 
 @pytest.mark.parametrize(
     ("overrides", "ranks", "line"),
     [
-        (
-            "data.val_split=120",
-            1,
-            "data.val_split=120, data.test_split=None: leave nothing to train on of 120",
-        ),
-        (
-            "data.val_split=119",
-            1,
-            "data: 1 images for train are too few for a variance; at least 2 are needed",
-        ),
+        ("data.val_split=120", 1, "data.val_split=120"),
+        ("data.val_split=119", 1, "data: 1 train images are too few for BatchNorm; use at least 2"),
         (
             "data.batch_size=101",
             1,
-            "data.batch_size=101: there are 100 images to train on; use data.batch_size=100 or less",
+            "data.batch_size=101: there are only 100 training images; use data.batch_size=100 or less",
         ),
         (
             "data.batch_size=51",
             2,
-            "data.batch_size=51: 2 processes share 100 images to train on; use data.batch_size=50 or less",
-        ),
-        ("data.max_train_samples=1000", 1, "data.max_train_samples=1000: there are 100 to train on"),
-        (
-            "data.max_train_samples=3",
-            2,
-            "data: 3 images for train are too few for 2 processes; at least 4 are needed",
+            "data.batch_size=51: there are only 100 training images for 2 processes; use data.batch_size=50",
         ),
         (
-            "data.val_split=1",
-            2,
-            "data: 1 images for val are too few for 2 processes; at least 2 are needed",
-        ),
-        ("data.val_split=0", 64, "data: 120 images for train are too few for 64 processes"),
-        (
-            "data.resize=pad data.image_size=20",
+            "data.max_train_samples=1000",
             1,
-            "data.image_size=20: images of 28 pixels cannot be padded to it",
+            "data.max_train_samples=1000: there are only 100 training images",
         ),
-        ("trainer.limit_train_batches=0.1", 1, "trainer.limit_train_batches=0.1: leaves none of the batches"),
-        ("trainer.limit_val_batches=0.1", 1, "trainer.limit_val_batches=0.1: leaves none of the batches"),
-        ("trainer.limit_test_batches=0.1", 1, "trainer.limit_test_batches=0.1: leaves none of the batches"),
-        (
-            "trainer.val_check_interval=8",
-            1,
-            "trainer.val_check_interval=8: an epoch has 7 batches; use at most",
-        ),
-        (
-            "trainer.val_check_interval=5",
-            2,
-            "trainer.val_check_interval=5: an epoch has 4 batches; use at most",
-        ),
+        ("data.max_train_samples=3", 2, "data: 3 train images are too few for 2 processes; use at least 4"),
+        ("data.val_split=1", 2, "data: 1 val images are too few for 2 processes; use at least 2"),
+        ("data.val_split=0", 64, "data: 120 train images are too few for 64 processes"),
+        ("data.resize=pad data.image_size=20", 1, "data.image_size=20: images of 28 pixels cannot be padded"),
+        ("trainer.limit_train_batches=0.1", 1, "trainer.limit_train_batches=0.1: leaves none of 7 batches"),
+        ("trainer.limit_val_batches=0.1", 1, "trainer.limit_val_batches=0.1: leaves none of 1 batches"),
+        ("trainer.limit_test_batches=0.1", 1, "trainer.limit_test_batches=0.1: leaves none of 1 batches"),
+        ("trainer.val_check_interval=8", 1, "trainer.val_check_interval=8: an epoch has 7 batches; use at"),
+        ("trainer.val_check_interval=5", 2, "trainer.val_check_interval=5: an epoch has 4 batches; use at"),
         (
             "trainer.val_check_interval=7 trainer.limit_train_batches=3",
             1,
             "trainer.val_check_interval=7: an epoch has 3 batches",
         ),
+        ("scheduler=plateau data.val_split=0", 1, "scheduler.monitor=val/loss: there is no validation; set"),
+        (
+            "scheduler=plateau trainer.limit_val_batches=0",
+            1,
+            "scheduler.monitor=val/loss: there is no validation; set",
+        ),
     ],
 )
-def test_what_does_not_fit_the_images_is_one_line(
+def test_setting_that_does_not_fit_the_data_is_one_line(
     tiny_idx: Path, overrides: str, ranks: int, line: str
 ) -> None:
     with pytest.raises(InputError) as raised:
@@ -95,22 +79,23 @@ def test_what_does_not_fit_the_images_is_one_line(
         "trainer.accumulate_grad_batches=7",
         "data.val_split=0 trainer.limit_val_batches=0.1",
         "data.val_split=1 trainer.limit_val_batches=0",
+        "scheduler=plateau",
     ],
 )
-def test_what_fits_passes(tiny_idx: Path, overrides: str) -> None:
+def test_settings_that_fit_the_data_pass(tiny_idx: Path, overrides: str) -> None:
     check(tiny_idx, *overrides.split(), ranks=1)
 
 
-def test_more_batches_to_add_up_than_there_are_is_warned_of(
+def test_accumulation_over_more_than_an_epoch_is_a_warning(
     tiny_idx: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     check(tiny_idx, "trainer.accumulate_grad_batches=8")
     assert [record.message for record in caplog.records] == [
-        "trainer.accumulate_grad_batches=8: an epoch has 7 batches, and makes one step"
+        "trainer.accumulate_grad_batches=8: an epoch has only 7 batches, which make one step"
     ]
 
 
-def test_it_ends_a_run_before_it_has_a_folder(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_failed_check_creates_no_run_folder(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = ("trainer.val_check_interval=8", "output_dir=run")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
     assert (done.returncode, done.stdout) == (2, "")

@@ -34,8 +34,8 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if not name.endswith(("mean", "var", "tracked"))}
 
 
-def train(script: Script, tiny_idx: Path, *settings: str) -> None:
-    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
+def train(fresh_script: Script, tiny_idx: Path, *settings: str) -> None:
+    done = fresh_script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -52,12 +52,12 @@ def train(script: Script, tiny_idx: Path, *settings: str) -> None:
     ],
 )
 def test_two_ranks_come_to_the_weights_of_one(
-    script: Script, tmp_path: Path, tiny_idx: Path, kind: tuple[str, ...], alone: tuple[str, ...]
+    fresh_script: Script, tmp_path: Path, tiny_idx: Path, kind: tuple[str, ...], alone: tuple[str, ...]
 ) -> None:
     # 96 images, so that whole batches make up an epoch: 9 epochs of 6 steps
     common = (*kind, *ONLY_TRAIN, "data.max_train_samples=96", "trainer.max_epochs=9")
-    train(script, tiny_idx, *TWO_RANKS, *common, "output_dir=two")
-    train(script, tiny_idx, *common, *alone, "augmentation=none", "num_threads=1", "output_dir=one")
+    train(fresh_script, tiny_idx, *TWO_RANKS, *common, "output_dir=two")
+    train(fresh_script, tiny_idx, *common, *alone, "augmentation=none", "num_threads=1", "output_dir=one")
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["global_step"] == 54
     # The first layer's norm began at 1: the network has trained, down to its first layer.
@@ -67,7 +67,7 @@ def test_two_ranks_come_to_the_weights_of_one(
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_see_every_image_once(script: Script, tmp_path: Path, tiny_idx: Path, ranks: int) -> None:
+def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_idx: Path, ranks: int) -> None:
     # 97 to train on, 23 held out and 40 to test: two and three divide not all of them
     settings = (
         f"trainer.devices={ranks}",
@@ -76,7 +76,7 @@ def test_ranks_see_every_image_once(script: Script, tmp_path: Path, tiny_idx: Pa
         "data.batch_size=7",
     )
     record = ("+callbacks.record._target_=rank_callbacks.RecordImages", "+callbacks.record.folder=seen")
-    train(script, tiny_idx, *TWO_RANKS, *settings, *record, "output_dir=run")
+    train(fresh_script, tiny_idx, *TWO_RANKS, *settings, *record, "output_dir=run")
     seen = [json.loads((tmp_path / f"seen/{rank}.json").read_text()) for rank in range(ranks)]
     counts = {"train 0": NUM_TINY_TRAIN - 23, "train 1": NUM_TINY_TRAIN - 23, "val 0": 23, "val 1": 23}
     for stage, count in {**counts, "test": NUM_TINY_TEST}.items():
@@ -228,8 +228,8 @@ def test_torchrun_goes_on_from_the_last_checkpoint_by_itself(tmp_path: Path, tin
     assert "resume: null" not in (tmp_path / "run/config.yaml").read_text()
 
 
-def test_two_nodes_come_to_what_one_does(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    train(script, tiny_idx, *TWO_RANKS, "output_dir=one")
+def test_two_nodes_come_to_what_one_does(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    train(fresh_script, tiny_idx, *TWO_RANKS, "output_dir=one")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -259,7 +259,7 @@ def test_auto_begins_then_goes_on_then_has_nothing_to_do(
     written = (tmp_path / "run/result.json").stat().st_mtime_ns
     done = script("train.py", *settings)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "run is finished already\n"
+    assert done.stdout == "run is already finished\n"
     assert (tmp_path / "run/result.json").stat().st_mtime_ns == written
 
 
@@ -315,13 +315,13 @@ def test_a_best_from_after_what_is_gone_back_to_is_forgotten(
     torch.save(early, folder / "early.ckpt")
     shutil.copy(folder / "last.ckpt", folder / "best.ckpt")
     for where in ("another", "run"):  # the best is copied to another folder
-        back = ["resume=run/checkpoints/early.ckpt", "model.label_smoothing=0.2", f"output_dir={where}"]
+        back = ["resume=run/checkpoints/early.ckpt", "seed=7", f"output_dir={where}"]
         assert script("train.py", *settings, *back).returncode == 0
-        assert load(tmp_path / where, "best")["hyper_parameters"]["label_smoothing"] == 0.2
+        assert load(tmp_path / where, "best")["ImageDataModule"]["seed"] == 7
     (folder / "best.ckpt").write_bytes(b"damaged")
     done = script("train.py", *settings, "resume=run", "trainer.max_epochs=3")
     assert done.returncode == 0
-    assert "the best is looked for anew" in done.stdout
+    assert "the search for the best checkpoint starts over" in done.stdout
     assert load(tmp_path / "run", "best")["epoch"] == 2
 
 
@@ -415,7 +415,7 @@ def test_another_number_of_threads_is_warned_of(script: Script, tmp_path: Path, 
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
     script("train.py", *settings, "num_threads=1", *stop_after("steps=9"))
     done = script("train.py", *settings, "num_threads=2", "resume=run")
-    assert "the run so far had 1 threads, now there are 2" in done.stdout + done.stderr
+    assert "the run so far used 1 threads and now uses 2" in done.stdout + done.stderr
 
 
 @pytest.mark.timeout(900)

@@ -78,7 +78,6 @@ def test_result_has_what_others_read(tiny_run: Path) -> None:
 def test_config_is_resolved(tiny_run: Path) -> None:
     config = yaml.safe_load((tiny_run / "config.yaml").read_text())
     assert config["model"]["filters"] == 1
-    assert config["model"]["stem_stride"] == 1
     assert "${" not in (tiny_run / "config.yaml").read_text()
 
 
@@ -103,8 +102,8 @@ def test_metrics_are_logged_to_csv_and_tensorboard(tiny_run: Path) -> None:
 def test_output_is_for_people(tiny_run: Path) -> None:
     stdout = (tiny_run.parents[2] / "stdout.txt").read_text()
     lines = stdout.splitlines()
-    assert lines[0].startswith("network  mobilenet_v2, filters 1,")
-    assert "100 images to train on, 20 held out, 40 to test; 28x28x1, batches of 16" in lines[1]
+    assert lines[0].startswith("model    mobilenet_v2(filters=1),")
+    assert "100 training, 20 validation, 40 test images; 28x28x1, batch size 16" in lines[1]
     assert any(line.startswith("epoch 2 of 2, step") for line in lines)
     assert any(line.startswith("epoch 2 of 2: train accuracy") for line in lines)
     assert lines[-3].startswith("accuracy  training ")
@@ -169,7 +168,7 @@ def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path
         "output_dir=two ranks",
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("network  mobilenet_v2") == 1
+    assert done.stdout.count("model    mobilenet_v2") == 1
     assert "device   cpu, 1 threads" in done.stdout
     assert not list(tmp_path.glob("*.log"))
     # One process counts every test image once; two have to come to the same.
@@ -185,13 +184,19 @@ def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ([], "the checkpoint has 2 epochs already; go on with trainer.max_epochs=3 or more"),
+        ([], "the checkpoint already has 2 epochs; to train longer, use trainer.max_epochs=3 or more"),
         (
             ["trainer.max_epochs=-1", "trainer.max_steps=9"],
-            "the checkpoint has 14 steps already; go on with trainer.max_steps=15 or more",
+            "the checkpoint already has 14 steps; to train longer, use trainer.max_steps=15 or more",
         ),
-        (["trainer.max_epochs=3", "model.filters=2"], "the checkpoint has filters 1, this run 2"),
-        (["trainer.max_epochs=3", "optimizer=adamw"], "the checkpoint's optimizer is SGD, this run's AdamW"),
+        (
+            ["trainer.max_epochs=3", "model.filters=2"],
+            "the checkpoint has model.filters=1, but this run has model.filters=2; use the same value",
+        ),
+        (
+            ["trainer.max_epochs=3", "optimizer=adamw"],
+            "the checkpoint was trained with SGD, but this run uses AdamW; choose the same optimizer",
+        ),
     ],
 )
 def test_resume_that_cannot_go_on_is_one_line(
@@ -218,27 +223,25 @@ def test_signals_end_a_run_with_a_word(
         "+callbacks.stop._target_=stop_after.StopAfter",
         "+callbacks.stop.steps=9",
         f"+callbacks.stop.signal_number={int(stop)}",
-        # A shell that starts the tests in the background lets them, and what they start, ignore SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert done.returncode == code
     said, _, command = done.stderr.partition(": ")
     assert said == f"{word} at step 10 (epoch 2)"
-    assert command.startswith(f"go on from its last checkpoint with python train.py {TINY_RUN[0]} ")
+    assert command.startswith(f"resume from its last checkpoint with python train.py {TINY_RUN[0]} ")
     assert command.endswith(" resume=run\n")
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
     done = script("train.py", *shlex.split(command.partition(" train.py ")[2]))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "other settings" not in done.stdout
+    assert "changed settings" not in done.stdout
     assert result_of(tmp_path / "run")["epochs"] == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_two_ranks_end_together_when_one_is_told_to(
-    script: Script, tmp_path: Path, tiny_idx: Path, rank: int
+    fresh_script: Script, tmp_path: Path, tiny_idx: Path, rank: int
 ) -> None:
-    done = script(
+    done = fresh_script(
         "train.py",
         *TINY_RUN,
         f"data.root={tiny_idx}",
@@ -253,7 +256,7 @@ def test_two_ranks_end_together_when_one_is_told_to(
     )
     assert done.returncode == 143
     # They ask each other after the first batch of an epoch of seven, and at its end.
-    hint = f"go on from its last checkpoint with python train.py {TINY_RUN[0]} "
+    hint = f"resume from its last checkpoint with python train.py {TINY_RUN[0]} "
     assert done.stderr.startswith(f"terminated at step 14 (epoch 2): {hint}")
     assert done.stderr.endswith(" resume=run\n")
     assert done.stderr.count("\n") == 1
@@ -261,10 +264,10 @@ def test_two_ranks_end_together_when_one_is_told_to(
 
 
 @pytest.mark.slow
-def test_two_ranks_go_on_with_the_latest_run(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_two_ranks_go_on_with_the_latest_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer=ddp_cpu", "data.batch_size=8")
-    assert script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
-    done = script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
+    assert fresh_script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
+    done = fresh_script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
     assert (done.returncode, done.stderr) == (0, "")
     history = torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["callbacks"][
         "EpochHistory"
@@ -334,7 +337,7 @@ def test_failed_jobs_do_not_keep_a_sweep_from_the_others(
 ) -> None:
     done = script("train.py", "-m", *TINY_RUN, f"data.root={tiny_idx}", "model.round_to=5000,1")
     assert done.returncode == 2
-    assert "of the sweep, these jobs failed: 0 (exit code 2)" in done.stderr
+    assert "jobs of the sweep failed: 0 (exit code 2)" in done.stderr
     assert len(list(tmp_path.glob("outputs/multirun/*/*/1/result.json"))) == 1
 
 
@@ -406,7 +409,7 @@ def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tin
         "output_dir=run",
     )
     assert done.returncode == 0, done.stderr
-    assert "48 images to train on, 6 held out, 6 to test; 56x56x3" in done.stdout
+    assert "48 training, 6 validation, 6 test images; 56x56x3" in done.stdout
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 
@@ -450,7 +453,7 @@ def test_gpu_where_there_is_none_is_one_line(script: Script, tiny_idx: Path) -> 
 @pytest.mark.parametrize("compile_mode", ["null", "reduce-overhead"])
 @pytest.mark.parametrize("cache", ["device", "memory", "mmap"])
 def test_gpu_run(script: Script, tmp_path: Path, tiny_idx: Path, cache: str, compile_mode: str) -> None:
-    gpu = (*ON_GPU, f"data.cache={cache}", f"model.compile={compile_mode}")
+    gpu = (*ON_GPU, f"data.cache={cache}", f"task.compile={compile_mode}")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *gpu, "output_dir=run")
     assert done.returncode == 0, done.stderr
     assert "device   cuda" in done.stdout
@@ -484,9 +487,9 @@ def test_where_nothing_compiles_the_network_runs_as_it_is(
 ) -> None:
     monkeypatch.setenv("CXX", "/nowhere/c++")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "model.compile=default", "output_dir=run")
+    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "task.compile=default", "output_dir=run")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("model.compile: the network cannot be compiled here, it runs as it is") == 1
+    assert done.stdout.count("task.compile: the network cannot be compiled here; running without it") == 1
     assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
 
 
@@ -495,7 +498,7 @@ def test_where_nothing_compiles_the_network_runs_as_it_is(
     [
         (["data=idx", "data.root=nowhere"], "nowhere/train-images-idx3-ubyte: no such file"),
         (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no such folder"),
-        (["resume=nowhere"], "resume=nowhere: no checkpoint there; train one first"),
+        (["resume=nowhere"], "resume=nowhere: no checkpoint found; train a model first"),
     ],
 )
 def test_missing_inputs_are_one_line(script: Script, arguments: list[str], message: str) -> None:
@@ -604,22 +607,25 @@ def test_a_run_that_goes_on_says_what_changes(
     changes = ("augmentation=none", "optimizer.weight_decay=0.5")
     done = script("train.py", *settings, f"resume={tiny_run}", *changes)
     assert (done.returncode, done.stderr) == (0, "")
-    (line,) = (line for line in done.stdout.splitlines() if "goes on with other settings" in line)
+    (line,) = (line for line in done.stdout.splitlines() if "goes on with changed settings" in line)
     assert "optimizer.weight_decay" not in line
-    kept = "optimizer.weight_decay=0.5 is not used: the checkpoint goes on with 0.0"
+    kept = "optimizer.weight_decay=0.5 is ignored: the checkpoint restores 0.0"
     assert sum(kept in line for line in done.stdout.splitlines()) == 1
-    assert "augmentation._target_=mobilenet_lab.data.transforms.augmentation.Identity (so far " in line
+    assert "augmentation._target_=mobilenet_lab.data.transforms.augmentation.Identity (was " in line
     assert "max_epochs" not in line
     refused = script("train.py", *settings, f"resume={tiny_run}", "scheduler=plateau")
     assert refused.returncode == 2
-    assert "choose the scheduler that the run had" in refused.stderr
-    # A finished run of other settings is not taken for this one.
+    assert "choose the scheduler that the checkpoint was trained with" in refused.stderr
+    # A finished run of changed settings is not taken for this one.
     watched = ("trainer.log_every_n_steps=1", "data.cache=memory", "trainer.enable_progress_bar=false")
     finished = script("train.py", *settings, *changes, *watched, "resume=auto")
-    assert finished.stdout == "run is finished already\n"
+    assert finished.stdout == "run is already finished\n"
     other = script("train.py", *settings, *changes, "resume=auto", "model.filters=2")
     assert other.returncode == 2
-    assert "the checkpoint has filters 1, this run 2" in other.stderr
+    assert (
+        "the checkpoint has model.filters=1, but this run has model.filters=2; use the same value"
+        in other.stderr
+    )
     # What was not used is not what the run had.
     longer = script("train.py", *settings, "resume=run", "trainer.max_epochs=4", changes[0])
     assert longer.returncode == 0, longer.stderr

@@ -1,1 +1,1 @@
-"""How fast this machine trains, reads, evaluates and predicts: make bench."""
+"""Benchmarks of training, data reading, inference and startup on this machine (`make bench`)."""

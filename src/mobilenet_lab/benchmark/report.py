@@ -1,4 +1,4 @@
-"""The figures of a benchmark: medians, ratios within a round, a table."""
+"""Summary of a benchmark: medians, ratios and a Markdown table."""
 
 import math
 import os
@@ -6,13 +6,14 @@ import platform
 import statistics
 from typing import Any
 
-from mobilenet_lab.benchmark.cases import Numbers, Settings
+from mobilenet_lab.benchmark.cases import CASES
+from mobilenet_lab.benchmark.settings import Figures, Settings
 from mobilenet_lab.runtime.machine import commit, package_version, processor
 
 PACKAGES = ("torch", "lightning", "numpy", "tensorflow", "tensorflow-cpu", "torchvision", "timm")
 RATE, SECONDS = "images_per_second", "seconds"
 COLUMNS = (RATE, SECONDS, "peak_memory_mb", "anonymous_memory_mb")
-# name: (a, b, what is compared): a / b, both of the same round
+# name: (a, b, figure): figure of a / figure of b, both from the same round
 RATIOS = {
     "train_per_floor": ("train", "floor", RATE),
     "train_per_naive": ("train", "naive", RATE),
@@ -23,40 +24,26 @@ RATIOS = {
     "width_050_per_100": ("train_050", "train", RATE),
     "width_025_per_100": ("train_025", "train", RATE),
     "loader_large_per_small": ("loader_large", "loader", RATE),
-    # Times rather than rates: how much longer the whole takes than its unavoidable part
+    # Ratios of times, not rates: how much longer the complete operation takes than its unavoidable step
     "evaluate_time_per_forward": ("forward", "evaluate", RATE),
     "predict_folder_time_per_decode": ("decode_folder", "predict_folder", RATE),
     "predict_one_time_per_import": ("predict_one", "import_torch", SECONDS),
 }
-LABELS = {
-    "train": "training: this project, whole",
-    "floor": "training: bare loop over tensors in memory",
-    "naive": "training: plain PyTorch as first written",
-    "train_050": "training: half the width",
-    "train_025": "training: a quarter of the width",
-    "train_rgb": "training: this project, three channels",
-    "keras": "training: Keras' MobileNetV2 and fit, three channels",
-    "torchvision": "training: torchvision's MobileNetV2, plain loop, three channels",
-    "timm": "training: timm's MobileNetV2, plain loop, three channels",
-    "reference": "training: experiment=reference",
-    "reference_stock": "training: the same recipe, plain PyTorch",
-    "loader": "reading batches, one core",
-    "loader_large": "reading batches of six million images, one core",
-    "evaluate": "evaluation: reading, preparing, forward pass, counting",
-    "forward": "evaluation: bare forward pass",
-    "predict_one": "predict.py, one image, whole process",
-    "import_torch": 'python -c "import torch"',
-    "predict_folder": "prediction of image files",
-    "decode_folder": "decoding the same files alone",
-    "help": "train.py --help",
-    "config_error": "train.py with a misspelt key",
-    "time_to_99": "experiment=fast, start of process to end",
-}
 
 
-def summarise(samples: dict[str, list[Numbers]], settings: Settings, rounds: int) -> dict[str, Any]:
-    """Medians of every figure and of the ratios within each round, under what they were measured on."""
-    measured: dict[str, Any] = {
+def summarize(samples: dict[str, list[Figures]], settings: Settings, rounds: int) -> dict[str, Any]:
+    """Return what `latest.json` holds.
+
+    Args:
+        samples: Figures of each case, one entry per round.
+        settings: The benchmark's settings.
+        rounds: Number of rounds.
+
+    Returns:
+        Machine, versions and settings; the median of each figure as `<case>.<figure>`; and the median over
+        the rounds of each ratio in `RATIOS`.
+    """
+    summary: dict[str, Any] = {
         "machine": f"{processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         **{package: found for package in PACKAGES if (found := package_version(package))},
@@ -71,38 +58,38 @@ def summarise(samples: dict[str, list[Numbers]], settings: Settings, rounds: int
     }
     for case, runs in samples.items():
         for key in runs[0]:
-            measured[f"{case}.{key}"] = statistics.median(run[key] for run in runs)
+            summary[f"{case}.{key}"] = statistics.median(run[key] for run in runs)
     for name, (a, b, key) in RATIOS.items():
         if a in samples and b in samples:
             pairs = zip(samples[a], samples[b], strict=True)
-            measured[name] = statistics.median(one[key] / other[key] for one, other in pairs)
-    return measured
+            summary[name] = statistics.median(one[key] / other[key] for one, other in pairs)
+    return summary
 
 
-def as_markdown(measured: dict[str, Any]) -> str:
-    """A table of the cases and one of the ratios, under a line about machine and settings."""
-    versions = ", ".join(f"{name} {measured[name]}" for name in PACKAGES if name in measured)
+def as_markdown(summary: dict[str, Any]) -> str:
+    """Format a summary: a line on machine and settings, a table of cases, and a table of ratios."""
+    versions = ", ".join(f"{name} {summary[name]}" for name in PACKAGES if name in summary)
     lines = [
-        f"{measured['machine']}; Python {measured['python']}, {versions}; commit {measured['commit']}; "
-        f"filters {measured['filters']}, {measured['channels']} x {measured['image_size']} x "
-        f"{measured['image_size']}, batch {measured['batch_size']}, {measured['steps']} steps, "
-        f"{measured['images']:,} images to evaluate and predict; medians of {measured['rounds']}.",
+        f"{summary['machine']}; Python {summary['python']}, {versions}; commit {summary['commit']}; "
+        f"filters {summary['filters']}, {summary['channels']} x {summary['image_size']} x "
+        f"{summary['image_size']}, batch {summary['batch_size']}, {summary['steps']} steps, "
+        f"{summary['images']:,} images to evaluate and predict; medians of {summary['rounds']}.",
         "",
-        "| what | images/s | seconds | peak memory, MB | without files, MB |",
+        "| case | images/s | seconds | peak memory, MB | anonymous memory, MB |",
         "|---|---:|---:|---:|---:|",
     ]
-    for case, label in LABELS.items():
-        figures = [measured.get(f"{case}.{key}") for key in COLUMNS]
+    for name, case in CASES.items():
+        figures = [summary.get(f"{name}.{key}") for key in COLUMNS]
         if any(figure is not None for figure in figures):
-            lines.append(f"| {label} | {' | '.join(map(_figure, figures))} |")
-    if "time_to_99.val_accuracy" in measured:
-        lines += ["", f"experiment=fast: validation accuracy {measured['time_to_99.val_accuracy']:.4f}"]
+            lines.append(f"| {case.label} | {' | '.join(map(_format_figure, figures))} |")
+    if "time_to_99.val_accuracy" in summary:
+        lines += ["", f"experiment=fast: validation accuracy {summary['time_to_99.val_accuracy']:.4f}"]
     lines += ["", "| ratio | |", "|---|---:|"]
-    lines += [f"| {name.replace('_', ' ')} | {measured[name]:.2f} |" for name in RATIOS if name in measured]
+    lines += [f"| {name.replace('_', ' ')} | {summary[name]:.2f} |" for name in RATIOS if name in summary]
     return "\n".join(lines) + "\n"
 
 
-def _figure(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"

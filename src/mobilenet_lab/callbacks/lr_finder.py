@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from mobilenet_lab.callbacks.current_lr import CurrentLRMixin
-from mobilenet_lab.runs.plots import draw_rates
+from mobilenet_lab.runs.plots import plot_range_test, save_plot
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class LearningRateFinder(CurrentLRMixin):
         if not trainer.is_global_zero or not self._losses:
             return
         result = self._result()
-        draw_rates(self.image, result.rates, result.losses, result.suggestion)
+        save_plot(plot_range_test(result.rates, result.losses, result.suggestion), self.image)
         log.info("image   %s", self.image)
         if result.suggestion is None:
             log.warning("the loss did not fall; lower optimizer.lr, the last and largest rate of the test")

@@ -1,4 +1,4 @@
-"""Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
+"""Build the network that a checkpoint describes, without trusting the description."""
 
 from functools import partial
 from pathlib import Path
@@ -11,34 +11,32 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.overrides import TorchFunctionMode
 
-MAX_SIDE = 4096  # pixels of a image
+MAX_SIDE = 4096  # pixels
 
 
 def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
-    """Build the checkpoint's network with its weights, ready to predict.
+    """Build the network of a checkpoint with its weights, in evaluation mode.
+
+    Args:
+        checkpoint: The contents of the checkpoint.
+        path: Its file, for error messages.
 
     Raises:
-        InputError: the weights do not fit the network that the checkpoint describes.
+        InputError: The description is malformed, or the weights do not fit it.
     """
-    from mobilenet_lab.models import build_network
+    from mobilenet_lab.models import network_for
 
-    _check_hyper_parameters(checkpoint["hyper_parameters"], path)
-    hparams = dict(checkpoint["hyper_parameters"])
+    hparams = checkpoint["hyper_parameters"]
+    _check_hyper_parameters(hparams, path)
+    prefix = "network."
     try:
-        name, classes = hparams.pop("network"), hparams.pop("classes")
-        preprocessing = hparams.pop("preprocessing")
-        for key in ("data", "label_smoothing"):
-            hparams.pop(key)
-        prefix = "network."
         weights = {
             key.removeprefix(prefix): value
             for key, value in checkpoint["state_dict"].items()
             if key.startswith(prefix)
         }
-        # The description may ask for a network larger than the weights, or than any machine.
-        build = partial(
-            build_network, name, in_channels=preprocessing["channels"], num_classes=len(classes), **hparams
-        )
+        build = partial(network_for, hparams["model"], hparams["classes"], hparams["preprocessing"])
+        # The description may ask for a network that is larger than the weights, or than any memory.
         with _without_memory():
             _check_shapes(build().state_dict(), weights)
         network = build()
@@ -50,23 +48,29 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
 
 
 def _without_memory() -> "TorchFunctionMode":
-    """A context in which layers are built of tensors that have a shape but no values.
+    """Return a context in which new layers have tensors with a shape but no values.
 
-    `torch.device("meta")` does so, too, but imports for three seconds first.
+    `torch.device("meta")` is such a context, but its first use imports modules for three seconds.
     """
     import torch
     from torch.overrides import TorchFunctionMode
 
-    makes = (torch.empty, torch.zeros, torch.ones, torch.tensor)
+    factories = (torch.empty, torch.zeros, torch.ones, torch.tensor)
     init = torch.nn.init
-    draws = (torch.Tensor.normal_, torch.Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_)
+    initializers = (
+        torch.Tensor.normal_,
+        torch.Tensor.uniform_,
+        init.normal_,
+        init.uniform_,
+        init.kaiming_uniform_,
+    )
 
     class WithoutMemory(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = dict(kwargs or {})
-            if func in draws:
+            if func in initializers:
                 return args[0] if args else kwargs["tensor"]
-            if func in makes:
+            if func in factories:
                 kwargs["device"] = "meta"
             return func(*args, **kwargs)
 
@@ -75,25 +79,30 @@ def _without_memory() -> "TorchFunctionMode":
 
 def _check_shapes(described: dict[str, Any], weights: dict[str, Any]) -> None:
     for key in described.keys() | weights.keys():
-        wanted, found = (tuple(some[key].shape) if key in some else None for some in (described, weights))
-        if wanted != found:
-            raise ValueError(f"{key[:80]} should have shape {wanted}, not {found}")
+        expected, found = (tuple(some[key].shape) if key in some else None for some in (described, weights))
+        if expected != found:
+            raise ValueError(f"{key[:80]} should have shape {expected}, not {found}")
 
 
 def _check_hyper_parameters(hparams: Any, path: Path) -> None:
-    """Refuse what is not of the kind that this project writes, before anything is built of it.
+    """Refuse a description with unexpected types or values, before anything is built from it.
 
     Raises:
-        InputError: a value has another type, or is out of range.
+        InputError: A value is missing, has another type or is out of range.
     """
-    is_dict = isinstance(hparams, dict)
-    preprocessing, data = (hparams.get(key) if is_dict else None for key in ("preprocessing", "data"))
-    if not (isinstance(preprocessing, dict) and isinstance(data, dict)):
-        raise InputError(f"{path}: not a checkpoint of this project, it does not describe its images")
-    classes = hparams.get("classes")
-    channels = preprocessing.get("channels")
+    groups = ("model", "preprocessing", "data")
+    given = hparams if isinstance(hparams, dict) else {}
+    if missing := [group for group in groups if not isinstance(given.get(group), dict)]:
+        raise InputError(
+            f"{path}: not a checkpoint of this version of the project; hyper_parameters lacks "
+            f"{', '.join(missing)}"
+        )
+    model, preprocessing, data = (given[group] for group in groups)
+    classes, channels = given.get("classes"), preprocessing.get("channels")
     valid = {
-        "network": isinstance(hparams.get("network"), str),
+        "hyper_parameters": given.keys() == {*groups, "classes"},
+        "model": all(isinstance(key, str) for key in model),
+        "model.network": isinstance(model.get("network"), str),
         "classes": isinstance(classes, list | tuple) and {type(name) for name in classes} == {str},
         "preprocessing.channels": is_whole(channels) and channels in (1, 3),
         "preprocessing.image_size": _is_side(preprocessing.get("image_size")),
@@ -106,9 +115,8 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
     }
     for key in data.keys() - {"name", "fit", "native_size", "mnist_style"}:
         valid[f"data.{key}"] = data[key] is None or isinstance(data[key], bool) or is_number(data[key])
-    wrong = [key for key, is_valid in valid.items() if not is_valid]
-    if wrong:
-        raise InputError(f"{path}: not a checkpoint of this project, its {', '.join(wrong)} cannot be")
+    if wrong := [key for key, is_valid in valid.items() if not is_valid]:
+        raise InputError(f"{path}: not a checkpoint of this project; invalid {', '.join(wrong)}")
 
 
 def _is_side(value: Any) -> bool:

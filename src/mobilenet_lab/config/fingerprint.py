@@ -1,30 +1,24 @@
-"""Check a composed configuration before anything heavy is imported.
+"""Settings of a run as flat dictionaries, to compare runs."""
 
-The known keys are those of the YAML files themselves: a configuration is compared with what its groups'
-choices compose to alone. Types follow the defaults there; `RULES` adds ranges, and choices of words.
-"""
-
-from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from mobilenet_lab.config.nested import keys, value_of
+from mobilenet_lab.config.nested import flatten
 
 
 def flat_settings(cfg: Any) -> dict[str, Any]:
-    """A run's settings by their dotted keys, without those that name its folder or one inside."""
+    """Return the settings by dotted key, except `output_dir` and paths inside it."""
     values: Any = OmegaConf.to_container(cfg, resolve=True)
-    flat = {key: value_of(values, key) for key in keys(values)}
     return {
         key: value
-        for key, value in flat.items()
-        if not isinstance(value, Mapping) and not f"{value}/".startswith(f"{cfg.output_dir}/")
+        for key, value in flatten(values).items()
+        if not f"{value}/".startswith(f"{cfg.output_dir}/")
     }
 
 
 def result_relevant_settings(cfg: Any) -> dict[str, Any]:
-    """Those that a run's figures depend on: not where it lies, and not what it prints and logs."""
+    """Return the settings that affect a run's results, without those about paths, output and logging."""
     return {
         key: value
         for key, value in flat_settings(cfg).items()

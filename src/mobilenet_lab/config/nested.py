@@ -1,9 +1,6 @@
-"""Check a composed configuration before anything heavy is imported.
+"""Nested settings by dotted keys."""
 
-The known keys are those of the YAML files themselves: a configuration is compared with what its groups'
-choices compose to alone. Types follow the defaults there; `RULES` adds ranges, and choices of words.
-"""
-
+import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +8,7 @@ from omegaconf import DictConfig
 
 
 def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted names of all keys, groups' own included."""
+    """Yield the dotted keys of all settings and groups."""
     for name, value in values.items():
         key = f"{prefix}{name}"
         yield key
@@ -20,6 +17,7 @@ def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def value_of(values: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted key, None where there is none, or all values for an empty key."""
     value: Any = values
     for name in key.split(".") if key else []:
         if not isinstance(value, Mapping):
@@ -28,15 +26,39 @@ def value_of(values: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def shown(value: Any) -> Any:
-    return "null" if value is None else value
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not groups, by dotted key."""
+    flat = {key: value_of(values, key) for key in keys(values)}
+    return {key: value for key, value in flat.items() if not isinstance(value, Mapping)}
+
+
+def shown(value: Any) -> str:
+    """Return a value as YAML and the command line spell it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def callbacks(cfg: DictConfig) -> list[DictConfig]:
+    """Return the configurations of the callbacks that are not null."""
     return [node for node in (cfg.get("callbacks") or {}).values() if node is not None]
 
 
 def target_name(node: DictConfig) -> str:
-    """The last part of `_target_`: what a configuration calls its class or function."""
+    """Return the name of the class or function that `_target_` names."""
     name: str = node["_target_"].rpartition(".")[2]
     return name
+
+
+def target_of(node: Mapping[str, Any]) -> Any:
+    """Import and return what `_target_` names; None if that fails, which is reported when it is built."""
+    try:
+        return pkgutil.resolve_name(node["_target_"])
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
+def builds(node: Mapping[str, Any], kind: type) -> bool:
+    """Return True if `_target_` names the class `kind` or a subclass."""
+    target = target_of(node)
+    return isinstance(target, type) and issubclass(target, kind)

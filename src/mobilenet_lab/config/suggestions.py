@@ -1,37 +1,52 @@
-"""Check a composed configuration before anything heavy is imported.
-
-The known keys are those of the YAML files themselves: a configuration is compared with what its groups'
-choices compose to alone. Types follow the defaults there; `RULES` adds ranges, and choices of words.
-"""
+"""Compose the known keys, and suggest one after a typo."""
 
 import difflib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from mobilenet_lab.config.nested import keys
 
-# Groups whose files change other groups: their keys must be known already.
+# Groups whose files change settings of other groups and define none.
 OVERLAYS = ("experiment", "debug")
 
 
 def compose_choices(config_name: str, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """What a script's groups compose to by themselves, overlays and single overrides left out."""
-    assert GlobalHydra.instance().is_initialized()
+    """Compose a primary configuration with the choices of its groups, without overlays and overrides.
+
+    Args:
+        config_name: Name of the primary configuration.
+        choices: The choice per group.
+
+    Returns:
+        The settings, with interpolations unresolved. They are cached: do not change them.
+    """
     overrides = [
-        f"{group}={choice}"
+        f"{group}={OmegaConf.to_container(choice) if OmegaConf.is_config(choice) else choice}"
         for group, choice in choices.items()
         if group not in OVERLAYS and choice is not None
     ]
-    known: Any = OmegaConf.to_container(compose(config_name, overrides=overrides))
+    if HydraConfig.initialized() and (folders := HydraConfig.get().searchpath):
+        quoted = [f"'{folder}'" for folder in folders]
+        overrides.append(f"hydra.searchpath=[{','.join(quoted)}]")
+    sources = GlobalHydra.instance().config_loader().get_sources()
+    return _compose(config_name, tuple(overrides), tuple(source.path for source in sources))
+
+
+@lru_cache
+def _compose(config_name: str, overrides: tuple[str, ...], sources: tuple[str, ...]) -> dict[str, Any]:
+    """Compose a configuration from the current sources, which are an argument for the cache only."""
+    known: Any = OmegaConf.to_container(compose(config_name, overrides=list(overrides)))
     return known
 
 
 def suggest(key: str, known: Mapping[str, Any]) -> str:
-    """A sentence that names the key nearest to a wrong one, or the keys beside it."""
+    """Return a hint with the known key most similar to an unknown one, or with the keys of its group."""
     parent, _, name = key.rpartition(".")
     by_name: dict[str, list[str]] = {}
     for known_key in keys(known):

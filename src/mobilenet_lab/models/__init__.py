@@ -1,8 +1,12 @@
 """The networks, by the names that configurations and checkpoints use.
 
-A checkpoint names its network as a key of `NETWORKS` and never as an import path, so that opening one
-cannot run a stranger's code. A new network is a module beside this one and a line below.
+A checkpoint names its network by a key of `NETWORKS`, never by an import path, so opening one cannot run
+foreign code. To add a network, write a module in this package and add a line to `NETWORKS`.
 """
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,22 +18,55 @@ from mobilenet_lab.runtime.errors import InputError
 NETWORKS: dict[str, type[nn.Module]] = {"mobilenet_v2": MobileNetV2}
 
 
-def build_network(name: str, cpu_layers: bool = True, **arguments: object) -> nn.Module:
-    """Build the network of that name, channels last in memory.
+def build_network(
+    name: str, cpu_layers: bool = True, image_size: int | None = None, **arguments: object
+) -> nn.Module:
+    """Build a network, in channels-last memory format.
 
     Args:
         name: A key of `NETWORKS`.
-        cpu_layers: Whether its layers take the ways of `models.cpu_layers`.
-        **arguments: Those of the network's class.
+        cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.
+        image_size: Height and width of the images in pixels, for networks that take it.
+        **arguments: Arguments of the network's class, such as `in_channels` and `num_classes`.
 
     Raises:
-        InputError: no network has that name, or it takes no such argument.
+        InputError: There is no such network, or it does not take an argument.
     """
     if name not in NETWORKS:
         raise InputError(f"model.network={name}: must be one of {', '.join(NETWORKS)}")
+    if "image_size" in inspect.signature(NETWORKS[name]).parameters:
+        arguments["image_size"] = image_size
     try:
         network = NETWORKS[name](**arguments)
     except TypeError as error:
-        raise InputError(f"model.network={name}: {error}") from error
+        raise InputError(f"model.network={name}: {error}; check the keys of model") from error
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return use_cpu_layers(network) if cpu_layers else network
+
+
+def network_for(
+    model: Mapping[str, Any],
+    classes: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    cpu_layers: bool = True,
+) -> nn.Module:
+    """Build the network of a `model` configuration for the images and classes of a data set.
+
+    Args:
+        model: Key of `NETWORKS` as `network`, and arguments of the network's class.
+        classes: Names of the classes.
+        preprocessing: Arguments of `data.transforms.preprocessing.Preprocessing`.
+        cpu_layers: See `build_network`.
+
+    Raises:
+        InputError: There is no such network, or it does not take an argument.
+    """
+    arguments = {key: value for key, value in model.items() if key != "network"}
+    return build_network(
+        model["network"],
+        cpu_layers,
+        image_size=preprocessing["image_size"],
+        in_channels=preprocessing["channels"],
+        num_classes=len(classes),
+        **arguments,
+    )

@@ -25,6 +25,9 @@ STAGES = (
 STEM_CHANNELS = 4  # in units of `filters`
 
 
+SMALL_IMAGE = 40  # pixels; below this, a stem of stride 1 keeps enough of the image
+
+
 HEAD_CHANNELS = 1280  # the paper keeps the head at this width below width multiplier 1.0
 
 
@@ -107,7 +110,8 @@ class MobileNetV2(nn.Module):
         filters: The channel unit. 8 is the paper's width multiplier 1.0, 4 is 0.5, 2 is 0.25.
         in_channels: 1 for grey images, 3 for colour.
         num_classes: Number of logits.
-        stem_stride: Stride of the first convolution: 2 in the paper; 1 suits images under 40 pixels.
+        stem_stride: Stride of the first convolution, 2 in the paper. None selects 1 for images below
+            40 pixels and 2 otherwise.
         strides: Stride of each of the seven stages; the paper's is (1, 2, 2, 2, 1, 2, 1).
         round_to: Rounds channels to a multiple, as torchvision does with 8 for `width_mult` =
             `filters` / 8, where the head also grows beyond width 1.0. 1 leaves them as they are.
@@ -115,6 +119,7 @@ class MobileNetV2(nn.Module):
         bn_momentum: Weight of the newest batch in BatchNorm's running statistics.
         zero_init_residual: Starts every block that has a shortcut as the identity, by a zero weight in
             its last BatchNorm (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
+        image_size: Height and width of the images in pixels, to select `stem_stride`; None for any size.
 
     Raises:
         ValueError: an argument is out of range.
@@ -125,14 +130,17 @@ class MobileNetV2(nn.Module):
         filters: int = 8,
         in_channels: int = 1,
         num_classes: int = 10,
-        stem_stride: int = 2,
+        stem_stride: int | None = 2,
         strides: Sequence[int] = (1, 2, 2, 2, 1, 2, 1),
         round_to: int = 1,
         dropout: float = 0.2,
         bn_momentum: float = 0.1,
         zero_init_residual: bool = False,
+        image_size: int | None = None,
     ) -> None:
         super().__init__()
+        if stem_stride is None:
+            stem_stride = 1 if image_size is not None and image_size < SMALL_IMAGE else 2
         for name, value in [
             ("filters", filters),
             ("in_channels", in_channels),

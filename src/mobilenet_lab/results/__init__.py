@@ -1,5 +1,6 @@
-"""The table of results: run the recipes over seeds, and write docs/results.md with its plot.
+"""Accuracies of the recipes over several seeds (`make results`).
 
-A run that is finished is not repeated, and one that was interrupted goes on. What was measured is kept in
-docs/results.json, so that a table may grow on several machines.
+Runs the recipes that have no finished run, resumes interrupted runs, records the results in docs/results.json
+and renders docs/results.md and its plot from it. Finished runs are not repeated, and runs of several machines
+can share one record.
 """

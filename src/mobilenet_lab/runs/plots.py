@@ -1,44 +1,55 @@
-"""What a run leaves for people: its result as JSON, curves and a confusion matrix as images."""
+"""Plots of a run: curves, learning-rate range test, confusion matrix.
 
-from collections.abc import Sequence
+Matplotlib is imported when the first plot is made.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 110
-LARGEST_SIDE = 16.0  # inches of a image of the confusion
-MOST_NAMED = 40  # classes whose names there is room for
+MAX_SIDE = 16.0  # inches
+MAX_LABELED_CLASSES = 40  # more have no room for their names
+MAX_COUNTED_CLASSES = 20  # more have no room for the counts in the cells
 
 
-def draw_curves(path: Path, epochs: Sequence[dict[str, float]]) -> None:
-    """Loss and accuracy of training and validation over the epochs, side by side, as a PNG.
+def save_plot(figure: "Figure", path: Path) -> None:
+    """Save a figure as an image in the format of the file's suffix."""
+    figure.savefig(path, dpi=DPI)
+
+
+def plot_curves(epochs: Sequence[Mapping[str, float]]) -> "Figure":
+    """Plot loss and accuracy of training and validation over the epochs.
 
     Args:
-        path: Where to.
-        epochs: As `callbacks.history.EpochHistory` keeps them.
+        epochs: One mapping per epoch, as in `callbacks.history.EpochHistory.epochs`.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for stage in ("train", "val"):
-            rows = [row for row in epochs if f"{stage}/{quantity}" in row]
-            xs, ys = [row["epoch"] for row in rows], [row[f"{stage}/{quantity}"] for row in rows]
-            axes.plot(xs, ys, marker="o", label={"train": "training", "val": "validation"}[stage])
-        axes.set(title=quantity, xlabel="epoch")
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for stage, label in (("train", "training"), ("val", "validation")):
+            rows = [row for row in epochs if f"{stage}/{metric}" in row]
+            values = [row[f"{stage}/{metric}"] for row in rows]
+            axes.plot([row["epoch"] for row in rows], values, marker="o", label=label)
+        axes.set(title=metric, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=DPI)
+    return figure
 
 
-def draw_rates(path: Path, rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> None:
-    """The loss over the learning rate of a range test, as a PNG.
+def plot_range_test(rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> "Figure":
+    """Plot the loss over the learning rate of a range test.
 
     Args:
-        path: Where to.
-        rates: Learning rates, rising.
-        losses: The loss at each.
-        suggestion: A rate to mark, or None.
+        rates: Learning rates, ascending.
+        losses: The smoothed loss at each rate.
+        suggestion: The rate to mark, or None.
     """
     from matplotlib.figure import Figure
 
@@ -50,34 +61,33 @@ def draw_rates(path: Path, rates: Sequence[float], losses: Sequence[float], sugg
         axes.legend()
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed")
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=DPI)
+    return figure
 
 
-def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> None:
-    """The confusion matrix as a PNG; the colour is the share of a class's images.
+def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> "Figure":
+    """Plot a confusion matrix; the color of a cell is its fraction of the true class.
 
     Args:
-        path: Where to.
-        confusion: Counts; rows are true classes, columns predictions.
-        classes: Names of rows and columns.
+        confusion: Counts; a row per true class, a column per predicted class.
+        classes: Names of the classes.
     """
     from matplotlib.figure import Figure
 
     totals = [max(1, sum(row)) for row in confusion]
-    shares = [[count / total for count in row] for row, total in zip(confusion, totals, strict=True)]
-    side = min(max(4.5, 0.55 * len(classes) + 1.2), LARGEST_SIDE)
+    fractions = [[count / total for count in row] for row, total in zip(confusion, totals, strict=True)]
+    side = min(max(4.5, 0.55 * len(classes) + 1.2), MAX_SIDE)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= MOST_NAMED:
-        ticks = range(len(classes))
-        axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0, parse_math=False)
-        axes.set_yticks(ticks, classes, parse_math=False)  # a name may have dollar signs
-    axes.set(xlabel="predicted", ylabel="true", title="test images")
-    if len(classes) <= 20:
-        for row, (counts, row_shares) in enumerate(zip(confusion, shares, strict=True)):
-            for column, (count, share) in enumerate(zip(counts, row_shares, strict=True)):
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted class", ylabel="true class", title="test images")
+    if len(classes) <= MAX_LABELED_CLASSES:
+        ticks, rotation = range(len(classes)), 45 if max(map(len, classes)) > 3 else 0
+        axes.set_xticks(ticks, classes, rotation=rotation, parse_math=False)  # names may contain "$"
+        axes.set_yticks(ticks, classes, parse_math=False)
+    if len(classes) <= MAX_COUNTED_CLASSES:
+        for y, row in enumerate(confusion):
+            for x, count in enumerate(row):
                 if count:
-                    colour = "white" if share > 0.5 else "black"
-                    axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, dpi=DPI)
+                    color = "white" if fractions[y][x] > 0.5 else "black"
+                    axes.text(x, y, str(count), ha="center", va="center", color=color, fontsize=8)
+    return figure

@@ -1,4 +1,4 @@
-"""What a run leaves for people: its result as JSON, curves and a confusion matrix as images."""
+"""Atomic file writes: after a crash or a power failure, a file has either its old or its new contents."""
 
 import contextlib
 import json
@@ -9,22 +9,22 @@ from typing import Any
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     content = json.dumps(value, indent=2) + "\n"
     write_atomically(path, lambda scratch: scratch.write_text(content))
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
-    """Write a file beside the old one, bring it onto the disk, and only then give it its name.
+    """Write a scratch file, sync it to the disk and rename it.
 
     Args:
-        path: The file; its folder is made.
-        write: Writes the content to the path that it is given.
-        keep: The name that the old file gets, if there is one; None to let it go.
+        path: The file to write. Its folder is created.
+        write: Writes the contents to the path it is given.
+        keep: New name for the old file; None to overwrite it.
 
     Raises:
-        OSError: it cannot be written, and what was there before is intact; or it is written, but may not
-            be on the disk yet.
+        OSError: The file cannot be written, and the old one is intact; or the new file is in place, but may
+            not be on the disk yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.tmp")
@@ -36,13 +36,13 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
         scratch.replace(path)
         sync(path.parent)
     except OSError:
-        with contextlib.suppress(OSError):  # where the folder is the trouble, the first error tells
+        with contextlib.suppress(OSError):  # the first error says more
             scratch.unlink(missing_ok=True)
         raise
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, onto the disk."""
+    """Sync a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

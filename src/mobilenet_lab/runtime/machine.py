@@ -1,4 +1,4 @@
-"""What Linux tells about the machine and its processes in /proc."""
+"""The machine and the installed software: processor, cores, versions, commit."""
 
 import os
 import platform
@@ -10,10 +10,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def proc_field(file: str, field: str) -> str | None:
-    """The value of a field of a file in /proc, such as ("meminfo", "MemAvailable").
+    """Return a field of a file in /proc, such as ("meminfo", "MemAvailable").
 
     Returns:
-        None where the system has no such file or field.
+        None if the system has no such file or field.
     """
     path = Path("/proc") / file
     if path.is_file():
@@ -25,17 +25,17 @@ def proc_field(file: str, field: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the name of the processor."""
     return proc_field("cpuinfo", "model name") or platform.processor() or platform.machine()
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def package_version(package: str) -> str | None:
-    """The installed version; None where there is none."""
+    """Return the installed version of a package, or None."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -43,7 +43,7 @@ def package_version(package: str) -> str | None:
 
 
 def commit() -> str:
-    """This project's commit, "-dirty" where files differ from it; "unknown" without git."""
+    """Return the commit of this project, with "-dirty" if files differ from it; "unknown" without git."""
     command = ["git", "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

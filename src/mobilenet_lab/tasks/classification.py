@@ -1,7 +1,8 @@
 """The LightningModule for classification: a network with its loss, metrics and optimizer."""
 
+import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,44 +14,57 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mobilenet_lab.checkpoints import state
-from mobilenet_lab.models import build_network
-from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.models import network_for
 from mobilenet_lab.runtime.lightning_internals import compile_error
-from mobilenet_lab.tasks.losses import balanced_weights, cross_entropy
-from mobilenet_lab.tasks.metric_logging import log_epoch_now, log_now
+from mobilenet_lab.tasks.class_weights import class_weight_tensor
+from mobilenet_lab.tasks.defaults import (
+    MNIST_DATA,
+    MNIST_PREPROCESSING,
+    default_optimizer,
+    default_scheduler,
+)
+from mobilenet_lab.tasks.losses import cross_entropy
+from mobilenet_lab.tasks.metric_logging import log_epoch_now, log_step_now
 from mobilenet_lab.tasks.metrics import ClassificationMetrics
 
 log = logging.getLogger(__name__)
 
 
 class ImageClassifier(LightningModule):
-    """Trains a network of `models.NETWORKS` to name what a image shows.
+    """A network of `models.NETWORKS` with the loss, metrics and optimizer of image classification.
 
-    Everything that a checkpoint needs to be used without this class is in `hparams`, as plain values.
+    By default it is a network for MNIST. `hparams` has all that is needed to use a checkpoint without this
+    class, as plain values: `model`, `classes`, `preprocessing` and `data`.
 
     Args:
-        network: Name of the network.
+        model: Name of the network as `network`, and the arguments of its class, such as
+            `{"network": "mobilenet_v2", "filters": 4}`.
         classes: Names of the classes, by label.
-        preprocessing: Arguments of `data.preprocessing.Preprocessing`, for whoever uses the checkpoint.
-        data: What the images are, likewise: the data set's name, their size as read, and so on.
-        label_smoothing: Share of the target that is spread over all classes (Szegedy et al. 2015,
-            arXiv:1512.00567), in training only.
-        class_weights: Weight of each class in the training loss, or "balanced" for weights inversely
-            proportional to `class_counts`; None for equal ones.
-        class_counts: Training images of each class.
-        optimizer: Makes the optimizer of parameter groups; None for a module that is not trained.
-        scheduler: Makes the schedule of an optimizer and `total_steps`; see `schedulers`.
-        cpu_layers: See `models.build_network`.
-        compile: A mode of `torch.compile` for the network; None runs it as it is.
-        network_arguments: The network's own.
+        preprocessing: Arguments of `data.transforms.preprocessing.Preprocessing`, for prediction.
+        data: Description of the images, for prediction and evaluation: name of the data set, `native_size`,
+            `mnist_style`, `fit`, and how it was split.
+        label_smoothing: Fraction of the target that is spread over all classes in training (Szegedy et al.
+            2015, arXiv:1512.00567).
+        class_weights: Weight per class in the training loss, or "balanced" for weights inversely
+            proportional to `class_counts`; None for equal weights.
+        class_counts: Number of training images per class.
+        optimizer: Builds the optimizer from parameter groups; None for SGD with Nesterov momentum and a
+            learning rate of 0.1.
+        scheduler: Builds Lightning's scheduler dictionary from the optimizer and, if it has that parameter,
+            `total_steps`; None for one cycle up to the optimizer's learning rate. See `training.schedulers`.
+        cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.
+        compile: Mode of `torch.compile`; None does not compile.
+
+    Raises:
+        InputError: The network does not exist, or the class weights do not fit the classes.
     """
 
     def __init__(
         self,
-        network: str,
-        classes: Sequence[str],
-        preprocessing: dict[str, Any],
-        data: dict[str, Any],
+        model: Mapping[str, Any] | None = None,
+        classes: Sequence[str] = tuple("0123456789"),
+        preprocessing: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | str | None = None,
         class_counts: Sequence[int] | None = None,
@@ -58,34 +72,21 @@ class ImageClassifier(LightningModule):
         scheduler: Callable[..., dict[str, Any]] | None = None,
         cpu_layers: bool = True,
         compile: str | None = None,
-        **network_arguments: Any,
     ) -> None:
         super().__init__()
-        training_only = ["class_weights", "class_counts", "optimizer", "scheduler", "compile"]
-        self.save_hyperparameters(ignore=training_only)
-        if class_weights == "balanced":
-            assert class_counts is not None
-            class_weights = balanced_weights(class_counts)
-        if class_weights is not None and len(class_weights) != len(classes):
-            raise InputError(
-                f"model.class_weights: needs a number for each of {len(classes)} classes, "
-                f"not {len(class_weights)}"
-            )
-        self.network = build_network(
-            network,
-            in_channels=preprocessing["channels"],
-            num_classes=len(classes),
-            cpu_layers=cpu_layers,
-            **network_arguments,
-        )
+        model, classes = {"network": "mobilenet_v2", **(model or {})}, list(classes)
+        preprocessing = dict(MNIST_PREPROCESSING if preprocessing is None else preprocessing)
+        data = dict(MNIST_DATA if data is None else data)
+        self.save_hyperparameters("model", "classes", "preprocessing", "data")
+        self.network = network_for(model, classes, preprocessing, cpu_layers)
         # The method, as a module would be a second copy of the weights in every checkpoint
         self._compiled = torch.compile(self.network.forward, mode=compile, dynamic=False) if compile else None
         self.label_smoothing = label_smoothing
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.class_weights: Tensor | None
+        weights = class_weight_tensor(class_weights, class_counts, len(classes))
         self.register_buffer("class_weights", weights, persistent=False)
-        self._optimizer = optimizer
-        self._scheduler = scheduler
+        self._optimizer = optimizer or default_optimizer
+        self._scheduler = scheduler or default_scheduler
         self._logged_step = -1
         self.train_metrics = ClassificationMetrics(len(classes))
         self.val_metrics = ClassificationMetrics(len(classes))
@@ -109,7 +110,9 @@ class ImageClassifier(LightningModule):
                 return self._compiled(images)
             except compile_error() as error:
                 reason = str(error).strip().split("\n")[0]
-                log.warning("model.compile: torch.compile failed, running without it: %s", reason)
+                log.warning(
+                    "task.compile: the network cannot be compiled here; running without it: %s", reason
+                )
                 self._compiled = None
         return self.network(images)
 
@@ -133,7 +136,7 @@ class ImageClassifier(LightningModule):
         if (step + 1) % self.trainer.log_every_n_steps == 0 and step != self._logged_step:  # type: ignore[attr-defined]
             self._logged_step = step  # with gradient accumulation, a step has several batches
             accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
-            self._log_step(loss.detach(), accuracy)
+            log_step_now(self, loss.detach(), accuracy)
         return loss
 
     def on_train_epoch_start(self) -> None:
@@ -206,16 +209,12 @@ class ImageClassifier(LightningModule):
         ]
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer and its schedule.
-
-        Raises:
-            ValueError: The module was built without them.
-        """
-        if self._optimizer is None or self._scheduler is None:
-            raise ValueError("this module was built without an optimizer and a scheduler")
+        """Build the optimizer, and its schedule over all steps."""
         optimizer = self._optimizer(self.parameter_groups())
         total_steps = self.trainer.estimated_stepping_batches  # infinite if only the time is limited
-        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, total_steps=total_steps)}
+        takes_steps = "total_steps" in inspect.signature(self._scheduler).parameters
+        arguments = {"total_steps": total_steps} if takes_steps else {}
+        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, **arguments)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metrics of the current epoch, summed over all ranks, and what a resumed run must match."""
@@ -247,8 +246,3 @@ class ImageClassifier(LightningModule):
         self.log(f"{stage}/accuracy", values["accuracy"], logger=False, prog_bar=True, sync_dist=True)
         log_epoch_now(self, stage, {name: float(values[name]) for name in ("loss", "accuracy")})
         return values
-
-    def _log_step(self, loss: Tensor, accuracy: Tensor) -> None:
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        values = {"step/loss": float(loss), "step/accuracy": float(accuracy), "step/learning_rate": rate}
-        log_now(self, values, self.global_step)

@@ -1,31 +1,7 @@
-"""Cross-entropy with label smoothing and class weights, for labels and for mixed targets."""
-
-from collections.abc import Sequence
+"""Losses of the tasks."""
 
 import torch.nn.functional as F
 from torch import Tensor
-
-from mobilenet_lab.runtime.errors import InputError
-
-
-def balanced_weights(class_counts: Sequence[int]) -> list[float]:
-    """Return class weights that give every class the same share of the loss.
-
-    Args:
-        class_counts: Training images of each class.
-
-    Returns:
-        Weights inversely proportional to the counts, 1 on average over the images.
-
-    Raises:
-        InputError: A class has no images.
-    """
-    if min(class_counts) == 0:
-        raise InputError(
-            f"model.class_weights=balanced: class {class_counts.index(0)} has no training images; "
-            "give a list of weights instead"
-        )
-    return [sum(class_counts) / (len(class_counts) * count) for count in class_counts]
 
 
 def cross_entropy(

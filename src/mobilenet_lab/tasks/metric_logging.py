@@ -6,14 +6,16 @@ between would resume without them.
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from mobilenet_lab.runtime.lightning_internals import epochs_processed, is_accumulating, is_resumable_step
 
 
-def log_now(module: LightningModule, values: dict[str, float], step: int) -> None:
-    """Log values to all loggers."""
-    for logger in module.loggers:
-        logger.log_metrics(values, step=step)
+def log_step_now(module: LightningModule, loss: Tensor, accuracy: Tensor) -> None:
+    """Log loss, accuracy and learning rate of a training step."""
+    rate = module.trainer.optimizers[0].param_groups[0]["lr"]
+    values = {"step/loss": float(loss), "step/accuracy": float(accuracy), "step/learning_rate": rate}
+    _log(module, values, module.global_step)
 
 
 def log_epoch_now(module: LightningModule, stage: str, values: dict[str, float]) -> None:
@@ -30,7 +32,12 @@ def log_epoch_now(module: LightningModule, stage: str, values: dict[str, float])
     metrics = {f"{stage}/{name}": value for name, value in values.items()}
     # A run that resumes with nothing left to train has not advanced `current_epoch`.
     epoch = epochs_processed(trainer) if stage == "test" else trainer.current_epoch
-    log_now(module, {"epoch": epoch, **metrics}, _epoch_step(trainer, stage))
+    _log(module, {"epoch": epoch, **metrics}, _epoch_step(trainer, stage))
+
+
+def _log(module: LightningModule, values: dict[str, float], step: int) -> None:
+    for logger in module.loggers:
+        logger.log_metrics(values, step=step)
 
 
 def _epoch_step(trainer: Trainer, stage: str) -> int:

@@ -1,71 +1,79 @@
-"""What only the opened data tell of a configuration: whether its counts of images and batches fit them."""
+"""Check the settings that depend on the data set: are the configured sizes and counts possible?"""
 
 import logging
-from collections.abc import Mapping
 
+import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
+from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
 
 log = logging.getLogger(__name__)
-LEAST = {"train": 2, "val": 1, "test": 1}  # images a rank: BatchNorm needs two for a variance
+# Images per rank; BatchNorm needs two for a variance.
+MIN_IMAGES = {"train": 2, "val": 1, "test": 1}
 
 
-def check_data(cfg: DictConfig, parts: Mapping[str, Subset], native_size: int, num_ranks: int) -> None:
-    """Refuse in one line what Lightning would refuse in the middle of a run, or do in configure_logging.
+def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> None:
+    """Refuse settings that Lightning would refuse in the middle of a run, or ignore.
 
     Args:
-        cfg: A training run's checked configuration.
-        parts: The images of "train", "val" and "test".
-        native_size: Pixels of a image's longer side, as read.
-        num_ranks: Processes that share them.
+        cfg: The checked configuration of a training run.
+        datamodule: The open data.
+        num_ranks: Number of processes that share the data.
 
     Raises:
-        InputError: a setting does not fit the images.
+        InputError: A setting does not fit the images.
     """
-    data, trainer = cfg.data, cfg.trainer
-    if data.max_train_samples is not None and data.max_train_samples > len(parts["train"]):
+    data, trainer, train = cfg.data, cfg.trainer, datamodule.parts["train"]
+    if data.max_train_samples is not None and data.max_train_samples > len(train):
         raise InputError(
-            f"data.max_train_samples={data.max_train_samples}: there are {len(parts['train']):,} to train on"
+            f"data.max_train_samples={data.max_train_samples}: there are only {len(train):,} training images"
         )
-    if data.resize == "pad" and native_size > data.image_size:
+    # One blank image, since only the preprocessing knows which sizes it can resize.
+    size = datamodule.source.native_size
+    datamodule.preprocessing(torch.zeros(1, 1, size, size, dtype=torch.uint8))
+    batches = {
+        name: _count_batches(cfg, name, subset, num_ranks)
+        for name, subset in datamodule.parts.items()
+        if trainer[f"limit_{name}_batches"] != 0 and (len(subset) > 0 or name == "train")
+    }
+    if "monitor" in cfg.scheduler and "val" not in batches:
         raise InputError(
-            f"data.image_size={data.image_size}: images of {native_size} pixels cannot be padded to it"
+            f"scheduler.monitor={cfg.scheduler.monitor}: there is no validation; set data.val_split and "
+            "trainer.limit_val_batches above 0"
         )
-    batches = {}
-    for name, part in parts.items():
-        limit = trainer[f"limit_{name}_batches"]
-        if limit == 0 or (len(part) == 0 and name != "train"):
-            continue
-        if len(part) < LEAST[name] * num_ranks:
-            raise InputError(
-                f"data: {len(part)} images for {name} are too few for "
-                f"{f'{num_ranks} processes' if num_ranks > 1 else 'a variance'}; "
-                f"at least {LEAST[name] * num_ranks} are needed"
-            )
-        batches[name] = _batches(data, name, part, num_ranks)
-        if isinstance(limit, float):
-            batches[name] = int(batches[name] * limit)
-            if batches[name] == 0:
-                raise InputError(f"trainer.limit_{name}_batches={limit}: leaves none of the batches")
-        else:
-            batches[name] = min(batches[name], limit)
     _check_steps(trainer, batches["train"])
-    if data.batch_size * num_ranks > len(parts["train"]):
-        who = "there are" if num_ranks == 1 else f"{num_ranks} processes share"
+    if data.batch_size * num_ranks > len(train):
+        shared = "" if num_ranks == 1 else f" for {num_ranks} processes"
         raise InputError(
-            f"data.batch_size={data.batch_size}: {who} {len(parts['train'])} images to train on; "
-            f"use data.batch_size={len(parts['train']) // num_ranks} or less"
+            f"data.batch_size={data.batch_size}: there are only {len(train)} training images{shared}; "
+            f"use data.batch_size={len(train) // num_ranks} or less"
         )
 
 
-def _batches(data: DictConfig, name: str, part: Subset, num_ranks: int) -> int:
-    """An epoch's batches of the rank that has the fewest."""
-    size = data.batch_size if name == "train" else data.eval_batch_size
-    return len(BatchSampler(part.split, size, 0, name == "train", num_ranks - 1, num_ranks))
+def _count_batches(cfg: DictConfig, name: str, subset: Subset, num_ranks: int) -> int:
+    """Return the number of batches per epoch on the rank with the fewest.
+
+    Raises:
+        InputError: There are too few images, or the limit leaves no batch.
+    """
+    needed = MIN_IMAGES[name] * num_ranks
+    if len(subset) < needed:
+        reason = f"{num_ranks} processes" if num_ranks > 1 else "BatchNorm"
+        raise InputError(f"data: {len(subset)} {name} images are too few for {reason}; use at least {needed}")
+    size = cfg.data.batch_size if name == "train" else cfg.data.eval_batch_size
+    batches = len(BatchSampler(subset.split, size, 0, name == "train", num_ranks - 1, num_ranks))
+    limit = cfg.trainer[f"limit_{name}_batches"]
+    if not isinstance(limit, float):
+        return min(batches, limit)
+    if int(batches * limit) == 0:
+        raise InputError(
+            f"trainer.limit_{name}_batches={limit}: leaves none of {batches} batches; use a larger fraction"
+        )
+    return int(batches * limit)
 
 
 def _check_steps(trainer: DictConfig, batches: int) -> None:
@@ -73,11 +81,11 @@ def _check_steps(trainer: DictConfig, batches: int) -> None:
     if isinstance(interval, int) and interval > batches and trainer.check_val_every_n_epoch is not None:
         raise InputError(
             f"trainer.val_check_interval={interval}: an epoch has {batches:,} batches; use at most that, or "
-            "trainer.check_val_every_n_epoch=null to count on over the epochs"
+            "trainer.check_val_every_n_epoch=null to count batches across epochs"
         )
     if trainer.accumulate_grad_batches > batches:
         rank_zero_only(log.warning)(
-            "trainer.accumulate_grad_batches=%d: an epoch has %d batches, and makes one step",
+            "trainer.accumulate_grad_batches=%d: an epoch has only %d batches, which make one step",
             trainer.accumulate_grad_batches,
             batches,
         )

@@ -1,4 +1,4 @@
-"""What this machine can compute on."""
+"""Check that the machine has the devices that a run asks for."""
 
 import logging
 import os
@@ -15,16 +15,16 @@ log = logging.getLogger(__name__)
 
 
 def check_machine(trainer: Mapping[str, Any]) -> int:
-    """Refuse what the machine does not have.
+    """Refuse devices that the machine does not have.
 
     Args:
         trainer: The configuration of Lightning's Trainer.
 
     Returns:
-        How many processes will train, those of other nodes included.
+        The number of processes that will train, on all nodes together.
 
     Raises:
-        InputError: there is no such accelerator, fewer devices, or they cannot do what is asked for.
+        InputError: There is no such accelerator or device, or it does not support a setting.
     """
     accelerator, devices = trainer["accelerator"], trainer["devices"]
     available = {
@@ -37,18 +37,22 @@ def check_machine(trainer: Mapping[str, Any]) -> int:
     if count == 0:
         if accelerator not in ("cpu", "auto"):
             raise InputError(
-                f"trainer.accelerator={accelerator}: PyTorch {torch.__version__} finds no such device here; "
+                f"trainer.accelerator={accelerator}: PyTorch {torch.__version__} finds no such device; "
                 "use trainer.accelerator=cpu or auto"
             )
         check_cpu(trainer)
-        processes = 1 if devices == "auto" else int(devices)
-        if processes > (cores := available_cores()) and os.environ.get("LOCAL_RANK", "0") == "0":
-            log.warning("trainer.devices=%d: more processes than the %d cores here", processes, cores)
-        return processes * trainer["num_nodes"]
+        return _count_cpu_processes(devices) * trainer["num_nodes"]
     if devices in ("auto", -1):
         return count * trainer["num_nodes"]
-    numbers = range(devices) if isinstance(devices, int) else devices
-    if len(numbers) > count or max(numbers) >= count:
+    indices = range(devices) if isinstance(devices, int) else devices
+    if len(indices) > count or max(indices) >= count:
         has = f"has {count}" if count == 1 or isinstance(devices, int) else f"has 0 to {count - 1}"
-        raise InputError(f"trainer.devices={devices}: this machine {has}")
-    return len(numbers) * trainer["num_nodes"]
+        raise InputError(f"trainer.devices={devices}: this machine {has}; use fewer")
+    return len(indices) * trainer["num_nodes"]
+
+
+def _count_cpu_processes(devices: int | str) -> int:
+    processes = 1 if devices == "auto" else int(devices)
+    if processes > (cores := available_cores()) and os.environ.get("LOCAL_RANK", "0") == "0":
+        log.warning("trainer.devices=%d: more processes than this machine's %d cores", processes, cores)
+    return processes

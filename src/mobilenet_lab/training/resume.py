@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mobilenet_lab.callbacks.ema import EMAWeights
 from mobilenet_lab.checkpoints.load import load_with_fallback
 from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
@@ -21,7 +22,7 @@ from mobilenet_lab.checkpoints.state import (
     optimizer_name,
 )
 from mobilenet_lab.config.fingerprint import result_relevant_settings
-from mobilenet_lab.config.nested import callbacks, target_name
+from mobilenet_lab.config.nested import builds, callbacks, flatten, shown, target_name
 from mobilenet_lab.config.validate import AUTO
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
@@ -109,17 +110,17 @@ def check_resume(
 
 
 def _check_network(path: Path, checkpoint: dict[str, Any], model: ImageClassifier) -> None:
+    """Refuse another network; only the description of the data may change."""
     theirs, ours = hyper_parameters(checkpoint), dict(model.hparams)
-    for key in sorted(set(theirs) | set(ours)):
-        # What makes the network has to be the same; the rest may change.
-        if key not in ("data", "label_smoothing", "cpu_layers") and theirs.get(key) != ours.get(key):
-            raise InputError(
-                f"resume={path}: the checkpoint has {key}={theirs.get(key)}, but this run has "
-                f"{key}={ours.get(key)}; use the same value"
-            )
-    before, now = theirs["data"].get("images"), ours["data"]["images"]
-    if before not in (None, now):
-        log.warning("the data set had %s images and now has %s: the validation split changes", before, now)
+    before, now = (flatten({k: v for k, v in some.items() if k != "data"}) for some in (theirs, ours))
+    for key in changed_keys(before, now):
+        raise InputError(
+            f"resume={path}: the checkpoint has {key}={shown(before.get(key))}, but this run has "
+            f"{key}={shown(now.get(key))}; use the same value"
+        )
+    had, has = theirs["data"].get("images"), ours["data"]["images"]
+    if had not in (None, has):
+        log.warning("the data set had %s images and now has %s: the validation split changes", had, has)
 
 
 def _check_optimizer(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
@@ -130,12 +131,12 @@ def _check_optimizer(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) ->
             f"resume={path}: the checkpoint was trained with {before}, but this run uses {optimizer}; "
             "choose the same optimizer"
         )
-    if has_ema(checkpoint) and "EMAWeights" not in map(target_name, callbacks(cfg)):
+    if has_ema(checkpoint) and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
         raise InputError(f"resume={path}: the checkpoint holds averaged weights; add callbacks=ema")
 
 
 def _check_schedule(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
-    if is_plateau(checkpoint) != (target_name(cfg.scheduler) == "plateau"):
+    if is_plateau(checkpoint) != ("monitor" in cfg.scheduler):
         raise InputError(
             f"resume={path}: a run cannot switch between scheduler=plateau and another schedule; choose the "
             "scheduler that the checkpoint was trained with"

@@ -113,12 +113,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         # "latest" will point to this run, and "auto" finds its new checkpoints; other ranks need the file.
         cfg.resume = str(found[0]) if found is not None else None
 
-        if cfg.model.get("stem_stride", 0) is None:
-            cfg.model.stem_stride = 1 if cfg.data.image_size < 40 else 2
-
         # 3. Build data and model, and check that everything fits together.
         datamodule = build_datamodule(cfg)
-        check_data(cfg, datamodule.parts, datamodule.source.native_size, num_ranks)
+        check_data(cfg, datamodule, num_ranks)
         model = build_model(cfg, datamodule)
         resume = check_resume(cfg, *found, model) if found is not None else None
         del found  # the state of the optimizer takes memory

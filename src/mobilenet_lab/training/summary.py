@@ -19,7 +19,7 @@ from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.models.complexity import count_macs, count_parameters
 from mobilenet_lab.runs.folder import RunFolder
-from mobilenet_lab.runs.plots import draw_confusion, draw_curves
+from mobilenet_lab.runs.plots import plot_confusion, plot_curves, save_plot
 from mobilenet_lab.runs.tensorboard import log_hparams
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.invocation import command_line_overrides, train_command
@@ -49,9 +49,8 @@ def log_summary(
     is_cuda = device.type == "cuda"
     where = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} threads"
     log.info(
-        "model    %s, filters %s, %s parameters, %.1f M MACs per image",
-        cfg.model.network,
-        cfg.model.get("filters", "-"),
+        "model    %s, %s parameters, %.1f M MACs per image",
+        _describe_model(cfg.model),
         f"{size['parameters']:,}",
         size["macs"] / 1e6,
     )
@@ -67,6 +66,13 @@ def log_summary(
     )
     log.info("device   %s, %s, precision %s", device.type, where, trainer.precision)
     log.info("run      %s", run)
+
+
+def _describe_model(model: DictConfig) -> str:
+    """Return the name of the network and its first argument, which sets its size."""
+    network: str = model.network
+    arguments = [f"{key!s}={value}" for key, value in model.items() if key != "network"]
+    return f"{network}({', '.join(arguments[:1])})"
 
 
 def keep_best(trainer: Trainer, run: RunFolder, history: EpochHistory) -> tuple[Path | None, float | None]:
@@ -121,9 +127,9 @@ def write_results(
 ) -> None:
     """Write plots, hyperparameters and result.json, and log the accuracies."""
     if history.epochs:
-        draw_curves(run.curves, history.epochs)
+        save_plot(plot_curves(history.epochs), run.curves)
     if result["test/accuracy"] is not None:
-        draw_confusion(run.confusion, model.test_confusion.tolist(), model.hparams["classes"])
+        save_plot(plot_confusion(model.test_confusion.tolist(), model.hparams["classes"]), run.confusion)
     metrics = {key: result[key] for key in ("val/accuracy", "test/accuracy") if result[key] is not None}
     log_hparams(trainer, _hparams(cfg) | {"macs": result["macs"]}, metrics)
     run.hparams.unlink(missing_ok=True)  # config.yaml has everything
@@ -148,9 +154,9 @@ def _rounded(accuracy: Any) -> float | None:
 
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
     """Return the same flat keys for every run: TensorBoard compares only runs with equal keys."""
+    model = {key: v if isinstance(v, int | float) else str(v) for key, v in cfg.model.items()}
     return {
-        "network": cfg.model.network,
-        "filters": cfg.model.get("filters", 0),
+        **{f"model.{key}": value for key, value in model.items()},
         "data": target_name(cfg.data.source),
         "image_size": cfg.data.image_size,
         "channels": cfg.data.channels,

@@ -1,0 +1,75 @@
+"""One test per text of Hydra's and OmegaConf's errors that cli/hydra_messages.py matches."""
+
+import sys
+
+import pytest
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
+
+from mobilenet_lab.cli.errors import is_user_fixable, one_line_errors
+from mobilenet_lab.cli.hydra_messages import explain_hydra_error, explain_instantiation
+
+
+@pytest.fixture(autouse=True)
+def train_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py")])
+
+
+def explanation(*overrides: str) -> str:
+    """Return what is said about overrides that Hydra cannot compose."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        with pytest.raises(HydraException) as raised:
+            compose("train", overrides=list(overrides))
+        return explain_hydra_error(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.filtrs=4", "model.filtrs: no such key; did you mean model.filters?"),
+        ("sed=1", "sed: no such key; did you mean seed?"),
+        ("model=mobilenet", "model=mobilenet: must be one of "),
+        (
+            "output_dir=a b=c",
+            "cannot read 'output_dir=a b=c' as key=value; quote a value with special characters: ",
+        ),
+    ],
+)
+def test_composition_error_says_what_to_type(override: str, expected: str) -> None:
+    assert explanation(override).startswith(expected)
+
+
+def test_null_group_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(SystemExit),
+        one_line_errors(),
+        initialize_config_dir(str(ROOT / "conf"), version_base="1.3"),
+    ):
+        compose("train", overrides=["optimizer=null"])
+    assert capsys.readouterr().err.startswith("error: a group cannot be null or a number; ")
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("no_such_package.Thing", "logger.wandb: No module named 'no_such_package'"),
+        (
+            "mobilenet_lab.models.NoSuchNetwork",
+            "logger.wandb: No module named 'mobilenet_lab.models.NoSuchNetwork'",
+        ),
+    ],
+)
+def test_missing_target_names_its_key(target: str, expected: str) -> None:
+    with pytest.raises(InstantiationException) as raised:
+        instantiate({"logger": {"wandb": {"_target_": target}}})
+    message = explain_instantiation(raised.value, is_user_fixable)
+    assert message is not None
+    assert message.startswith(expected)
+
+
+def test_bug_in_a_constructor_is_not_explained() -> None:
+    with pytest.raises(InstantiationException) as raised:
+        instantiate({"_target_": "fractions.Fraction", "numerator": 1, "denominator": 0})
+    assert explain_instantiation(raised.value, is_user_fixable) is None
