@@ -31,7 +31,7 @@ evaluate: $(READY) ## evaluate the newest run on the test set
 tensorboard: $(READY) ## show all runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir outputs $(ARGS)
 
-test: $(READY) ## run the tests; the fast ones only: make test ARGS="-m unit"
+test: $(READY) ## run the tests; only the fast ones: make test ARGS="-m unit"
 	$(RUN) -m pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 lint: $(READY) ## check style, format and types
@@ -48,8 +48,8 @@ results: $(READY) ## run the recipes over several seeds, write docs/results.md
 docs: $(READY) ## write docs/configuration.md from the comments in conf
 	$(RUN) -m mobilenet_lab.config.reference
 
-soak: $(READY) ## interrupt and resume training 200 times (an hour)
-	FULL_SOAK=1 $(RUN) -m pytest tests/training/test_resume.py $(ARGS)
+soak: $(READY) ## run the longest tests: 200 interrupted runs, memory (an hour)
+	$(RUN) -m pytest -m soak --numprocesses auto $(ARGS)
 
 clean: ## remove .venv and caches, keep data and runs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache src/*.egg-info

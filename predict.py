@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import hydra
 from omegaconf import DictConfig
 
+from mobilenet_lab.checkpoints.locate import find_checkpoints
 from mobilenet_lab.cli.errors import task_errors
 from mobilenet_lab.cli.main import imports_without_gc, run
 from mobilenet_lab.config.validate import check
@@ -18,10 +19,11 @@ def main(cfg: DictConfig) -> None:
     """Check the configuration, then predict."""
     with task_errors():
         check(cfg)
+        checkpoints = find_checkpoints(cfg.ckpt)
         with imports_without_gc():
             from mobilenet_lab.inference.predict import predict
 
-        sys.exit(predict(cfg))
+        sys.exit(predict(cfg, checkpoints))
 
 
 if __name__ == "__main__":

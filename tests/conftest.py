@@ -28,6 +28,22 @@ NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 Script = Callable[..., subprocess.CompletedProcess[Any]]
 
 
+PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test a tier: `unit` or `run` by its fixtures. Deselect `soak` unless it is asked for."""
+    if "soak" not in config.option.markexpr:
+        soak = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=soak)
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in ("run", "soak")):
+            starts_processes = PROCESS_FIXTURES & set(item.fixturenames)  # type: ignore[attr-defined]
+            item.add_marker("run" if starts_processes else "unit")
+
+
 def idx_bytes(values: np.ndarray) -> bytes:
     """An IDX file, written from the format's description and not with the project's code."""
     return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()

@@ -76,6 +76,7 @@ def test_inference_needs_neither_training_nor_lightning() -> None:
         assert not any(name.startswith(("lightning", "mobilenet_lab.training")) for name in names), path
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_modules_and_functions_are_small(path: Path) -> None:
     text = path.read_text()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mobilenet_lab.data.datasets.mnist import MNIST_SHA256, mnist
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mnist_run")]
+pytestmark = [pytest.mark.run, pytest.mark.xdist_group("mnist_run")]
 
 DATA = ROOT / "data"
 FONTS = (
@@ -103,9 +103,11 @@ finally:
 """
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_data_set_a_hundred_times_the_size_takes_no_more_memory(tmp_path: Path) -> None:
     """Six million images in a sparse file; memory of the file's own pages is not counted."""
+    mnist(str(DATA)).prepare()
     large = tmp_path / "large"
     large.mkdir()
     for prefix, count in [("train", 6_000_000), ("t10k", 10_000)]:

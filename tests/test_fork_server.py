@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from fork_server import ROOT, SERVER
 
+pytestmark = pytest.mark.run
+
 PROBES = {
     "arguments": "import sys; print(sys.argv, sys.orig_argv[1:], sys.executable)",
     "path": "import sys; print([p for p in sys.path if p], __name__, __file__, __spec__)",

@@ -17,8 +17,7 @@ from conftest import ROOT, digit_images
 from PIL import Image
 
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("readme"),  # one command goes on with what another left
+    pytest.mark.run,
     pytest.mark.skipif(
         Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the README's commands use .venv"
     ),
@@ -39,13 +38,26 @@ SHORTENED = {
     'make results ARGS="two_epochs --seeds 0 1 2"': 'make results ARGS="two_epochs --no-runs"',
     "make train": 'make train ARGS="debug=smoke"',
     "make test": 'make test ARGS="--collect-only -q"',
-    "make test ARGS=\"-m 'not slow'\"": "make test ARGS=\"--collect-only -q -m 'not slow'\"",
+    'make test ARGS="-m unit"': 'make test ARGS="--collect-only -q -m unit"',
+    "make lint": "make -n lint",  # the lint step checks the same files
+    'make bench ARGS="--quick"': 'make bench ARGS="--quick --only loader"',  # tests/benchmark runs every case
 }
+
+
+# Commands that look at the newest run, or resume it. They share a folder, and one worker runs them all.
+NEED_A_RUN = ("resume=latest", "predict.py", "evaluate")
+SHARED = pytest.mark.xdist_group("readme")
+
+
+def needs_a_run(command: str) -> bool:
+    return any(word in command for word in NEED_A_RUN)
 
 
 def shortened(command: str) -> str:
     if command in SHORTENED:
         return SHORTENED[command]
+    if "-m pytest" in command:
+        return f"{command} --collect-only"
     if command.startswith("make train ARGS="):
         return command[:-1] + ' debug=smoke"'
     if "debug=lr_find" in command:
@@ -55,10 +67,8 @@ def shortened(command: str) -> str:
     return command
 
 
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tracked files, with the environment and the data that `make setup` and a first run leave."""
-    folder = tmp_path_factory.mktemp("readme")
+def make_workspace(folder: Path) -> Path:
+    """Copy the tracked files, with the environment and the data that `make setup` and a first run leave."""
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -79,7 +89,19 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, (pixels, label) in enumerate(zip(*digit_images(200, seed=9), strict=True)):
         (folder / f"images/{label}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / f"images/{label}/{i}.png")
-    run(folder, "python train.py debug=smoke")  # what later commands look at, each may be run alone
+    return folder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return make_workspace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def workspace_with_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which a run has ended, so that each command may be run alone."""
+    folder = make_workspace(tmp_path_factory.mktemp("readme"))
+    run(folder, "python train.py debug=smoke")
     return folder
 
 
@@ -109,11 +131,19 @@ def test_documents_have_commands() -> None:
     assert "make tensorboard" in commands("README.md")
 
 
-@pytest.mark.parametrize("command", list(dict.fromkeys(ORDINARY)))
-def test_command_runs(workspace: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        pytest.param(command, "workspace_with_run", marks=SHARED, id=command)
+        if needs_a_run(command)
+        else pytest.param(command, "workspace", id=command)
+        for command in dict.fromkeys(ORDINARY)
+    ],
+)
+def test_command_runs(request: pytest.FixtureRequest, command: str, folder: str) -> None:
     if "fashion_mnist" in command and not has_fashion_mnist():
         pytest.skip("Fashion-MNIST is not on this machine, and not every machine reaches its mirrors")
-    done = run(workspace, shortened(command))
+    done = run(request.getfixturevalue(folder), shortened(command))
     if "accelerator=gpu" in command and not torch.cuda.is_available():
         assert done.returncode == 2
         assert done.stderr.startswith("error: trainer.accelerator=gpu: PyTorch")
@@ -131,20 +161,22 @@ def has_fashion_mnist() -> bool:
     return any(list(place.glob("train-images-idx3-ubyte*")) for place in places)
 
 
+@SHARED
 @pytest.mark.parametrize("code", blocks("README.md", "python"))
-def test_python_runs(workspace: Path, code: str) -> None:
-    (workspace / "snippet.py").write_text(code)
-    done = run(workspace, "python snippet.py")
+def test_python_runs(workspace_with_run: Path, code: str) -> None:
+    (workspace_with_run / "snippet.py").write_text(code)
+    done = run(workspace_with_run, "python snippet.py")
     assert done.returncode == 0, done.stderr
 
 
-def test_tensorboard_serves_the_runs(workspace: Path) -> None:
+@SHARED
+def test_tensorboard_serves_the_runs(workspace_with_run: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
         ["make", "tensorboard", f"ARGS=--port {port} --host 127.0.0.1"],
-        cwd=workspace,
+        cwd=workspace_with_run,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

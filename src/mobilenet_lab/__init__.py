@@ -1,24 +1,28 @@
-"""MobileNetV2 experiments with Lightning and Hydra.
+"""MobileNetV2 experiments with PyTorch Lightning and Hydra.
 
-Nothing heavy is imported until it is asked for, so that the scripts can check a configuration first.
+The names below are imported on first use, so that scripts can check a configuration before PyTorch is loaded.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mobilenet_lab.data.datamodule import ImageDataModule
     from mobilenet_lab.inference.predictor import Predictor
     from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
+    from mobilenet_lab.tasks.classification import ImageClassifier
 
-__all__ = ["MobileNetV2", "Predictor"]
+__all__ = ["ImageClassifier", "ImageDataModule", "MobileNetV2", "Predictor"]
+
+_MODULES = {
+    "ImageClassifier": "mobilenet_lab.tasks.classification",
+    "ImageDataModule": "mobilenet_lab.data.datamodule",
+    "MobileNetV2": "mobilenet_lab.models.mobilenet_v2",
+    "Predictor": "mobilenet_lab.inference.predictor",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "MobileNetV2":
-        from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
-
-        return MobileNetV2
-    if name == "Predictor":
-        from mobilenet_lab.inference.predictor import Predictor
-
-        return Predictor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -25,7 +25,7 @@ def benchmark(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.run
 def test_benchmark_writes_figures_and_a_table(tmp_path: Path) -> None:
     data, output = f"--data={ROOT / 'data'}", f"--output={tmp_path}"
     done = benchmark("--quick", "--filters=4", data, output, "--only", *CASES, cwd=tmp_path)

@@ -101,33 +101,6 @@ def test_best_checkpoint_holds_the_validated_average(tmp_path: Path) -> None:
 EMA = ("callbacks=ema", "callbacks.ema.start_step=3", "augmentation=elastic", "mixing=mixup")
 
 
-@pytest.mark.slow
-def test_resume_continues_average_and_weights_bit_exactly(
-    script: Script, tmp_path: Path, tiny_idx: Path
-) -> None:
-    # The callback settings in TINY_RUN stay valid because ema extends the default.
-    settings = (*TINY_RUN, *EMA, f"data.root={tiny_idx}")
-    assert script("train.py", *settings, "output_dir=whole").returncode == 0
-    stopped = script(
-        "train.py",
-        *settings,
-        "output_dir=half",
-        "callbacks.checkpoint.every_n_train_steps=5",
-        "+callbacks.stop._target_=stop_after.StopAfter",
-        "+callbacks.stop.steps=12",
-    )
-    assert stopped.returncode == -9
-    done = script("train.py", *settings, "output_dir=resumed", "resume=half")
-    assert (done.returncode, done.stderr) == (0, "")
-    whole, resumed = (
-        torch.load(tmp_path / run / "checkpoints/last.ckpt", weights_only=True)
-        for run in ("whole", "resumed")
-    )
-    for key in ("state_dict", CURRENT_WEIGHTS):
-        assert [name for name in whole[key] if not torch.equal(whole[key][name], resumed[key][name])] == []
-
-
-@pytest.mark.slow
 def test_resume_without_ema_of_averaged_weights_is_refused(script: Script, tiny_idx: Path) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}")
     assert script("train.py", *settings, *EMA, "output_dir=ema").returncode == 0

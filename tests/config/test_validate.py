@@ -139,9 +139,9 @@ def test_formats_differ_between_scripts(script_name: str, formats: str) -> None:
         (["resume=nowhere"], "resume=nowhere: no checkpoint"),
     ],
 )
-def test_script_fails_fast_in_one_line(script: Script, arguments: list[str], message: str) -> None:
+def test_script_fails_fast_in_one_line(fresh_script: Script, arguments: list[str], message: str) -> None:
     began = seconds_of_children()
-    done = script("train.py", *arguments)
+    done = fresh_script("train.py", *arguments)
     assert seconds_of_children() - began < 2
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
@@ -149,10 +149,10 @@ def test_script_fails_fast_in_one_line(script: Script, arguments: list[str], mes
     assert done.stdout == ""
 
 
-def test_unlimited_run_is_refused_without_importing_torch(script: Script) -> None:
+def test_unlimited_run_is_refused_without_importing_torch(fresh_script: Script) -> None:
     arguments = ("trainer.max_epochs=-1", "trainer.max_time=00:00:05:00")
     began = seconds_of_children()
-    done = script("train.py", *arguments)
+    done = fresh_script("train.py", *arguments)
     assert seconds_of_children() - began < 1.5
     assert done.stderr.startswith("error: scheduler=onecycle: needs the number of steps")
 
@@ -166,12 +166,12 @@ def test_unlimited_run_is_refused_without_importing_torch(script: Script) -> Non
     ],
 )
 def test_missing_checkpoint_is_one_line_with_the_closest_run(
-    script: Script, tmp_path: Path, name: str, arguments: list[str], key: str
+    fresh_script: Script, tmp_path: Path, name: str, arguments: list[str], key: str
 ) -> None:
     for run in ("2026-01-01/new", "2026-01-02/run"):
         (tmp_path / "outputs" / run / "checkpoints").mkdir(parents=True)
     began = seconds_of_children()
-    done = script(name, *arguments)
+    done = fresh_script(name, *arguments)
     assert seconds_of_children() - began < 2
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {key}=outputs/2026-01-02/rum: no checkpoint")
@@ -187,9 +187,9 @@ def test_sweep_refuses_one_folder_for_all_jobs(script: Script) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
 @pytest.mark.parametrize("name", ["train.py", "predict.py", "evaluate.py"])
-def test_help_and_configuration_are_fast(script: Script, name: str, arguments: list[str]) -> None:
+def test_help_and_configuration_are_fast(fresh_script: Script, name: str, arguments: list[str]) -> None:
     began = seconds_of_children()
-    done = script(name, *arguments)
+    done = fresh_script(name, *arguments)
     assert seconds_of_children() - began < 2
     assert done.returncode == 0, done.stderr
     assert "accelerator" in done.stdout

@@ -43,7 +43,7 @@ def datamodule(tiny_idx: Path) -> ImageDataModule:
 
 
 def test_parts_have_their_sizes(datamodule: ImageDataModule) -> None:
-    assert {name: len(part) for name, part in datamodule.parts.items()} == {
+    assert {name: len(part) for name, part in datamodule.subsets.items()} == {
         "train": 90,
         "val": 30,
         "test": 40,
@@ -60,7 +60,7 @@ def test_loaders_read_every_image_of_their_part_once(datamodule: ImageDataModule
         batches = list(loader)
         assert all(batch["images"].dtype == torch.uint8 for batch in batches)
         images = {tuple(image.flatten().tolist()) for batch in batches for image in batch["images"]}
-        assert len(images) == len(datamodule.parts[name])
+        assert len(images) == len(datamodule.subsets[name])
 
 
 def test_training_batches_are_augmented_and_others_are_not(datamodule: ImageDataModule) -> None:
@@ -91,8 +91,8 @@ def test_training_batches_are_mixed_and_others_are_not(datamodule: ImageDataModu
 
 
 def test_classes_are_counted_in_the_part_alone(datamodule: ImageDataModule) -> None:
-    for part in datamodule.parts.values():
-        loader = batch_loader(part.dataset, BatchSampler(part.split, 7, shuffle=False))
+    for part in datamodule.subsets.values():
+        loader = batch_loader(part.dataset, BatchSampler(part.index_range, 7, shuffle=False))
         labels = torch.cat([batch["labels"] for batch in loader])
         assert part.count_classes(10) == torch.bincount(labels, minlength=10).tolist()
 

@@ -93,7 +93,7 @@ def test_exif_rotation_is_undone(half_red: Image.Image) -> None:
 @pytest.mark.parametrize("contents", [b"", b"no image", b"\x89PNG\r\n\x1a\n half"])
 def test_what_is_no_image_is_named(tmp_path: Path, contents: bytes) -> None:
     (tmp_path / "x.png").write_bytes(contents)
-    with pytest.raises(InputError, match=r"x\.png: not a image"):
+    with pytest.raises(InputError, match=r"x\.png: not an image"):
         load_image(tmp_path / "x.png")
 
 

@@ -69,7 +69,7 @@ def test_evaluation_of_several_and_of_shifts(
     assert (result["tta"]["pixels"], result["tta"]["views"]) == (1, 9)
     assert 0 <= result["tta"]["accuracy"] <= 1
     text = script(
-        "evaluate.py", f"ckpt=[{tiny_run},{altered}]", "data=idx", f"data.root={tiny_idx}", "shifts=2"
+        "evaluate.py", f"ckpt=[{tiny_run},{altered}]", "data=idx", f"data.root={tiny_idx}", "tta_shifts=2"
     )
     assert text.stdout.startswith("mean of 2 checkpoints on idx, test: accuracy ")
     assert "mean over 25 shifts of up to 2 pixels: accuracy 0." in text.stdout
@@ -117,10 +117,10 @@ def test_networks_that_do_not_go_together_are_refused(
     else:
         (hparams if part == "classes" else hparams["data"])[part] = value
     torch.save(checkpoint, tmp_path / "other.ckpt")
-    with pytest.raises(InputError, match="has other classes or images than"):
+    with pytest.raises(InputError, match="has other classes or another image format than"):
         Ensemble([best, tmp_path / "other.ckpt"], CPU)
 
 
 def test_no_network_at_all_is_refused() -> None:
-    with pytest.raises(InputError, match="needs a checkpoint"):
+    with pytest.raises(InputError, match="at least one checkpoint"):
         Predictor([])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import NUM_TINY_TEST, Script
 
-from mobilenet_lab.inference.measure import format_report, summarise
+from mobilenet_lab.inference.measure import format_report, summarize_confusion
 
 
 def test_agrees_with_the_test_of_the_run(fresh_script: Script, tiny_run: Path, tiny_idx: Path) -> None:
@@ -23,14 +23,14 @@ def test_another_division_of_the_images_is_told(
     data = ["data=idx", f"data.root={tiny_idx}", "split=val", "format=json"]
     done = script("evaluate.py", f"ckpt={tiny_run}", *data, "data.val_split=30", "data.image_size=56")
     path = tiny_run / "checkpoints/best.ckpt"
-    assert f"These are not the parts of the training run of {path}: that had data.val_split=20" in done.stderr
-    assert "data.image_size: not used" in done.stderr
+    assert f"{path} was trained with another split (data.val_split=20)" in done.stderr
+    assert "data.image_size: ignored" in done.stderr
     assert json.loads(done.stdout)["images"] == 30
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["hyper_parameters"]["data"]["images"] += 1
     torch.save(checkpoint, tmp_path / "more.ckpt")
     done = script("evaluate.py", "ckpt=more.ckpt", *data)
-    assert "divided 121 images, here are 120" in done.stderr
+    assert "when the data set had 121 images, now it has 120" in done.stderr
     assert json.loads(done.stdout)["images"] == 20
 
 
@@ -52,14 +52,17 @@ def test_text_and_splits(script: Script, tiny_run: Path, tiny_idx: Path, split: 
 def test_data_that_a_checkpoint_names_needs_its_folder(script: Script, tiny_run: Path) -> None:
     done = script("evaluate.py", f"ckpt={tiny_run}")
     assert done.returncode == 2
-    assert done.stderr == "error: the checkpoint was trained on idx: say where, data=idx data.root=...\n"
+    assert done.stderr == (
+        "error: data.root: the checkpoint was trained on idx, but its folder is not known; "
+        "add data=idx data.root=...\n"
+    )
     done = script("evaluate.py", f"ckpt={tiny_run}", "data.root=elsewhere")
     assert done.returncode == 2
     assert done.stderr == "error: data: no such key; choose data=... as well, see --help\n"
 
 
 def test_summary_by_hand() -> None:
-    result = summarise(torch.tensor([[8, 2, 0], [1, 4, 0], [0, 0, 0]]), ["cat", "dog", "eel"])
+    result = summarize_confusion(torch.tensor([[8, 2, 0], [1, 4, 0], [0, 0, 0]]), ["cat", "dog", "eel"])
     assert result["accuracy"] == 12 / 15
     assert result["class_accuracy"] == {"cat": 0.8, "dog": 0.8, "eel": None}
     text = format_report({"checkpoint": "x", "data": "pets", "split": "test", **result})

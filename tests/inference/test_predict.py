@@ -44,11 +44,18 @@ def test_predictor_agrees_with_the_test_of_the_run(tiny_run: Path, photos: Path)
         assert prediction.confidence == max(prediction.probabilities.values())
 
 
+def in_double(predictor: Predictor) -> Predictor:
+    """Let it compute in float64: how far float32 rounds depends on the machine, the weights and the batch."""
+    for network, _ in predictor._ensemble.instantiate_group:
+        network.double().register_forward_pre_hook(lambda network, images: images[0].double())
+    return predictor
+
+
 def test_folding_changes_rounding_alone(tiny_run: Path, photos: Path) -> None:
     images = [Image.open(file) for file in sorted(photos.iterdir())]
-    folded, plain = (Predictor(tiny_run, fuse_bn=fold)(images) for fold in (True, False))
+    folded, plain = (in_double(Predictor(tiny_run, fuse_bn=fold))(images) for fold in (True, False))
     for one, other in zip(folded, plain, strict=True):
-        assert list(one.probabilities.values()) == pytest.approx(list(other.probabilities.values()), abs=1e-4)
+        assert list(one.probabilities.values()) == pytest.approx(list(other.probabilities.values()), abs=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 100])
@@ -59,11 +66,11 @@ def test_files_are_named_in_their_order_whatever_the_batch(
     damaged.write_bytes(b"nothing")
     files = [str(path) for path in sorted(photos.iterdir())]
     names = [*files[:10], str(damaged), *files[10:]]
-    predictor = Predictor(tiny_run, preprocess="none")
+    predictor = in_double(Predictor(tiny_run, preprocess="none"))
     failures: list[str] = []
     predictions = list(predict_files(predictor, names, batch_size, failures))
     assert [name for name, _ in predictions] == files
-    assert failures == [f"{damaged}: not a image"]
+    assert failures == [f"{damaged}: not an image"]
     for name, prediction in predictions:
         alone = predictor([Image.open(name)])[0]
         assert prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
@@ -73,7 +80,7 @@ def test_files_are_named_in_their_order_whatever_the_batch(
 def test_large_images_are_named_few_at_a_time(
     tiny_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predictor = Predictor(tiny_run, preprocess="none")
+    predictor = in_double(Predictor(tiny_run, preprocess="none"))
     files = [str(path) for path in sorted(photos.iterdir())]
     together = [prediction for _, prediction in predict_files(predictor, files, 100, [])]
     sizes, classify = [], predictor.classify
@@ -103,7 +110,7 @@ def test_images_of_any_mode_are_read_as_their_files_are(tiny_run: Path, tmp_path
 
 
 def test_one_image_gives_the_same_alone_and_in_a_batch(tiny_run: Path, photos: Path) -> None:
-    predictor = Predictor(tiny_run)
+    predictor = in_double(Predictor(tiny_run))
     images = [Image.open(file) for file in sorted(photos.iterdir())[:5]]
     together = predictor(images)
     for image, expected in zip(images, together, strict=True):
@@ -158,10 +165,11 @@ def test_unreadable_images_are_told_and_the_others_answered(
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr.splitlines() == [
         "error: image=missing.png: no such file",
-        "error: bad.png: not a image",
+        "error: bad.png: not an image",
     ]
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("argument", [[], ["image=x.png", "ckpt=nowhere"]])
 def test_missing_arguments_are_one_line(script: Script, argument: list[str]) -> None:
     done = script("predict.py", *argument)
@@ -268,7 +276,7 @@ def write_bad_images(folder: Path) -> dict[str, str]:
     with (folder / "heavy.bmp").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     reasons = dict.fromkeys(("cut.png", "cut.jpg", "cut.gif", "cut.tif", "cut.webp"), "damaged image")
-    reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not a image")
+    reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not an image")
     reasons |= {"bomb.png": "67,117,056 pixels; at most 67,108,864", "big bomb.png": "too many pixels"}
     reasons["tile.tif"] = "1,073,741,824 pixels"
     return reasons | {"heavy.bmp": "bytes; at most 536,870,912"}
@@ -325,6 +333,7 @@ def test_the_first_frame_counts_and_images_stand_upright(tmp_path: Path) -> None
     assert np.abs(turned - np.rot90(upright)).mean() < 4
 
 
+@pytest.mark.run
 def test_links_that_loop_end_and_count_once(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     (folder / "b").mkdir(parents=True)

@@ -6,14 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobilenet_lab.models import build_network
-from mobilenet_lab.models.cpu_layers import (
-    FEW_CHANNELS,
-    MANY_VALUES,
-    CpuBatchNorm2d,
-    _tap_numbers,
-    depthwise_of_tiny,
-    use_cpu_layers,
-)
+from mobilenet_lab.models.cpu_batch_norm import MAX_CHANNELS, MIN_VALUES, CpuBatchNorm2d
+from mobilenet_lab.models.cpu_layers import _tap_numbers, depthwise_of_tiny, use_cpu_layers
 
 
 def images(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -73,7 +67,7 @@ def test_other_convolutions_stay_what_they_are(layer: nn.Conv2d) -> None:
     assert_same(layer, images(2, 4, side, side))
 
 
-@pytest.mark.parametrize("channels", [3, 8, 24, FEW_CHANNELS])
+@pytest.mark.parametrize("channels", [3, 8, 24, MAX_CHANNELS])
 @pytest.mark.parametrize("shape", [(128, 16), (7, 5), (64, 1), (1, 80)])
 def test_batch_norm(channels: int, shape: tuple[int, int]) -> None:
     n, side = shape
@@ -95,7 +89,7 @@ def test_batch_norm_in_evaluation_uses_the_running_statistics() -> None:
 
 def test_batch_norm_keeps_its_precision_far_from_zero() -> None:
     x = (1000 + images(128, 8, 16, 16)).float()
-    assert x.numel() >= MANY_VALUES
+    assert x.numel() >= MIN_VALUES
     out = use_cpu_layers(nn.Sequential(nn.BatchNorm2d(8)))(x)
     expected = F.batch_norm(x.double(), None, None, training=True)
     torch.testing.assert_close(out.double(), expected, atol=2e-4, rtol=0)

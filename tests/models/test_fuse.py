@@ -15,9 +15,9 @@ def test_folded_network_predicts_the_same(cpu_layers: bool) -> None:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2)
             nn.init.normal_(module.bias)
-    network.eval()
-    images = torch.randn(4, 1, 28, 28)
+    network.double().eval()
+    images = torch.randn(4, 1, 28, 28, dtype=torch.float64)
     expected = network(images)
     folded = fuse_conv_bn(network)
-    torch.testing.assert_close(folded(images), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(folded(images), expected, atol=1e-10, rtol=1e-10)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())

@@ -87,20 +87,20 @@ def functional_forward(weights: dict[str, Tensor], images: Tensor) -> Tensor:
 
 def test_names_and_logits_are_torchvisions() -> None:
     torch.manual_seed(0)
-    network = MobileNetV2(8, 3, 10)
+    network = MobileNetV2(8, 3, 10).double()
     for name, buffer in network.named_buffers():
         if "running" in name:
             buffer.copy_(torch.rand_like(buffer) + 0.5)
-    images = torch.randn(2, 3, 64, 64)
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     expected = functional_forward(network.state_dict(), images)
-    torch.testing.assert_close(network.eval()(images), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.eval()(images), expected, rtol=1e-10, atol=1e-10)
     assert len(network.state_dict()) == 314  # as torchvision's mobilenet_v2
 
 
 def test_features_are_the_maps_at_every_stride() -> None:
     network = MobileNetV2(8, 3)
     maps = network.features(torch.zeros(1, 3, 96, 64))
-    assert network.features.strides == [2, 4, 8, 16, 32]
+    assert network.features.reductions == [2, 4, 8, 16, 32]
     assert network.features.channels == [16, 24, 32, 96, 1280]
     assert [tuple(m.shape[1:]) for m in maps] == [
         (16, 48, 32),
@@ -113,7 +113,7 @@ def test_features_are_the_maps_at_every_stride() -> None:
 
 def test_strides_are_arguments() -> None:
     network = MobileNetV2(2, stem_stride=1, strides=(1, 1, 2, 1, 1, 2, 1))
-    assert network.features.strides == [1, 2, 4]
+    assert network.features.reductions == [1, 2, 4]
     assert [m.shape[-1] for m in network.features(torch.zeros(1, 1, 28, 28))] == [28, 14, 7]
 
 
@@ -169,10 +169,10 @@ def test_loss_falls_on_one_repeated_batch() -> None:
 
 def test_channels_last_gives_the_same_logits() -> None:
     torch.manual_seed(0)
-    network, images = MobileNetV2(4).eval(), torch.randn(2, 1, 28, 28)
+    network, images = MobileNetV2(4).double().eval(), torch.randn(2, 1, 28, 28, dtype=torch.float64)
     expected = network(images)
     actual = network.to(memory_format=torch.channels_last)(images)
-    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_norm_momentum_is_the_newest_batchs_share() -> None:

@@ -2,33 +2,45 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 COUNT_SIGNALS = """
 import signal, sys
 count = 0
-def note(*_):
+def note(number, frame):
     global count
     count += 1
-    print("signal", count, flush=True)
+    print(signal.Signals(number).name, count, flush=True)
     if count == 2:
         sys.exit(7)
-signal.signal(signal.SIGTERM, note)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, note)
 print("ready", flush=True)
 while True:
     signal.pause()
 """
 RUN_JOB = f"""
-import sys
+import signal, sys
+from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.runtime.child_process import run_forwarding_signals
-run_forwarding_signals([sys.executable, "-c", {COUNT_SIGNALS!r}], {{}})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+with one_line_errors():
+    run_forwarding_signals([sys.executable, "-c", {COUNT_SIGNALS!r}], {{}})
 """
 
 
-def test_child_receives_every_signal() -> None:
+@pytest.mark.run
+@pytest.mark.parametrize(
+    ("number", "received", "code"),
+    [(signal.SIGINT, "SIGINT", 130), (signal.SIGTERM, "SIGTERM", 143), (signal.SIGHUP, "SIGTERM", 129)],
+)
+def test_child_receives_every_signal(number: signal.Signals, received: str, code: int) -> None:
     sweep = subprocess.Popen([sys.executable, "-c", RUN_JOB], stdout=subprocess.PIPE, text=True)
     assert sweep.stdout is not None
     with sweep:
-        for line in ("ready", "signal 1"):
+        for line in ("ready", f"{received} 1"):
             assert sweep.stdout.readline() == f"{line}\n"
-            sweep.send_signal(signal.SIGTERM)
-        assert sweep.stdout.readline() == "signal 2\n"
-    assert sweep.returncode == 143
+            sweep.send_signal(number)
+        assert sweep.stdout.readline() == f"{received} 2\n"
+    assert sweep.returncode == code

@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import NUM_TINY_TEST, NUM_TINY_TRAIN, ROOT, TINY_RUN, Script, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.run
 
 TWO_RANKS = (
     "trainer=ddp_cpu",
@@ -25,6 +25,7 @@ TWO_RANKS = (
     "augmentation=none",
 )
 ONLY_TRAIN = ("data.val_split=0", "trainer.limit_test_batches=0", "model.stem_stride=2", "logger=none")
+DOUBLE = "+callbacks.double._target_=rank_callbacks.DoublePrecision"
 LONG = ("trainer.max_epochs=2000", "callbacks.checkpoint.every_n_train_steps=5", "output_dir=run")
 
 
@@ -34,9 +35,10 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if not name.endswith(("mean", "var", "tracked"))}
 
 
-def train(fresh_script: Script, tiny_idx: Path, *settings: str) -> None:
+def train(fresh_script: Script, tiny_idx: Path, *settings: str) -> str:
     done = fresh_script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
     assert (done.returncode, done.stderr) == (0, "")
+    return str(done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_two_ranks_come_to_the_weights_of_one(
     fresh_script: Script, tmp_path: Path, tiny_idx: Path, kind: tuple[str, ...], alone: tuple[str, ...]
 ) -> None:
     # 96 images, so that whole batches make up an epoch: 9 epochs of 6 steps
-    common = (*kind, *ONLY_TRAIN, "data.max_train_samples=96", "trainer.max_epochs=9")
+    common = (*kind, *ONLY_TRAIN, DOUBLE, "data.max_train_samples=96", "trainer.max_epochs=9")
     train(fresh_script, tiny_idx, *TWO_RANKS, *common, "output_dir=two")
     train(fresh_script, tiny_idx, *common, *alone, "augmentation=none", "num_threads=1", "output_dir=one")
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -63,7 +65,8 @@ def test_two_ranks_come_to_the_weights_of_one(
     # The first layer's norm began at 1: the network has trained, down to its first layer.
     assert (one["network.features.0.1.weight"] - 1).abs().max() > 0.001
     for name in one:
-        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-4, msg=name)
+        assert two[name].dtype == torch.float64
+        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-10, msg=name)
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
@@ -76,7 +79,10 @@ def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_i
         "data.batch_size=7",
     )
     record = ("+callbacks.record._target_=rank_callbacks.RecordImages", "+callbacks.record.folder=seen")
-    train(fresh_script, tiny_idx, *TWO_RANKS, *settings, *record, "output_dir=run")
+    stdout = train(fresh_script, tiny_idx, *TWO_RANKS, *settings, *record, "output_dir=run")
+    assert stdout.count("model    mobilenet_v2") == 1
+    assert "device   cpu, 1 threads" in stdout
+    assert not list(tmp_path.glob("*.log"))
     seen = [json.loads((tmp_path / f"seen/{rank}.json").read_text()) for rank in range(ranks)]
     counts = {"train 0": NUM_TINY_TRAIN - 23, "train 1": NUM_TINY_TRAIN - 23, "val 0": 23, "val 1": 23}
     for stage, count in {**counts, "test": NUM_TINY_TEST}.items():
@@ -84,6 +90,12 @@ def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_i
         assert len(images) == count, stage
         assert len(set(images)) == count, stage
     assert [rank["confusion"] for rank in seen] == [NUM_TINY_TEST] * ranks
+    # One process counts every test image once; the ranks have to come to the same.
+    arguments = ("ckpt=run", "data=idx", f"data.root={tiny_idx}", "format=json")
+    alone = json.loads(fresh_script("evaluate.py", *arguments).stdout)
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["test/accuracy"] == pytest.approx(alone["accuracy"], abs=1e-6)
+    # The training sums are saved for all ranks together, and those of the last epoch are complete.
     last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert last["train_metrics"]["confusion"].sum() == NUM_TINY_TRAIN - 23
 
@@ -229,7 +241,7 @@ def test_torchrun_goes_on_from_the_last_checkpoint_by_itself(tmp_path: Path, tin
 
 
 def test_two_nodes_come_to_what_one_does(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    train(fresh_script, tiny_idx, *TWO_RANKS, "output_dir=one")
+    train(fresh_script, tiny_idx, *TWO_RANKS, DOUBLE, "output_dir=one")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -239,7 +251,7 @@ def test_two_nodes_come_to_what_one_does(fresh_script: Script, tmp_path: Path, t
             folder = tmp_path / f"node{node}"
             folder.mkdir()
             settings = ("trainer.num_nodes=2", "trainer.devices=1", f"data.root={tiny_idx}", "output_dir=run")
-            command = command_of("torchrun", *settings)
+            command = command_of("torchrun", *settings, DOUBLE)
             place = ["--nnodes=2", "--nproc-per-node=1", f"--node-rank={node}"]
             command[3:5] = [*place, "--master-addr=127.0.0.1", f"--master-port={port}"]
             nodes.append(stack.enter_context(started(command, folder)))
@@ -251,4 +263,4 @@ def test_two_nodes_come_to_what_one_does(fresh_script: Script, tmp_path: Path, t
         assert two[key] == one[key]
     one_weights = weights(tmp_path / "one")
     for name, value in weights(tmp_path / "node0/run").items():
-        torch.testing.assert_close(value, one_weights[name], rtol=0, atol=1e-4, msg=name)
+        torch.testing.assert_close(value, one_weights[name], rtol=0, atol=1e-10, msg=name)

@@ -113,7 +113,6 @@ def test_output_is_for_people(tiny_run: Path) -> None:
     assert (tiny_run.parents[2] / "stderr.txt").read_text() == ""
 
 
-@pytest.mark.slow
 def test_equal_seeds_give_equal_bits_and_others_do_not(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
@@ -156,31 +155,6 @@ def test_resume_in_the_middle_of_an_epoch_ends_with_the_same_bits(
     assert resumed["images_per_second"] < 50 * whole["images_per_second"]  # type: ignore[operator]
 
 
-def test_two_ranks_read_everything_once_and_agree(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    done = script(
-        "train.py",
-        *TINY_RUN,
-        f"data.root={tiny_idx}",
-        "trainer=ddp_cpu",
-        "trainer.devices=2",
-        "num_threads=1",
-        "data.batch_size=8",
-        "output_dir=two ranks",
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("model    mobilenet_v2") == 1
-    assert "device   cpu, 1 threads" in done.stdout
-    assert not list(tmp_path.glob("*.log"))
-    # One process counts every test image once; two have to come to the same.
-    ckpt = "ckpt=two ranks/checkpoints/best.ckpt"
-    alone = script("evaluate.py", ckpt, "data=idx", f"data.root={tiny_idx}", "format=json")
-    accuracy = json.loads(alone.stdout)["accuracy"]
-    assert result_of(tmp_path / "two ranks")["test/accuracy"] == pytest.approx(accuracy, abs=1e-6)
-    # The training sums are saved for all ranks together, and those of the last epoch are complete.
-    last = torch.load(tmp_path / "two ranks/checkpoints/last.ckpt", weights_only=True)
-    assert last["train_metrics"]["confusion"].sum() == 100
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -208,13 +182,7 @@ def test_resume_that_cannot_go_on_is_one_line(
     assert done.stderr == f"error: resume={checkpoint}: {message}\n"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("stop", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-)
-def test_signals_end_a_run_with_a_word(
-    script: Script, tmp_path: Path, tiny_idx: Path, stop: signal.Signals, code: int, word: str
-) -> None:
+def test_sigterm_ends_a_run_with_a_word(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",
         *TINY_RUN,
@@ -222,11 +190,11 @@ def test_signals_end_a_run_with_a_word(
         "output_dir=run",
         "+callbacks.stop._target_=stop_after.StopAfter",
         "+callbacks.stop.steps=9",
-        f"+callbacks.stop.signal_number={int(stop)}",
+        f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
     )
-    assert done.returncode == code
+    assert done.returncode == 143
     said, _, command = done.stderr.partition(": ")
-    assert said == f"{word} at step 10 (epoch 2)"
+    assert said == "terminated at step 10 (epoch 2)"
     assert command.startswith(f"resume from its last checkpoint with python train.py {TINY_RUN[0]} ")
     assert command.endswith(" resume=run\n")
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
@@ -236,10 +204,8 @@ def test_signals_end_a_run_with_a_word(
     assert result_of(tmp_path / "run")["epochs"] == 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
 def test_two_ranks_end_together_when_one_is_told_to(
-    fresh_script: Script, tmp_path: Path, tiny_idx: Path, rank: int
+    fresh_script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
     done = fresh_script(
         "train.py",
@@ -251,7 +217,7 @@ def test_two_ranks_end_together_when_one_is_told_to(
         "output_dir=run",
         "+callbacks.stop._target_=stop_after.StopAfter",
         "+callbacks.stop.steps=9",
-        f"+callbacks.stop.rank={rank}",
+        "+callbacks.stop.rank=1",
         f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
     )
     assert done.returncode == 143
@@ -263,7 +229,6 @@ def test_two_ranks_end_together_when_one_is_told_to(
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 14
 
 
-@pytest.mark.slow
 def test_two_ranks_go_on_with_the_latest_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer=ddp_cpu", "data.batch_size=8")
     assert fresh_script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
@@ -275,7 +240,6 @@ def test_two_ranks_go_on_with_the_latest_run(fresh_script: Script, tmp_path: Pat
     assert [row["epoch"] for row in history["epochs"]] == [1, 2]
 
 
-@pytest.mark.slow
 def test_latest_stays_with_the_run_that_has_weights(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN[:-2], f"data.root={tiny_idx}", "trainer.limit_train_batches=2")
     assert script("train.py", *settings, "output_dir=run").returncode == 0
@@ -295,7 +259,6 @@ def test_groups_may_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -
     }
 
 
-@pytest.mark.slow
 def test_best_by_loss_still_reports_its_accuracy(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     """That of the weights that are kept, also where an epoch has several validations."""
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", "trainer.val_check_interval=2")
@@ -312,7 +275,6 @@ def test_best_by_loss_still_reports_its_accuracy(script: Script, tmp_path: Path,
     assert result_of(tmp_path / "run")["val/accuracy"] == pytest.approx(measured, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_epochs_without_validation_repeat_no_figures(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",
@@ -331,7 +293,6 @@ def test_epochs_without_validation_repeat_no_figures(script: Script, tmp_path: P
     assert ["val/loss" in row for row in history["epochs"]] == [False, True, False]
 
 
-@pytest.mark.slow
 def test_failed_jobs_do_not_keep_a_sweep_from_the_others(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
@@ -353,11 +314,10 @@ def test_damaged_image_in_a_folder_is_one_line(script: Script, tmp_path: Path) -
         *("data.batch_size=8", "model.filters=1"),
     )
     assert done.returncode == 2
-    mend = "mend or remove it, or leave out such files with data.on_corrupt_image=skip"
-    assert done.stderr == f"error: images/a/3.png: not a image; {mend}\n"
+    fix = "fix or remove the file, or leave out all such files with data.on_corrupt_image=skip"
+    assert done.stderr == f"error: images/a/3.png: not an image; {fix}\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("why", ["data.val_split=0", "trainer.max_steps=3"])
 def test_without_validation_best_is_the_last(
     script: Script, tmp_path: Path, tiny_idx: Path, why: str
@@ -369,7 +329,6 @@ def test_without_validation_best_is_the_last(
     assert result_of(tmp_path / "run")["val/accuracy"] is None
 
 
-@pytest.mark.slow
 def test_sweep_is_a_folder_of_runs_with_one_table(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",
@@ -413,7 +372,6 @@ def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tin
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 
-@pytest.mark.slow
 def test_an_evaluation_says_where_its_test_images_may_have_been_trained_on(
     script: Script, tmp_path: Path
 ) -> None:
@@ -429,7 +387,6 @@ def test_an_evaluation_says_where_its_test_images_may_have_been_trained_on(
     assert script("evaluate.py", "ckpt=run", *files).stderr == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("debug", ["limit", "overfit", "profiler"])
 def test_debug_choices_run(script: Script, tmp_path: Path, tiny_idx: Path, debug: str) -> None:
     data = ("data=idx", f"data.root={tiny_idx}", "data.batch_size=16")
@@ -481,7 +438,6 @@ def test_cached_images_train_to_the_same_bits(
     assert_equal_bits(tmp_path / "run/checkpoints/last.ckpt", tiny_run / "checkpoints/last.ckpt")
 
 
-@pytest.mark.slow
 def test_where_nothing_compiles_the_network_runs_as_it_is(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,7 +464,6 @@ def test_missing_inputs_are_one_line(script: Script, arguments: list[str], messa
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_gradients_are_clipped_to_their_norm(
     script: Script, tmp_path: Path, tiny_idx: Path, precision: str
@@ -545,12 +500,10 @@ def limit_after(batches: int) -> tuple[str, ...]:
 PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "limits", "steps"),
     [
-        ((), [("trainer.max_steps=10",)], 10),
-        ((), [("trainer.max_steps=3",), ("trainer.max_steps=5",)], 5),
+        ((), [("trainer.max_steps=3",), ("trainer.max_steps=10",)], 10),
         # A validation comes then
         (("trainer.val_check_interval=3",), [("trainer.max_steps=10",)], 10),
         # It is the epoch's last, which the schedule looks at
@@ -560,7 +513,7 @@ PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5")
         (("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=2"), [limit_after(8)], 5),
         (("callbacks=ema", "callbacks.checkpoint.every_n_train_steps=1"), [limit_after(10)], 10),
     ],
-    ids=["steps", "twice", "at-validation", "plateau", "adding-up", "adding-up-at-validation", "averaged"],
+    ids=["twice", "at-validation", "plateau", "adding-up", "adding-up-at-validation", "averaged"],
 )
 def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
     script: Script,
@@ -599,7 +552,6 @@ def test_a_run_that_a_limit_ended_within_an_epoch_goes_on_there(
     assert scalars(tmp_path / "run") == scalars(tmp_path / "whole")
 
 
-@pytest.mark.slow
 def test_a_run_that_goes_on_says_what_changes(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
@@ -629,10 +581,9 @@ def test_a_run_that_goes_on_says_what_changes(
     # What was not used is not what the run had.
     longer = script("train.py", *settings, "resume=run", "trainer.max_epochs=4", changes[0])
     assert longer.returncode == 0, longer.stderr
-    assert "is not used" not in longer.stdout
+    assert "is ignored" not in longer.stdout
 
 
-@pytest.mark.slow
 def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
@@ -644,7 +595,6 @@ def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.slow
 def test_a_learning_rate_that_plateau_has_lowered_is_no_other_setting(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
@@ -654,16 +604,15 @@ def test_a_learning_rate_that_plateau_has_lowered_is_no_other_setting(
     assert state["param_groups"][0]["lr"] < 0.2
     same = script("train.py", *settings, "resume=auto", "trainer.max_epochs=9")
     assert same.returncode == 0, same.stderr
-    assert "is not used" not in same.stdout
+    assert "is ignored" not in same.stdout
     changed = script("train.py", *settings, "resume=auto", "trainer.max_epochs=10", "optimizer.lr=0.01")
     assert changed.returncode == 0, changed.stderr
-    assert "optimizer.lr=0.01 is not used" in changed.stdout
+    assert "optimizer.lr=0.01 is ignored" in changed.stdout
     once_more = script("train.py", *settings, "resume=auto", "trainer.max_epochs=11", "optimizer.lr=0.01")
     assert once_more.returncode == 0, once_more.stderr
-    assert "optimizer.lr=0.01 is not used" in once_more.stdout
+    assert "optimizer.lr=0.01 is ignored" in once_more.stdout
 
 
-@pytest.mark.slow
 def test_a_network_that_no_validation_has_seen_is_not_the_best(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
@@ -676,7 +625,6 @@ def test_a_network_that_no_validation_has_seen_is_not_the_best(
     assert result_of(tmp_path / "on")["val/accuracy"] is None
 
 
-@pytest.mark.slow
 def test_plateau_and_a_limit_of_steps_and_no_progress(script: Script, tiny_idx: Path) -> None:
     settings = ("scheduler=plateau", "trainer.max_steps=3", "trainer.enable_progress_bar=false")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings)
@@ -710,40 +658,33 @@ def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.run
 def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
-    tmp_path: Path, sweep: subprocess.Popen[str], number: signal.Signals, code: int
+    tmp_path: Path, sweep: subprocess.Popen[str]
 ) -> None:
-    os.killpg(sweep.pid, number)
+    os.killpg(sweep.pid, signal.SIGTERM)
     _, errors = sweep.communicate(timeout=60)
-    assert sweep.returncode == code
-    assert "go on from its last checkpoint" in errors
+    assert sweep.returncode == 143
+    assert "resume from its last checkpoint" in errors
     assert not (tmp_path / "sweep/1").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_to_a_sweep_does_not_leave_its_job_alone(
-    sweep: subprocess.Popen[str], number: signal.Signals, code: int
-) -> None:
+@pytest.mark.run
+def test_a_second_signal_to_a_sweep_does_not_leave_its_job_alone(sweep: subprocess.Popen[str]) -> None:
     children = Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text()
     (job,) = (int(pid) for pid in children.split())
     assert f"{SIGNALS_FORWARDED}=" in Path(f"/proc/{job}/environ").read_text()
     os.kill(job, signal.SIGSTOP)  # it has much to do yet
     for _ in range(2):
-        os.kill(sweep.pid, number)
+        os.kill(sweep.pid, signal.SIGTERM)
         time.sleep(0.5)
     assert sweep.poll() is None
     os.kill(job, signal.SIGCONT)
     _, errors = sweep.communicate(timeout=60)
-    assert sweep.returncode == code, errors
+    assert sweep.returncode == 143, errors
     assert not Path(f"/proc/{job}").exists()
 
 
-@pytest.mark.slow
 def test_time_limit_ends_a_run_with_its_results(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     done = script(
         "train.py",

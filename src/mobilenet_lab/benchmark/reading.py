@@ -34,7 +34,7 @@ def _time_loader(source: Any, batch_size: int) -> Figures:
     torch.set_num_threads(1)
     subset = split_dataset(source, 0, None, 0)["train"]
     before = anonymous_memory_mb()
-    batches = batch_loader(subset.dataset, BatchSampler(subset.split, batch_size))
+    batches = batch_loader(subset.dataset, BatchSampler(subset.index_range, batch_size))
 
     def read_epoch() -> None:
         count = sum(len(batch["labels"]) for batch in batches)

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mobilenet_lab.checkpoints.locate import find_checkpoint, find_checkpoints
+from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.config.combinations import check_combinations
 from mobilenet_lab.config.nested import keys, shown, value_of
 from mobilenet_lab.config.rules import Rule, rule_of_default
@@ -54,8 +54,6 @@ def check(cfg: DictConfig) -> None:
     # "latest" is a default; the code that opens the checkpoint looks for it.
     if values.get("resume") not in (None, AUTO, "latest"):
         find_checkpoint(values["resume"], "resume", prefer="last")
-    if values.get("ckpt") not in (None, "latest"):
-        find_checkpoints(values["ckpt"])
 
 
 def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:

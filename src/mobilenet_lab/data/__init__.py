@@ -1,1 +1,1 @@
-"""From files to batches that a network sees."""
+"""Data sets: from files on disk to batches of prepared tensors."""

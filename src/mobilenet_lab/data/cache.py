@@ -1,7 +1,7 @@
-"""Keep all images of a data set in memory, or on the device that trains.
+"""Keep all images of a data set in memory, or on the training device.
 
-A memory-mapped file is as quick as memory, so this pays for folders, whose images are then decoded once,
-and on GPUs, where a batch is then cut out without leaving the device.
+A memory-mapped file is as fast as memory. A cache therefore pays off for folders, whose images are decoded
+only once, and on GPUs, where batches are gathered without leaving the device.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ from mobilenet_lab.data.splits import IndexRange
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.machine import proc_field
 
-CHUNK = 256  # images read at once
-PATIENCE_S = 2.0  # reading that takes longer shows a bar
-SHARE_OF_DEVICE = 0.25  # "auto" leaves the rest of what is free to the network
+CHUNK = 256  # images per read
+PROGRESS_AFTER_S = 2.0  # reading for longer shows a progress bar
+MAX_SHARE_OF_DEVICE = 0.25  # of the free memory that "auto" uses; the rest is for the network
 
 
 class InMemoryDataset:
@@ -37,32 +37,32 @@ class InMemoryDataset:
         return len(self.labels)
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Images, uint8, shape (n, C, H, W), and labels, int64, shape (n,), on the tensors' device."""
-        where = torch.from_numpy(indices)
-        if self.images.is_cuda:  # from pinned memory the copy does not wait for the device
-            where = where.pin_memory().to(self.images.device, non_blocking=True)
+        """Read a batch on the device: images, uint8, (n, C, H, W), and labels, int64, (n,)."""
+        positions = torch.from_numpy(indices)
+        if self.images.is_cuda:  # a copy from pinned memory does not wait for the device
+            positions = positions.pin_memory().to(self.images.device, non_blocking=True)
         else:
-            where = where.to(self.images.device)
-        return self.images.index_select(0, where), self.labels.index_select(0, where)
+            positions = positions.to(self.images.device)
+        return self.images.index_select(0, positions), self.labels.index_select(0, positions)
 
     def read_labels(self, indices: np.ndarray) -> np.ndarray:
-        """Labels alone, int64, shape (n,)."""
+        """Read labels without images: int64, shape (n,)."""
         return self.labels.cpu().numpy()[indices]
 
 
 def choose_cache(cache: str, dataset: ImageDataset, device: torch.device, num_workers: int) -> str:
-    """What "auto" means: the GPU where all images fit there and reading needs no workers, else "mmap"."""
+    """Resolve "auto": "device" on a GPU that has room for all images if there are no workers, else "mmap"."""
     if cache != "auto":
         return cache
-    fits = device.type == "cuda" and size_in_bytes(dataset) <= SHARE_OF_DEVICE * free_memory(device)
+    fits = device.type == "cuda" and size_in_bytes(dataset) <= MAX_SHARE_OF_DEVICE * free_memory(device)
     return "device" if fits and num_workers == 0 else "mmap"
 
 
 def load_all(dataset: ImageDataset, device: torch.device, num_workers: int = 0) -> InMemoryDataset:
-    """Read everything once; with several processes, each keeps a copy of its own.
+    """Read a whole data set into a device's memory. Every process of a distributed run keeps its own copy.
 
     Raises:
-        InputError: it does not fit into the device's memory.
+        InputError: The device has too little memory.
     """
     needed, free = size_in_bytes(dataset), free_memory(device)
     if needed > free:
@@ -75,7 +75,7 @@ def load_all(dataset: ImageDataset, device: torch.device, num_workers: int = 0) 
     sampler = BatchSampler(IndexRange(0, len(dataset)), CHUNK, shuffle=False)
     loader = batch_loader(dataset, sampler, num_workers)
     bar = tqdm(
-        total=len(dataset), unit=" images", desc="reading", delay=PATIENCE_S, leave=False, disable=None
+        total=len(dataset), unit=" images", desc="reading", delay=PROGRESS_AFTER_S, leave=False, disable=None
     )
     with bar:
         for batch in loader:
@@ -91,14 +91,14 @@ def load_all(dataset: ImageDataset, device: torch.device, num_workers: int = 0) 
 
 
 def size_in_bytes(dataset: ImageDataset) -> int:
-    """Of all images as read, judged by the first."""
+    """Return the size of all images, as read, from the size of the first one."""
     if not len(dataset):
         return 0
     return len(dataset) * dataset.read(np.array([0]))[0].numel()
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that can be had; infinity where the system does not tell."""
+    """Return the available bytes; infinity if the system does not say."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     available = proc_field("meminfo", "MemAvailable") if device.type == "cpu" else None

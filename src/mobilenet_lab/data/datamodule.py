@@ -1,8 +1,7 @@
-"""The LightningDataModule: parts of a data set as batches, prepared on the device that trains."""
+"""The LightningDataModule: subsets of a data set as batches, prepared on the training device."""
 
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,134 +11,149 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
-from mobilenet_lab.data.datasets.base import Batch, DatasetSource
+from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
+from mobilenet_lab.data.datasets.sources import make_source
 from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset, split_dataset
-from mobilenet_lab.data.transforms.mixup import Mixing
+from mobilenet_lab.data.transforms.augmentation import Identity
+from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.runtime.errors import InputError
 
-OTHER_SEEDS = 0x85EBCA6B  # odd: a permutation of all seeds of 32 bits
+SEED_FACTOR = 0x85EBCA6B  # odd, so that it permutes all 32-bit seeds
 
 
 class ImageDataModule(LightningDataModule):
-    """Reads labelled images batch by batch, and prepares whole batches after their transfer.
+    """Reads labeled images batch by batch, and prepares whole batches on the training device.
 
     Args:
-        source: Opens the data set below a folder.
-        root: That folder.
-        augmentation: Changes training images, with a `generator` of randomness; see `data.augmentation`.
-        mixing: Mixes training images with each other; see `data.mixing`.
-        channels, image_size, resize, mean, std: See `data.preprocessing.Preprocessing`.
-        batch_size: Training images in a batch of one device.
-        eval_batch_size: Likewise for validation and test.
-        val_split, test_split, split_seed, max_train_samples: See `data.batches.split_dataset`.
+        source: A name in `datasets.sources.SOURCES`, a `DatasetSource`, or a function that returns one for a
+            `root`.
+        root: Folder of the data. Ignored if `source` is a `DatasetSource`.
+        augmentation: Transform of training images; see `data.transforms.augmentation`. None for none.
+        mixing: Mixes training images with each other; see `data.transforms.mixup`. None for none.
+        channels, mean, std, resize: See `data.transforms.preprocessing.Preprocessing`. Mean and standard
+            deviation default to those of MNIST.
+        image_size: Side in pixels of the images that the network takes; None keeps the size of the data set.
+        batch_size: Training images per batch and device.
+        eval_batch_size: Validation and test images per batch and device.
+        val_split, test_split, split_seed, max_train_samples, on_corrupt_image: See `splits.split_dataset`.
         num_workers: Processes that read ahead; 0 reads in the training process.
-        cache: Where the images lie: "mmap", "memory", "device", or "auto"; see `data.cache`.
-        seed: Together with the epoch it determines order and augmentation.
-        on_corrupt_image: What folders' sources do about files that cannot be decoded. They take it from the
-            configuration; it stands here for `data.on_corrupt_image` to be a key of every such data set.
+        cache: Where images are kept: "mmap", "memory", "device" or "auto"; see `data.cache`.
+        seed: Determines order and augmentation, together with the epoch.
+
+    Attributes:
+        subsets: "train", "val" and "test", after `setup`.
+        preprocessing: The part of the preparation that prediction shares, after `setup`.
     """
+
+    preprocessing: Preprocessing
 
     def __init__(
         self,
-        source: Callable[..., DatasetSource],
-        root: str,
-        augmentation: Callable[..., Tensor],
-        mixing: Mixing,
-        channels: int,
-        image_size: int,
-        resize: str,
-        mean: float | Sequence[float],
-        std: float | Sequence[float],
-        batch_size: int,
-        eval_batch_size: int,
-        val_split: float,
-        test_split: float | None,
-        split_seed: int,
-        max_train_samples: int | None,
-        num_workers: int,
-        cache: str,
-        seed: int,
+        source: str | DatasetSource | Callable[..., DatasetSource],
+        root: str = "data",
+        augmentation: Callable[..., Tensor] | None = None,
+        mixing: Mixing | None = None,
+        channels: int = 1,
+        image_size: int | None = None,
+        resize: str = "auto",
+        mean: float | Sequence[float] = 0.1307,
+        std: float | Sequence[float] = 0.3081,
+        batch_size: int = 128,
+        eval_batch_size: int = 250,
+        val_split: float = 0.1,
+        test_split: float | None = None,
+        split_seed: int = 0,
+        max_train_samples: int | None = None,
+        num_workers: int = 0,
+        cache: str = "auto",
         on_corrupt_image: str = "error",
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.source = source(root=root)
-        self.augmentation = augmentation
-        self.mixing = mixing
-        self.preprocessing = Preprocessing(image_size, channels, mean, std, resize)
+        self.source: DatasetSource = make_source(source, root)
+        self.augmentation = augmentation or Identity()
+        self.mixing = mixing or NoMixing()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.cache = cache
         self.seed = seed
-        self._split = partial(
-            split_dataset,
-            val_split=val_split,
-            test_split=test_split,
-            split_seed=split_seed,
-            max_train_samples=max_train_samples,
-        )
-        self.parts: dict[str, Subset] = {}
-        self._resident: dict[int, InMemoryDataset] = {}  # by the identity of the images that they copy
-        self._resumed = (0, 0)  # epoch and batch to begin with
+        self.subsets: dict[str, Subset] = {}
+        self._image_size = image_size
+        self._format: dict[str, Any] = {"channels": channels, "mean": mean, "std": std, "resize": resize}
+        self._splits: dict[str, Any] = {
+            "val_split": val_split,
+            "test_split": test_split,
+            "split_seed": split_seed,
+            "max_train_samples": max_train_samples,
+        }
+        self._on_corrupt_image = on_corrupt_image
+        self._in_memory: dict[tuple[int, torch.device], InMemoryDataset] = {}
+        self._start = (0, 0)  # epoch and batch
 
     def prepare_data(self) -> None:
-        """Fetch the data set where it is missing."""
+        """Download the data set if it is missing."""
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the files and divide them into parts."""
-        if not self.parts:
-            self.parts = self._split(self.source)
-            self._num_classes = len(self.source.classes)
+        """Open the files and split the data set, once; "fit" also resets the position to the first batch."""
+        if stage == "fit":
+            self._start = (0, 0)  # a checkpoint's position is loaded after this hook
+        if self.subsets:
+            return
+        self.preprocessing = Preprocessing(self._image_size or self.source.native_size, **self._format)
+        self._num_classes = len(self.source.classes)
+        self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
+
+        Returns:
+            "classes" by label, "preprocessing" with the arguments of `Preprocessing`, and "data" with the
+            name of the data set, how it is read and how it was split.
+        """
+        if not self.subsets:
+            self.prepare_data()
+            self.setup()
+        return {
+            "classes": self.source.classes,
+            "preprocessing": self.preprocessing.arguments(),
+            "data": {
+                "name": self.source.name,
+                "native_size": self.source.native_size,
+                "mnist_style": self.source.mnist_style,
+                "fit": self.source.fit,
+                "images": len(self.subsets["train"].dataset),  # before the split
+                **self._splits,
+            },
+        }
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the current epoch's order; after a resume, from where the epoch stopped."""
+        """Return the batches of the current epoch; after a resume, those that remain."""
         loader = self._loader("train", self.batch_size, shuffle=True)
         assert isinstance(loader.sampler, BatchSampler)
-        epoch, batch = self._resumed
-        loader.sampler.set_epoch(epoch)  # Lightning does so, too, but later than workers read ahead
+        epoch, batch = self._start
+        loader.sampler.set_epoch(epoch)  # Lightning does it too, but after workers have read ahead
         loader.sampler.start_at(epoch, batch)
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Each held-out image once; no loader where none is held out."""
-        return self._loader("val", self.eval_batch_size) if len(self.parts["val"]) else []
+        """Return the validation images, each once; an empty list if there are none."""
+        return self._loader("val", self.eval_batch_size) if len(self.subsets["val"]) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Each test image once."""
+        """Return the test images, each once."""
         return self._loader("test", self.eval_batch_size)
 
-    def state_dict(self) -> dict[str, int]:
-        """The position in the order of training, and what the order depends on."""
-        assert self.trainer is not None
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        batch = 0 if progress.is_last_batch else progress.current.processed  # type: ignore[attr-defined]
-        return {"epoch": self.trainer.current_epoch, "batch": batch, **self._order()}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let training go on from a position.
-
-        Raises:
-            InputError: it is in the middle of an epoch whose order was another.
-        """
-        # At the end of an epoch the position is that epoch's, with no batch of the next.
-        self._resumed = (state_dict["epoch"] + (state_dict["batch"] == 0), state_dict["batch"])
-        for key, value in self._order().items():
-            if state_dict["batch"] and state_dict[key] != value:
-                raise InputError(
-                    f"resume: the checkpoint is in the middle of an epoch with {key} {state_dict[key]}, "
-                    f"not {value}"
-                )
-
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """Turn bytes into what the network sees, on the device.
+        """Convert a batch of bytes to the network's input, on the device.
 
         Returns:
-            Images, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,),
-            or where images were mixed the probability of each class, shape (N, number of classes).
+            Images, float32, shape (N, channels, image_size, image_size), and labels, int64, shape (N,). If
+            images were mixed, labels are the probability of each class, shape (N, num_classes).
         """
         images, labels = batch["images"], batch["labels"]
         if self.trainer is None or not self.trainer.training:
@@ -147,21 +161,46 @@ class ImageDataModule(LightningDataModule):
         generator = Generator(images.device)
         generator.manual_seed(batch["seed"])
         _seed_global_generators(batch["seed"], images.device)
-        images = self.preprocessing(images, partial(self.augmentation, generator=generator))
+        images = self.preprocessing.to_float(images)  # (N, C, H, W)
+        images = self.preprocessing.resize(images)  # (N, C, image_size, image_size)
+        images = self.augmentation(images, generator=generator)
+        images = self.preprocessing.normalize(images)  # (N, channels, image_size, image_size)
         return self.mixing(images, labels, self._num_classes, generator)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the position in the epoch, and what the order of images depends on."""
+        assert self.trainer is not None
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        batch = 0 if progress.is_last_batch else progress.current.processed  # type: ignore[attr-defined]
+        return {"epoch": self.trainer.current_epoch, "batch": batch, **self._order()}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Continue at a stored position.
+
+        Raises:
+            InputError: The position is within an epoch whose order was different.
+        """
+        # A position at the end of an epoch names that epoch, with batch 0.
+        self._start = (state_dict["epoch"] + (state_dict["batch"] == 0), state_dict["batch"])
+        for key, value in self._order().items():
+            if state_dict["batch"] and state_dict[key] != value:
+                raise InputError(
+                    f"resume: the checkpoint is from the middle of an epoch with {key} {state_dict[key]}, "
+                    f"but this run has {value}; use the earlier value"
+                )
 
     def _order(self) -> dict[str, int]:
         assert self.trainer is not None
         return {
             "seed": self.seed,
             "global batch size": self.batch_size * self.trainer.world_size,
-            "training images": len(self.parts["train"]),
+            "training images": len(self.subsets["train"]),
         }
 
     def _loader(self, name: str, batch_size: int, shuffle: bool = False) -> DataLoader[Batch]:
-        trainer = self.trainer
+        trainer, subset = self.trainer, self.subsets[name]
         sampler = BatchSampler(
-            self.parts[name].split,
+            subset.index_range,
             batch_size,
             seed=self.seed,
             shuffle=shuffle,
@@ -169,27 +208,33 @@ class ImageDataModule(LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
         )
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
-        dataset = self.parts[name].dataset
-        # Training and validation are parts of the same images, most often.
-        resident = self._resident.get(id(dataset))
-        if resident is None:
+        self.preprocessing.to(device)
+        in_memory = self._cached(subset.dataset, device)
+        if in_memory is None:
+            return batch_loader(subset.dataset, sampler, self.num_workers, pin_memory=device.type == "cuda")
+        pin_memory = device.type == "cuda" and not in_memory.images.is_cuda
+        return batch_loader(in_memory, sampler, pin_memory=pin_memory)
+
+    def _cached(self, dataset: ImageDataset, device: torch.device) -> InMemoryDataset | None:
+        """Load a data set into memory, once per training device; None if it stays on disk."""
+        key = (id(dataset), device)  # training and validation subsets usually share a data set
+        if key not in self._in_memory:
             cache = choose_cache(self.cache, dataset, device, self.num_workers)
             if cache == "mmap":
-                return batch_loader(dataset, sampler, self.num_workers, pin_memory=device.type == "cuda")
-            where = device if cache == "device" else torch.device("cpu")
-            resident = self._resident[id(dataset)] = load_all(dataset, where, self.num_workers)
-        pin_memory = device.type == "cuda" and not resident.images.is_cuda
-        return batch_loader(resident, sampler, pin_memory=pin_memory)
+                return None
+            target = device if cache == "device" else torch.device("cpu")
+            self._in_memory[key] = load_all(dataset, target, self.num_workers)
+        return self._in_memory[key]
 
 
 def _seed_global_generators(seed: int, device: torch.device) -> None:
-    """Let what a training step draws, dropout for one, depend on the step alone, not on those before it.
+    """Make random numbers of a training step, such as dropout's, depend on the batch alone.
 
-    So a run that goes on needs no generator's state. The seeds are others than the augmentation's.
+    A resumed run then needs no generator state. The seed differs from that of the augmentation.
     """
-    seed = (seed * OTHER_SEEDS + 1) % (1 << 32)
-    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes a hundred times as long
+    seed = (seed * SEED_FACTOR + 1) % (1 << 32)
+    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes 100 times as long
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the one that others' code may draw from
+    np.random.seed(seed)  # noqa: NPY002 - third-party code may draw from the global generator
     random.seed(seed)

@@ -1,7 +1,7 @@
-"""Decode one image file: any size, any mode, any rotation, to grey or RGB bytes.
+"""Decode one image file of any size, mode and orientation to grayscale or RGB bytes.
 
-Training on a folder and prediction use the same functions, so both see the same pixels. Files may be
-anyone's: whatever is in them, they are decoded or refused, in a bounded amount of memory.
+Training on a folder and prediction share these functions, so both see the same pixels. Files may come from
+anyone: they are decoded or refused within a bounded amount of memory.
 """
 
 import os
@@ -9,46 +9,37 @@ import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from mobilenet_lab.runtime.errors import MACHINE_ERRNOS, InputError
 
-MODES = {1: "L", 3: "RGB"}
-
-
-FITS = ("crop", "pad", "stretch")
-
-
-INTEGER_MODES = ("I", "I;16", "I;16B", "I;16L")
-
-
-# Of the formats that Pillow reads; for PostScript, it would run another program.
+# A subset of what Pillow reads: PostScript, for one, would run another program.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
+MAX_PIXELS = 1 << 26  # 67 million, or 8192 x 8192; decoding takes up to 31 bytes per pixel, 2 GiB
+MAX_BYTES = 8 * MAX_PIXELS  # of a file: four uncompressed channels of 16 bits
+MAX_THREADS = 8  # that decode at the same time, each with its own memory
+CHUNK = 1024  # files in the queue of these threads
 
-
-MAX_PIXELS = 1 << 26  # 67 million, 8192 x 8192; decoding takes up to 31 bytes each, 2 GiB
-
-
+MODES = {1: "L", 3: "RGB"}
+INTEGER_MODES = ("I", "I;16", "I;16B", "I;16L")
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 
+BILINEAR = Image.Resampling.BILINEAR
+FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
+    "crop": partial(ImageOps.fit, method=BILINEAR),
+    "pad": partial(ImageOps.pad, method=BILINEAR),
+    "stretch": partial(Image.Image.resize, resample=BILINEAR),
+}
 
-MAX_BYTES = 8 * MAX_PIXELS  # of a file: four channels of 16 bits, not packed
-
-
-MAX_THREADS = 8  # that decode at once, each in a memory of its own
-
-
-CHUNK = 1024  # files waiting for them
-
-
-# What Pillow raises for damaged files: the first four mostly, others where a decoder trusts what it reads
+# What Pillow raises for damaged files: mostly the first four, the others if a decoder trusts what it reads.
 DAMAGE = (
     Image.DecompressionBombError,
     OSError,
@@ -66,33 +57,33 @@ DAMAGE = (
 
 
 class MachineError(InputError):
-    """A image could not be read, for a reason that lies in the machine and not in the file."""
+    """An image could not be read because of the machine, not because of the file."""
 
 
 def load_image(file: Path | IO[bytes], name: str | None = None) -> Image.Image:
-    """Decode a image and turn it upright, as grey ("L") or colour ("RGB").
+    """Decode an image, upright, in grayscale (mode "L") or color (mode "RGB").
 
-    Deeper pixels are scaled to 8 bits. Transparent parts show white, or black where what is
-    visible is mostly bright. Of several frames, the first counts.
+    Deeper pixels are scaled to 8 bits. Transparent areas become white, or black if the visible pixels are
+    mostly bright. Only the first frame of an animation is read.
 
     Args:
-        file: A path, or an open file.
-        name: How messages call it; the path by default.
+        file: A path or an open file.
+        name: Name for error messages; the path by default.
 
     Raises:
-        InputError: it cannot be read, is no image of `FORMATS`, or has more than `MAX_PIXELS` pixels.
+        InputError: The file cannot be read, has none of `FORMATS`, or has more than `MAX_PIXELS` pixels.
     """
     with _without_warnings():
         return _decode(file, printable(str(name or file)))
 
 
 def find_corrupt_images(paths: Sequence[Path]) -> Iterator[InputError | None]:
-    """Decode every file, several at a time, and say of each in order why it cannot be decoded, if so.
+    """Decode every file, several at a time, and yield the error or None for each, in order.
 
-    Nothing short of decoding tells: a truncated file has a sound header.
+    Only decoding finds the damage: a truncated file has an intact header.
 
     Raises:
-        MachineError: the machine failed, so that the next attempt might tell otherwise.
+        MachineError: Reading failed for a reason that may be gone at the next attempt.
     """
 
     def attempt(path: Path) -> InputError | None:
@@ -104,43 +95,24 @@ def find_corrupt_images(paths: Sequence[Path]) -> Iterator[InputError | None]:
             return error
         return None
 
-    # Pillow decodes without the interpreter's lock.
+    # Pillow releases the interpreter lock while it decodes.
     with _without_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), CHUNK):
             yield from pool.map(attempt, paths[start : start + CHUNK])
 
 
 def printable(name: str) -> str:
-    """A file's name with what would break a line, or cannot be written, escaped."""
+    """Return a file name with line breaks and other unprintable characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
-    try:
-        if isinstance(file, Path):
-            status = file.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would make us wait for ever
-                raise InputError(f"{name}: not a file")
-            if status.st_size > MAX_BYTES:
-                raise InputError(f"{name}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
-        # Pillow would leave a file open where its first bytes cannot be read.
-        opened = file.open("rb") if isinstance(file, Path) else nullcontext(file)
-        with opened as stream, Image.open(stream, formats=FORMATS) as image:
-            if (num_pixels := max(image.width * image.height, _tile_pixels(image))) > MAX_PIXELS:
-                raise InputError(f"{name}: has {num_pixels:,} pixels; at most {MAX_PIXELS:,} are decoded")
-            image.load()
-            return to_gray_or_rgb(image)
-    except InputError:
-        raise
-    except DAMAGE as error:
-        reason = _reason(error)
-        kind = MachineError if getattr(error, "errno", None) in MACHINE_ERRNOS else InputError
-        raise kind(f"{name}: {reason}") from error
-
-
 def to_gray_or_rgb(image: Image.Image) -> Image.Image:
-    """Turn a decoded image upright and bring it to mode "L" or "RGB"; see `load_image`."""
-    image = ImageOps.exif_transpose(image)
+    """Turn a decoded image upright and convert it to mode "L" or "RGB"; see `load_image`.
+
+    An image that needs no change is returned as it is.
+    """
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else Pillow would return a copy
+        image = ImageOps.exif_transpose(image)
     if image.mode in INTEGER_MODES:
         return _to_bytes(np.asarray(image), white_levels=(255, 65_535))
     if image.mode == "F":
@@ -150,16 +122,57 @@ def to_gray_or_rgb(image: Image.Image) -> Image.Image:
     return _in_mode("L" if image.mode in ("1", "L") else "RGB", image)
 
 
+def resize_to_square(image: Image.Image, size: int, channels: int, fit: str) -> np.ndarray:
+    """Convert an image to a square of bytes.
+
+    Args:
+        image: Any size and mode.
+        size: Side of the square in pixels.
+        channels: 1 for grayscale (ITU-R 601 luma), 3 for RGB.
+        fit: "crop" fills the square and cuts off the rest, "pad" shows the whole image on black, "stretch"
+            ignores the aspect ratio.
+
+    Returns:
+        uint8, shape (channels, size, size).
+    """
+    image = _in_mode(MODES[channels], image)
+    if image.size != (size, size):
+        image = FITS[fit](image, (size, size))
+    return np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
+    try:
+        if isinstance(file, Path):
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
+                raise InputError(f"{name}: not a file")
+            if status.st_size > MAX_BYTES:
+                raise InputError(f"{name}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+        # Given a path, Pillow would leave the file open after an error in its first bytes.
+        opened = file.open("rb") if isinstance(file, Path) else nullcontext(file)
+        with opened as stream, Image.open(stream, formats=FORMATS) as image:
+            if (num_pixels := max(image.width * image.height, _tile_pixels(image))) > MAX_PIXELS:
+                raise InputError(f"{name}: has {num_pixels:,} pixels; at most {MAX_PIXELS:,} are decoded")
+            image.load()
+            return to_gray_or_rgb(image)
+    except InputError:
+        raise
+    except DAMAGE as error:
+        kind = MachineError if getattr(error, "errno", None) in MACHINE_ERRNOS else InputError
+        raise kind(f"{name}: {_reason(error)}") from error
+
+
 def _tile_pixels(image: Image.Image) -> int:
-    """Of a TIFF's tiles, which may be larger than the image and are decoded whole."""
+    """Return the size of a TIFF's tiles, which may exceed the image and are decoded as a whole."""
     tags = getattr(image, "tag_v2", {})
     return int(tags.get(TILE_WIDTH, 1) * tags.get(TILE_LENGTH, 1))
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "not a image"
-    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit comes first, and is higher
+        return "not an image"
+    if isinstance(error, Image.DecompressionBombError):  # Pillow checks its own limit first, which is higher
         return f"has too many pixels; at most {MAX_PIXELS:,} are decoded"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -169,57 +182,34 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """What Pillow warns of is refused here or harmless; several threads may do so at once."""
+    """Silence Pillow's warnings, which are about files that are refused here or harmless."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
 
 
-def resize_to_square(image: Image.Image, size: int, channels: int, fit: str) -> np.ndarray:
-    """Bring a image to a square of bytes.
-
-    Args:
-        image: Of any size and mode.
-        size: Pixels of the square's side.
-        channels: 1 for grey (ITU-R 601 luma), 3 for RGB.
-        fit: "crop" fills the square and cuts off what is left, "pad" shows all of it on black,
-            "stretch" ignores the proportions.
-
-    Returns:
-        uint8, shape (channels, size, size).
-    """
-    image = _in_mode(MODES[channels], image)
-    if image.size != (size, size):
-        if fit == "crop":
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
-        elif fit == "pad":
-            image = ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR)
-        elif fit == "stretch":
-            image = image.resize((size, size), Image.Resampling.BILINEAR)
-        else:
-            raise InputError(f"fit={fit}: must be one of {', '.join(FITS)}")
-    return np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
-
-
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:
-    """Convert where needed; Pillow would copy a image that has the mode already."""
+    """Convert if needed; Pillow would copy an image that already has the mode."""
     return image if image.mode == mode else image.convert(mode)
 
 
 def _to_bytes(values: np.ndarray, white_levels: tuple[int, ...]) -> Image.Image:
-    """Scale by the lowest usual white level that no pixel exceeds, else by the brightest pixel."""
+    """Scale to 8 bits, with white at the lowest of `white_levels` that no pixel exceeds.
+
+    If pixels exceed all of them, the brightest pixel is white.
+    """
     brightest = float(np.nanmax(values, initial=0, where=np.isfinite(values)))
     white = next((level for level in white_levels if brightest <= level), brightest)
     scaled = np.empty(values.shape, np.uint8)
-    with np.errstate(invalid="ignore"):  # of what is no number, some kinds are told of
-        for row, target in zip(values, scaled, strict=True):  # all at once would take 24 bytes a pixel
+    with np.errstate(invalid="ignore"):  # signaling NaNs warn when they are converted
+        for row, target in zip(values, scaled, strict=True):  # all rows at once would take 24 bytes per pixel
             target[:] = np.nan_to_num(row.astype(np.float64), posinf=white).clip(0, white) * (255 / white)
     return Image.fromarray(scaled)
 
 
 def _on_background(image: Image.Image) -> Image.Image:
-    grey, alpha = np.asarray(image.convert("RGB").convert("L")), np.asarray(image.getchannel("A"))
-    visible = grey[alpha > 127]
+    gray, alpha = np.asarray(image.convert("RGB").convert("L")), np.asarray(image.getchannel("A"))
+    visible = gray[alpha > 127]
     is_bright = visible.size and visible.mean() > 127 and alpha.min() < 128
     background = Image.new("RGBA", image.size, "black" if is_bright else "white")
     return Image.alpha_composite(background, image).convert("RGB")

@@ -1,7 +1,4 @@
-"""A data set's parts as loaders of whole batches, without Lightning.
-
-A batch is the unit of reading: the sampler asks for a batch, the images answer with one read.
-"""
+"""A PyTorch data loader that reads whole batches."""
 
 import signal
 
@@ -12,7 +9,7 @@ from mobilenet_lab.data.sampler import BatchRequest, BatchSampler
 
 
 class BatchDataset(Dataset[Batch]):
-    """Answers a request for a batch with the batch."""
+    """A data set whose items are batches, indexed by `BatchRequest`."""
 
     def __init__(self, dataset: ImageDataset) -> None:
         self.dataset = dataset
@@ -28,7 +25,7 @@ class BatchDataset(Dataset[Batch]):
 def batch_loader(
     dataset: ImageDataset, sampler: BatchSampler, num_workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[Batch]:
-    """A loader that yields the sampler's batches; with workers, each decodes whole batches."""
+    """Return a loader of the sampler's batches; each worker reads whole batches."""
     return DataLoader(
         BatchDataset(dataset),
         batch_size=None,
@@ -36,14 +33,15 @@ def batch_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,
-        worker_init_fn=_leave_signals_to_the_main_process if num_workers else None,
+        worker_init_fn=_ignore_signals if num_workers else None,
     )
 
 
-def _leave_signals_to_the_main_process(worker: int) -> None:
-    """What a terminal or a cluster sends goes to workers, too, whose batches the last step may yet need.
+def _ignore_signals(worker_id: int) -> None:
+    """Keep a worker alive after SIGINT and the first SIGTERM.
 
-    The loader itself ends a worker that does not listen with SIGTERM: the second ends it.
+    Terminals and clusters send these to workers as well, but the step in progress may still need their
+    batches. The loader ends a worker that does not stop by itself with SIGTERM, which is then the second one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -1,23 +1,21 @@
-"""The order in which images are read: a pure function of (seed, epoch) that needs no memory.
+"""A keyed permutation, computed position by position, so that a shuffled epoch needs no list of indices.
 
-A shuffled list of six million indices takes 48 MB; a keyed permutation computes the index at any position
-instead. So a run can start at any position of any epoch, and a large data set costs no more than a
-small one.
+Six million shuffled indices would take 48 MB. Here an epoch can start at any position, and a large data set
+costs no more memory than a small one.
 """
 
 import numpy as np
 
 Indices = np.ndarray  # int64, shape (n,)
 ROUNDS = 8
-GOLDEN_RATIO = 0x9E3779B1  # times 2^32: spreads consecutive batches over all seeds
-CHUNK = 1 << 16  # positions computed at once: large enough to amortise NumPy's call overhead
+CHUNK = 1 << 16  # positions that callers compute at once, to amortize NumPy's call overhead
 
 
 class Permutation:
-    """A pseudo-random permutation of 0 ... size - 1, evaluated where it is needed.
+    """A pseudo-random permutation of 0 ... size - 1, evaluated only where it is needed.
 
-    A Feistel network over the smallest power of two that holds `size`, whose rounds mix with the constants of
-    MurmurHash3's finaliser; results outside the range are permuted again until they fall inside
+    It is a Feistel network over the smallest power of two that is at least `size`, with the constants of
+    MurmurHash3's finalizer in its rounds. Results outside the range are permuted again until they fall inside
     ("cycle walking", Black and Rogaway 2002).
 
     Args:
@@ -34,7 +32,7 @@ class Permutation:
         self._round_keys = np.random.SeedSequence(key).generate_state(ROUNDS, np.uint64)
 
     def __call__(self, positions: Indices) -> Indices:
-        """The elements at these positions, int64 of the same shape."""
+        """Return the elements at these positions, int64, of the same shape."""
         values = self._encrypt(positions.astype(np.uint64))
         outside = np.flatnonzero(values >= self.size)
         while outside.size:

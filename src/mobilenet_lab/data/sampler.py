@@ -1,9 +1,4 @@
-"""The order in which images are read: a pure function of (seed, epoch) that needs no memory.
-
-A shuffled list of six million indices takes 48 MB; a keyed permutation computes the index at any position
-instead. So a run can start at any position of any epoch, and a large data set costs no more than a
-small one.
-"""
+"""The order of batches: a pure function of seed, epoch and rank that can start at any batch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
-from mobilenet_lab.data.permutation import CHUNK, GOLDEN_RATIO, Indices, Permutation
+from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
 from mobilenet_lab.data.splits import IndexRange
+
+GOLDEN_RATIO = 0x9E3779B1  # times 2^32: spreads the seeds of consecutive batches over all 32-bit numbers
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What a batch is made of: indices into a data set, and a seed of 32 bits for its augmentation.
+    """The contents of a batch.
 
-    PyTorch's generator on the CPU heeds no more than the lower 32 bits of a seed.
+    Attributes:
+        indices: Positions of the images in the data set, shape (n,).
+        seed: Seed for the augmentation; PyTorch's CPU generator uses no more than 32 bits.
     """
 
     indices: Indices
@@ -27,72 +26,72 @@ class BatchRequest:
 
 
 class BatchSampler(Sampler[BatchRequest]):
-    """Asks for the batches of an epoch, one request each; every rank asks for its own share.
+    """Yields one request per batch of an epoch; every rank gets its own shard.
 
-    All ranks together read every image exactly once an epoch. In training the last batch holds what is
-    left, shared out evenly; where that is fewer than two images a rank, for which BatchNorm has no
-    variance, they join the batch before. In evaluation a rank reads one contiguous part, and the parts'
-    sizes differ by one at most.
+    All ranks together read every image exactly once per epoch. In training, the last batch has the remaining
+    images, distributed evenly over the ranks. If these are fewer than two per rank, for which BatchNorm has
+    no variance, they join the batch before. In evaluation each rank reads one contiguous shard, and shards
+    differ in size by one image at most.
 
     Args:
-        split: What to read.
-        batch_size: Images in a batch of one rank.
-        seed: Together with the epoch it determines the order.
-        shuffle: True in training; False keeps the split's order.
-        rank: Which share, below `world_size`.
-        world_size: Number of ranks.
+        index_range: Images to read.
+        batch_size: Images per batch and rank.
+        seed: Determines the order, together with the epoch.
+        shuffle: True for training; False keeps the order of `index_range`.
+        rank: This process, below `world_size`.
+        world_size: Number of processes.
     """
 
     def __init__(
         self,
-        split: IndexRange,
+        index_range: IndexRange,
         batch_size: int,
         seed: int = 0,
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.split = split
+        self.index_range = index_range
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
-        self._resumed = (0, 0)  # epoch and batch
+        self._start = (0, 0)  # epoch and batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each."""
+        """Select the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def start_at(self, epoch: int, batch: int) -> None:
-        """Let an epoch begin at a later batch, where it was interrupted; other epochs stay whole."""
-        self._resumed = (epoch, batch)
+        """Skip the first batches of one epoch, which was interrupted there; other epochs stay complete."""
+        self._start = (epoch, batch)
 
     def __len__(self) -> int:
-        """Batches of one rank in a whole epoch."""
+        """Return the number of batches per rank in a complete epoch."""
         if not self.shuffle:
-            return -(-self._share(self.rank) // self.batch_size)
+            return -(-self._shard_size(self.rank) // self.batch_size)
         global_size = self.batch_size * self.world_size
-        whole, left = divmod(len(self.split), global_size)
-        return max(1, whole + (left >= 2 * self.world_size))
+        full, remaining = divmod(len(self.index_range), global_size)
+        return max(1, full + (remaining >= 2 * self.world_size))
 
     def __iter__(self) -> Iterator[BatchRequest]:
         return self._training_batches() if self.shuffle else self._evaluation_batches()
 
     def _training_batches(self) -> Iterator[BatchRequest]:
-        order = Permutation(len(self.split), (self.seed, self.epoch))
+        order = Permutation(len(self.index_range), (self.seed, self.epoch))
         seeds = np.random.SeedSequence((self.seed, self.epoch, self.rank))
         epoch_seed = int(seeds.generate_state(1, np.uint32)[0])
-        first = self._resumed[1] if self.epoch == self._resumed[0] else 0
+        first = self._start[1] if self.epoch == self._start[0] else 0
         global_size, num_batches = self.batch_size * self.world_size, len(self)
 
         def start_of(batch: int) -> int:
-            return batch * global_size if batch < num_batches else len(self.split)
+            return batch * global_size if batch < num_batches else len(self.index_range)
 
         for begin in range(first, num_batches, step := max(1, CHUNK // global_size)):
             end = min(begin + step, num_batches)
-            chunk = self.split(order(np.arange(start_of(begin), start_of(end))))
+            chunk = self.index_range(order(np.arange(start_of(begin), start_of(end))))
             for batch in range(begin, end):
                 offset, size = start_of(batch) - start_of(begin), start_of(batch + 1) - start_of(batch)
                 low = offset + size * self.rank // self.world_size
@@ -100,12 +99,12 @@ class BatchSampler(Sampler[BatchRequest]):
                 yield BatchRequest(chunk[low:high], (epoch_seed + batch * GOLDEN_RATIO) % (1 << 32))
 
     def _evaluation_batches(self) -> Iterator[BatchRequest]:
-        low = sum(self._share(rank) for rank in range(self.rank))
-        high = low + self._share(self.rank)
+        low = sum(self._shard_size(rank) for rank in range(self.rank))
+        high = low + self._shard_size(self.rank)
         for begin in range(low, high, step := max(1, CHUNK // self.batch_size) * self.batch_size):
-            chunk = self.split(np.arange(begin, min(begin + step, high)))
+            chunk = self.index_range(np.arange(begin, min(begin + step, high)))
             for start in range(0, len(chunk), self.batch_size):
                 yield BatchRequest(chunk[start : start + self.batch_size], seed=0)
 
-    def _share(self, rank: int) -> int:
-        return len(self.split) // self.world_size + (rank < len(self.split) % self.world_size)
+    def _shard_size(self, rank: int) -> int:
+        return len(self.index_range) // self.world_size + (rank < len(self.index_range) % self.world_size)

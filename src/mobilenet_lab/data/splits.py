@@ -1,9 +1,4 @@
-"""The order in which images are read: a pure function of (seed, epoch) that needs no memory.
-
-A shuffled list of six million indices takes 48 MB; a keyed permutation computes the index at any position
-instead. So a run can start at any position of any epoch, and a large data set costs no more than a
-small one.
-"""
+"""Split a data set into training, validation and test images."""
 
 from dataclasses import dataclass
 
@@ -13,15 +8,19 @@ from mobilenet_lab.data.datasets.base import DatasetSource, ImageDataset
 from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
 from mobilenet_lab.runtime.errors import InputError
 
-# The keys of a data configuration that decide which image belongs to which part
+# The settings that decide which image belongs to which subset. Checkpoints store them.
 SPLIT_KEYS = ("val_split", "test_split", "split_seed", "max_train_samples")
+ON_CORRUPT_IMAGE = ("error", "skip")
 
 
 @dataclass(frozen=True)
 class IndexRange:
-    """A part of a data set: the elements of a permutation from `start` on.
+    """A range of positions in a permutation of a data set.
 
-    Without a permutation, the images from `start` on in the data set's own order.
+    Args:
+        start: First position.
+        size: Number of positions.
+        permutation: Maps positions to indices; None keeps the order of the data set.
     """
 
     start: int
@@ -32,27 +31,27 @@ class IndexRange:
         return self.size
 
     def __call__(self, positions: Indices) -> Indices:
-        """Indices into the data set of the images at these positions of the part."""
+        """Return the data set's indices for positions in this range, which count from 0."""
         positions = positions + self.start
         return positions if self.permutation is None else self.permutation(positions)
 
 
 @dataclass(frozen=True)
 class Subset:
-    """The images of a split."""
+    """The images of one split: a range of a data set."""
 
     dataset: ImageDataset
-    split: IndexRange
+    index_range: IndexRange
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.index_range)
 
     def count_classes(self, num_classes: int) -> list[int]:
-        """Images of each class, by label."""
+        """Return the number of images per class, indexed by label."""
         counts = np.zeros(num_classes, np.int64)
         for begin in range(0, len(self), CHUNK):
             positions = np.arange(begin, min(begin + CHUNK, len(self)))
-            labels = self.dataset.read_labels(self.split(positions))
+            labels = self.dataset.read_labels(self.index_range(positions))
             counts += np.bincount(labels, minlength=num_classes)
         return counts.tolist()
 
@@ -60,48 +59,60 @@ class Subset:
 def split_dataset(
     source: DatasetSource,
     val_split: float,
-    test_split: float | None,
-    split_seed: int,
+    test_split: float | None = None,
+    split_seed: int = 0,
     max_train_samples: int | None = None,
+    on_corrupt_image: str = "error",
 ) -> dict[str, Subset]:
-    """Divide a source into the parts "train", "val" and "test"; those that it has itself stay as they are.
+    """Return the subsets "train", "val" and "test" of a data set.
+
+    Validation and test images are chosen from the training images, unless the data set has its own.
 
     Args:
         source: The data set.
-        val_split: Share of the training images held out to validate: a fraction below 1, or a count.
-        test_split: Likewise to test; None for a data set that has test images.
-        split_seed: Which images are held out.
-        max_train_samples: Keep only so many training images.
+        val_split: Fraction below 1 or number of the training images to use for validation.
+        test_split: Fraction below 1 or number of the training images to use for testing; None for a data set
+            with its own test images.
+        split_seed: Seed of the choice of validation and test images.
+        max_train_samples: Number of training images to use; None uses all.
+        on_corrupt_image: "error" fails when a file that cannot be decoded is read; "skip" checks all files
+            now and leaves those out.
 
     Raises:
-        InputError: nothing would be left to train on.
+        InputError: No training images remain, or `on_corrupt_image` is unknown.
     """
-    dataset = source.open("train")
+    skip_corrupt = _skips_corrupt(on_corrupt_image)
+    dataset = source.open("train", skip_corrupt)
+    own = [name for name in ("val", "test") if source.has_split(name) or (name, test_split) == ("test", None)]
     total = len(dataset)
-    permutation = Permutation(total, (split_seed,))
-    num_test = 0 if test_split is None or source.has_split("test") else _count(test_split, total)
-    num_val = 0 if source.has_split("val") else _count(val_split, total)
+    num_val = 0 if "val" in own else _count(val_split, total)
+    num_test = 0 if "test" in own else _count(test_split or 0, total)
     num_train = total - num_val - num_test
     if num_train < 1:
         raise InputError(
-            f"data.val_split={val_split}, data.test_split={test_split}: "
-            f"leave nothing to train on of {total:,} images"
+            f"data.val_split={val_split}, data.test_split={test_split}: no training images remain of "
+            f"{total:,}; use smaller splits"
         )
-    parts = {
-        "val": Subset(dataset, IndexRange(0, num_val, permutation)),
-        "train": Subset(
-            dataset,
-            IndexRange(num_val + num_test, min(num_train, max_train_samples or num_train), permutation),
-        ),
+    permutation = Permutation(total, (split_seed,))
+    ranges = {
+        "train": (num_val + num_test, min(num_train, max_train_samples or num_train)),
+        "val": (0, num_val),
+        "test": (num_val, num_test),
     }
-    if test_split is not None:
-        parts["test"] = Subset(dataset, IndexRange(num_val, num_test, permutation))
-    for name in ("val", "test"):
-        if source.has_split(name) or name not in parts:
-            own = source.open(name)
-            parts[name] = Subset(own, IndexRange(0, len(own)))
-    return parts
+    subsets = {name: Subset(dataset, IndexRange(*where, permutation)) for name, where in ranges.items()}
+    for name in own:
+        images = source.open(name, skip_corrupt)
+        subsets[name] = Subset(images, IndexRange(0, len(images)))
+    return subsets
 
 
-def _count(share: float, total: int) -> int:
-    return round(share * total) if share < 1 else int(share)
+def _skips_corrupt(on_corrupt_image: str) -> bool:
+    if on_corrupt_image not in ON_CORRUPT_IMAGE:
+        raise InputError(
+            f"data.on_corrupt_image={on_corrupt_image}: must be one of {', '.join(ON_CORRUPT_IMAGE)}"
+        )
+    return on_corrupt_image == "skip"
+
+
+def _count(split: float, total: int) -> int:
+    return round(split * total) if split < 1 else int(split)

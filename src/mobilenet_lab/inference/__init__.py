@@ -1,1 +1,1 @@
-"""Prediction and evaluation with a trained network, without Lightning."""
+"""Prediction and evaluation from a checkpoint; imports neither Lightning nor training code."""

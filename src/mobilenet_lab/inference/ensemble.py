@@ -1,4 +1,4 @@
-"""Trained networks ready for use: from images as read to logits, of one network or of several together."""
+"""Trained networks that are ready to use: from images as read to logits, by one network or several."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,89 +14,95 @@ from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.models.fuse import fuse_conv_bn
 from mobilenet_lab.runtime.errors import InputError
 
-Classify = Callable[[Tensor], Tensor]  # images as read, uint8, shape (N, C, H, W), to logits
+Classify = Callable[[Tensor], Tensor]  # images as read, uint8, (N, C, H, W), to logits, (N, num_classes)
 
 
 class Ensemble:
-    """One or several trained networks, each with the preprocessing that it was trained with.
+    """One or several trained networks, each with the preprocessing it was trained with.
 
     Args:
         paths: Checkpoint files.
-        device: Where to work.
-        fuse_bn: Whether batch normalisation is folded into the convolutions; see `models.folding`.
+        device: Device of the networks.
+        fuse_bn: Whether to fuse batch normalization into convolutions; see `models.fuse`.
 
     Attributes:
-        classes: The classes' names, by label.
-        data: What the images were in training, for each network; see `classifier.ImageClassifier`.
-        channels: Of the images as the networks take them.
-        largest_side: Pixels of the images' longer side, as read or as a network takes them.
+        classes: Class names, indexed by label.
+        data: The data set of each network; see `ImageDataModule.describe`.
+        channels: Channels of the images that the networks take.
+        largest_side: Longer side of an image in pixels, as read or as a network takes it.
 
     Raises:
-        InputError: a checkpoint cannot be used, the networks do not go together, or there is none.
+        InputError: There is no checkpoint, one cannot be used, or the networks do not go together.
     """
 
     def __init__(self, paths: Sequence[Path], device: torch.device, fuse_bn: bool = False) -> None:
-        self.device = device
         if not paths:
-            raise InputError("ckpt=[]: needs a checkpoint")
-        self.instantiate_group: list[tuple[nn.Module, Preprocessing]] = []
+            raise InputError("ckpt=[]: is empty; give at least one checkpoint")
+        self.paths = list(paths)
+        self.device = device
         self.data: list[dict[str, Any]] = []
         self.largest_side = 0
-        first = None
+        self._members: list[tuple[nn.Module, Preprocessing]] = []
         for path in paths:
-            checkpoint = load_checkpoint(path)
-            network = network_from(checkpoint, path)
-            hparams = checkpoint["hyper_parameters"]
-            try:
-                preprocessing = Preprocessing(**hparams["preprocessing"])
-            except (TypeError, InputError) as error:
-                raise InputError(f"{path}: not a checkpoint of this project: {error}") from error
-            data = hparams["data"]
-            self.data.append(data)
-            self.largest_side = max(self.largest_side, data["native_size"], preprocessing.image_size)
-            reading = (data["native_size"], data["fit"], data["mnist_style"], preprocessing.channels)
-            if first is None:
-                first = reading
-                self.classes: list[str] = list(hparams["classes"])
-                self.channels = preprocessing.channels
-            elif list(hparams["classes"]) != self.classes or reading != first:
-                raise InputError(f"{path}: has other classes or images than {paths[0]}")
-            member = fuse_conv_bn(network) if fuse_bn else network
-            self.instantiate_group.append((member.to(device), preprocessing))
+            self._add(path, fuse_bn)
+
+    def _add(self, path: Path, fuse_bn: bool) -> None:
+        checkpoint = load_checkpoint(path)
+        network = network_from(checkpoint, path)
+        hparams = checkpoint["hyper_parameters"]
+        data, classes = hparams["data"], list(hparams["classes"])
+        try:
+            preprocessing = Preprocessing(**hparams["preprocessing"])
+        except (TypeError, InputError) as error:
+            raise InputError(f"{path}: not a checkpoint of this project: {error}") from error
+        reading = (data["native_size"], data["fit"], data["mnist_style"], preprocessing.channels)
+        if not self._members:
+            self._reading = reading
+            self.classes, self.channels = classes, preprocessing.channels
+        elif (classes, reading) != (self.classes, self._reading):
+            raise InputError(
+                f"{path}: has other classes or another image format than {self.paths[0]}; use networks "
+                "that were trained on the same data"
+            )
+        if fuse_bn:
+            network = fuse_conv_bn(network)
+        self._members.append((network.to(self.device), preprocessing.to(self.device)))
+        self.data.append(data)
+        self.largest_side = max(self.largest_side, data["native_size"], preprocessing.image_size)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Classify a batch.
 
         Args:
-            images: uint8, shape (N, 1 or 3, H, W), as read.
+            images: uint8, shape (N, 1 or 3, H, W), as read from the data set.
 
         Returns:
-            Logits, float32, shape (N, number of classes), on the device; those of several networks are the
-            logarithm of their mean probability.
+            Logits, float32, shape (N, num_classes), on the device of the networks. For several networks these
+            are the logarithms of their mean probabilities.
         """
         images = images.to(self.device, non_blocking=True)
-        logits = [network(preprocessing(images)).float() for network, preprocessing in self.instantiate_group]
+        logits = [network(preprocessing(images)).float() for network, preprocessing in self._members]
         return logits[0] if len(logits) == 1 else log_mean_softmax(logits)
 
 
 def with_tta_shifts(classify: Classify, pixels: int) -> Classify:
-    """Classify each image at all whole-pixel shifts up to a distance, and take the mean probability.
+    """Add test-time augmentation: average probabilities over all whole-pixel shifts up to a distance.
 
     Args:
-        classify: What classifies a batch.
-        pixels: Of the image as read, in each direction; black enters at the edges.
+        classify: Classifies a batch.
+        pixels: Largest distance in each direction, in pixels of the images as read; black fills the edges.
     """
 
     def classify_shifted(images: Tensor) -> Tensor:
         height, width = images.shape[2:]
         padded = F.pad(images, (pixels,) * 4)
-        places = range(2 * pixels + 1)
+        offsets = range(2 * pixels + 1)
         return log_mean_softmax(
             [
                 classify(padded[:, :, top : top + height, left : left + width])
-                for top in places
-                for left in places
+                for top in offsets
+                for left in offsets
             ]
         )
 
@@ -104,5 +110,5 @@ def with_tta_shifts(classify: Classify, pixels: int) -> Classify:
 
 
 def log_mean_softmax(logits: Sequence[Tensor]) -> Tensor:
-    """The logarithm of the mean of several probabilities, all of shape (N, number of classes)."""
-    return torch.stack([some.softmax(dim=1) for some in logits]).mean(dim=0).log()
+    """Return the logarithm of the mean probabilities; all shapes are (N, num_classes)."""
+    return torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0).log()

@@ -1,4 +1,4 @@
-"""Measure a checkpoint on a part of a data set; imports no Lightning, as it needs none."""
+"""Measure accuracy on a subset of a data set, and report it."""
 
 from typing import Any
 
@@ -15,28 +15,28 @@ from mobilenet_lab.tasks.confusion_matrix import update_confusion_matrix
 @torch.inference_mode()
 def measure(
     classify: Classify,
-    part: Subset,
+    subset: Subset,
     batch_size: int,
     num_classes: int,
     num_workers: int = 0,
     pin_memory: bool = False,
 ) -> Tensor:
-    """The confusion matrix over a part: rows are labels, columns predictions.
+    """Return the confusion matrix: one row per label, one column per predicted class.
 
     Args:
-        classify: From images as read to logits, on any device.
-        part: The images.
-        batch_size: How many at once.
+        classify: Maps images as read to logits, on any device.
+        subset: The images; at least one.
+        batch_size: Images per batch.
         num_classes: Number of classes.
         num_workers: Processes that read ahead.
-        pin_memory: Whether batches are read for a GPU.
+        pin_memory: Whether to read batches into pinned memory, for a GPU.
 
     Returns:
-        Counts, int64, shape (number of classes, number of classes), on the CPU.
+        Counts, int64, shape (num_classes, num_classes), on the CPU.
     """
     confusion = None
-    sampler = BatchSampler(part.split, batch_size, shuffle=False)
-    for batch in batch_loader(part.dataset, sampler, num_workers, pin_memory):
+    sampler = BatchSampler(subset.index_range, batch_size, shuffle=False)
+    for batch in batch_loader(subset.dataset, sampler, num_workers, pin_memory):
         logits = classify(batch["images"])
         if confusion is None:
             confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=logits.device)
@@ -46,12 +46,12 @@ def measure(
 
 
 def accuracy_of(confusion: Tensor) -> float:
-    """The share of the images that is on the diagonal."""
+    """Return the fraction of images on the diagonal."""
     return int(confusion.diagonal().sum()) / int(confusion.sum())
 
 
-def summarise(confusion: Tensor, classes: list[str]) -> dict[str, Any]:
-    """Accuracy as fractions, overall and of each class, and the confusion matrix as lists."""
+def summarize_confusion(confusion: Tensor, classes: list[str]) -> dict[str, Any]:
+    """Return accuracy overall and per class, as fractions, and the confusion matrix as lists."""
     counts: list[int] = confusion.sum(dim=1).tolist()
     correct: list[int] = confusion.diagonal().tolist()
     return {
@@ -66,25 +66,24 @@ def summarise(confusion: Tensor, classes: list[str]) -> dict[str, Any]:
 
 
 def format_report(result: dict[str, Any]) -> str:
-    """The result as lines for people."""
+    """Format the result of an evaluation as text."""
     names = list(result["class_accuracy"])
     width = max(6, *(len(name) + 2 for name in names), len(f"{result['images']:,}"))
     label_width = max(map(len, names)) + 2
-    where = result["checkpoint"]
-    what = where if isinstance(where, str) else f"mean of {len(where)} checkpoints"
+    checkpoint = result["checkpoint"]
+    model = checkpoint if isinstance(checkpoint, str) else f"mean of {len(checkpoint)} checkpoints"
     lines = [
-        f"{what} on {result['data']}, {result['split']}: "
+        f"{model} on {result['data']}, {result['split']}: "
         f"accuracy {result['accuracy']:.4f} of {result['images']:,} images"
     ]
-    if shifted := result.get("tta"):
+    if tta := result.get("tta"):
         lines.append(
-            f"mean over {shifted['views']} shifts of up to {shifted['pixels']} pixels: "
-            f"accuracy {shifted['accuracy']:.4f}"
+            f"mean over {tta['views']} shifts of up to {tta['pixels']} pixels: accuracy {tta['accuracy']:.4f}"
         )
-    lines += ["", "class accuracies"]
+    lines += ["", "accuracy per class"]
     for name, accuracy in result["class_accuracy"].items():
-        lines.append(f"{name:>{label_width}}  {'no pictures' if accuracy is None else f'{accuracy:.4f}'}")
-    lines += ["", "confusion matrix: a row for each true class, a column for each predicted one"]
+        lines.append(f"{name:>{label_width}}  {'no images' if accuracy is None else f'{accuracy:.4f}'}")
+    lines += ["", "confusion matrix: one row per true class, one column per predicted class"]
     lines.append(" " * label_width + "".join(f"{name:>{width}}" for name in names))
     for name, row in zip(names, result["confusion"], strict=True):
         lines.append(f"{name:>{label_width}}" + "".join(f"{count:>{width}}" for count in row))

@@ -1,4 +1,4 @@
-"""Name what images show, from a checkpoint alone: neither Lightning nor the training code is imported."""
+"""Run predict.py's configuration: classify image files and print the answers."""
 
 import io
 import os
@@ -12,29 +12,36 @@ from omegaconf import DictConfig, ListConfig
 from PIL import Image
 
 from mobilenet_lab.data.images import MAX_BYTES, load_image
+from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.inference.image_files import STANDARD_INPUT, list_images
 from mobilenet_lab.inference.predictor import Prediction, Predictor
 from mobilenet_lab.inference.writers import WRITERS
+from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
 
-MAX_BATCH_PIXELS = 1 << 24  # of images that are named at once; 250 of 224 x 224 have 12.5 million
+MAX_BATCH_PIXELS = 1 << 24  # of a batch: 250 images of 224 x 224 have 12.5 million
 
 
-def predict(cfg: DictConfig) -> int:
-    """Run predict.py's configuration: print a prediction for each image.
+def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
+    """Print a prediction for each image.
 
-    Images that cannot be read are listed on standard error; the others are answered all the same.
+    Images that cannot be read are listed on standard error, and the others are classified all the same.
+
+    Args:
+        cfg: A checked configuration.
+        checkpoints: The files that `cfg.ckpt` refers to.
 
     Returns:
-        The exit status: 1 where a image could not be read, else 0.
+        The exit status: 1 if an image could not be read, else 0.
     """
     configure_malloc()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names that are no UTF-8 come out as they are
+        sys.stdout.reconfigure(errors="surrogateescape")  # prints names that are not UTF-8 as they are
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
-    predictor = Predictor(cfg.ckpt, cfg.preprocess, cfg.accelerator, cfg.fuse_bn)
+    ensemble = Ensemble(checkpoints, pick_device(cfg.accelerator), cfg.fuse_bn)
+    predictor = Predictor(ensemble, cfg.preprocess)
     predictions = predict_files(predictor, names, cfg.batch_size, failures)
     WRITERS[cfg.format](predictions, predictor.classes, sys.stdout)
     for failure in failures:
@@ -45,13 +52,13 @@ def predict(cfg: DictConfig) -> int:
 def predict_files(
     predictor: Predictor, names: Sequence[str], batch_size: int, failures: list[str]
 ) -> Iterator[tuple[str, Prediction]]:
-    """Name the images of files in their order, batch by batch.
+    """Yield the name and prediction of each image file, in order.
 
     Args:
-        predictor: The network.
+        predictor: The networks.
         names: Paths, or `-` for standard input.
-        batch_size: Files that are read and named at once; fewer where their images are large.
-        failures: Gets a message for each file that cannot be read.
+        batch_size: Files to read and classify at a time; fewer if images are large.
+        failures: Receives a message for each file that cannot be read.
     """
     batch_size = min(batch_size, max(1, MAX_BATCH_PIXELS // predictor.largest_side**2))
     for start in range(0, len(names), batch_size):
@@ -59,7 +66,7 @@ def predict_files(
         for name in names[start : start + batch_size]:
             try:
                 with _silent_libraries():
-                    image = _open(name)
+                    image = _load(name)
                 read.append((name, predictor.prepare(image)))
             except InputError as error:
                 failures.append(str(error))
@@ -69,7 +76,7 @@ def predict_files(
 
 @contextmanager
 def _silent_libraries() -> Iterator[None]:
-    """Keep what libtiff writes about damaged files, in its own words, off the standard error."""
+    """Discard what C libraries such as libtiff write to standard error about damaged files."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -81,7 +88,7 @@ def _silent_libraries() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _open(name: str) -> Image.Image:
+def _load(name: str) -> Image.Image:
     if name == STANDARD_INPUT:
         content = sys.stdin.buffer.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:

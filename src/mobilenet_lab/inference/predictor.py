@@ -1,4 +1,4 @@
-"""Name what images show, from a checkpoint alone: neither Lightning nor the training code is imported."""
+"""Classify images with a checkpoint and the preprocessing it was trained with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from mobilenet_lab.runtime.devices import pick_device
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a image shows.
+    """The classification of one image.
 
     Attributes:
-        class_name: The likeliest class.
-        probabilities: Of every class, in the order of labels; they add up to 1.
+        class_name: The most likely class.
+        probabilities: Probability of every class, in the order of labels; they add up to 1.
     """
 
     class_name: str
@@ -30,50 +30,55 @@ class Prediction:
 
     @property
     def confidence(self) -> float:
-        """The likeliest class's probability."""
+        """Probability of the most likely class."""
         return self.probabilities[self.class_name]
 
 
 class Predictor:
-    """A trained network with the preprocessing that it was trained with; of several, the mean probability.
+    """Classifies images. Several networks answer with their mean probability.
 
     Args:
-        checkpoint: A checkpoint file, a run folder, "latest", or a list of such.
-        preprocess: "auto" brings photographed and drawn digits to MNIST's form, for networks that were
-            trained on such; "none" only fits the size.
-        accelerator: "cpu", "gpu", or "auto" for a GPU where there is one.
-        fuse_bn: Whether batch normalisation is folded into the convolutions; see `models.folding`.
+        checkpoint: A checkpoint file, a run folder, "latest", a list of these, or an `Ensemble`.
+        preprocess: "auto" converts photos and drawings of digits to MNIST's style, for networks that were
+            trained on such images; "none" only resizes.
+        accelerator: "cpu", "gpu", or "auto" for a GPU if there is one. An `Ensemble` keeps its device.
+        fuse_bn: Whether to fuse batch normalization into convolutions; see `models.fuse`. An `Ensemble` stays
+            as it is.
 
     Raises:
-        FileNotFoundError: there is no checkpoint.
-        InputError: it cannot be used, or there is no GPU.
+        FileNotFoundError: The checkpoint does not exist.
+        InputError: The checkpoint cannot be used, or there is no GPU.
     """
 
     def __init__(
         self,
-        checkpoint: str | Path | Sequence[str | Path],
+        checkpoint: str | Path | Sequence[str | Path] | Ensemble,
         preprocess: str = "auto",
         accelerator: str = "cpu",
         fuse_bn: bool = True,
     ) -> None:
-        self._ensemble = Ensemble(find_checkpoints(checkpoint), pick_device(accelerator), fuse_bn)
-        self.classes = self._ensemble.classes
-        self._data = self._ensemble.data[0]
-        self.largest_side: int = self._ensemble.largest_side
+        if not isinstance(checkpoint, Ensemble):
+            checkpoint = Ensemble(find_checkpoints(checkpoint), pick_device(accelerator), fuse_bn)
+        self._ensemble = checkpoint
+        self._data = checkpoint.data[0]
         self._prepares_digits = preprocess == "auto" and self._data["mnist_style"]
+        self.classes = checkpoint.classes
+        self.largest_side = checkpoint.largest_side
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """Classify images of any size and mode, as one batch."""
-        return self.classify([self.prepare(image) for image in images])
+        """Classify images of any size, mode and orientation, as one batch."""
+        return self.classify([self.prepare(to_gray_or_rgb(image)) for image in images])
 
     def prepare(self, image: Image.Image) -> np.ndarray:
-        """Bring a image to the form in which the data set's images are read.
+        """Convert an image to the format in which images of the data set are read.
+
+        Args:
+            image: Upright, mode "L" or "RGB", as `load_image` returns it.
 
         Returns:
             uint8, shape (channels, side, side).
         """
         size = self._data["native_size"]
-        image = to_gray_or_rgb(image)
         if self._prepares_digits:
             pixels = prepare_digit(image)
             if pixels.shape == (size, size) and self._ensemble.channels == 1:
@@ -82,7 +87,7 @@ class Predictor:
         return resize_to_square(image, size, self._ensemble.channels, self._data["fit"])
 
     def classify(self, pixels: Sequence[np.ndarray]) -> list[Prediction]:
-        """Name images that `prepare` has brought to their form."""
+        """Classify images that `prepare` has converted, as one batch."""
         if not pixels:
             return []
         probabilities = self.probabilities(torch.from_numpy(np.stack(pixels))).tolist()
@@ -92,12 +97,12 @@ class Predictor:
         ]
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Probabilities of a batch as read.
+        """Return the probabilities of each class.
 
         Args:
-            images: uint8, shape (N, 1 or 3, H, W).
+            images: uint8, shape (N, 1 or 3, H, W), in the format of the data set.
 
         Returns:
-            float32, shape (N, number of classes), on the CPU.
+            float32, shape (N, num_classes), on the CPU.
         """
         return self._ensemble(images).softmax(dim=1).cpu()

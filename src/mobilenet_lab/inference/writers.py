@@ -1,4 +1,4 @@
-"""Name what images show, from a checkpoint alone: neither Lightning nor the training code is imported."""
+"""Write predictions as text, JSON or CSV."""
 
 import csv
 import json
@@ -10,13 +10,13 @@ from mobilenet_lab.inference.predictor import Prediction
 
 
 def write_text(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
-    """One line a image, for people."""
+    """Write one line per image."""
     for name, prediction in predictions:
         out.write(f"{printable(name)}: {prediction.class_name} ({prediction.confidence:.1%})\n")
 
 
 def write_json(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
-    """One list of objects with image, class, confidence and probabilities."""
+    """Write a list of objects with image, class, confidence and probabilities."""
     out.write("[")
     for i, (name, prediction) in enumerate(predictions):
         entry = {
@@ -30,7 +30,7 @@ def write_json(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[
 
 
 def write_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
-    """One row a image: image, class, confidence, then every class's probability."""
+    """Write one row per image: image, class, confidence and the probability of every class."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["image", "class", "confidence", *classes])
     for name, prediction in predictions:

@@ -1,4 +1,4 @@
-"""How large a network is and what one image costs."""
+"""Size of a network and cost per image."""
 
 import copy
 
@@ -8,14 +8,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of trained numbers."""
+    """Return the number of parameters, frozen ones included."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def count_macs(network: nn.Module, channels: int, image_size: int) -> int:
-    """Multiply-accumulates of convolutions and linear layers for one image.
+    """Return the multiply-accumulates (MACs) of convolutions and linear layers per image.
 
-    Computed from shapes alone, on PyTorch's meta device.
+    They are computed from shapes alone, on PyTorch's meta device.
     """
     shadow = copy.deepcopy(network).to("meta").eval()
     counter = FlopCounterMode(display=False)

@@ -1,71 +1,80 @@
-"""PyTorch's layers with quicker ways through them on a CPU; parameters, names and results stay the same.
+"""Faster CPU implementations of PyTorch layers, with the same parameters, names and results.
 
-What oneDNN and PyTorch are not made for are small images and narrow networks: depthwise convolutions of
-maps of 1 x 1 and 2 x 2 pixels, products of small matrices, batch normalisation of a dozen channels. Results
-differ from the plain layers' by rounding alone. The limits below were measured on two cores with AVX-512.
+oneDNN and PyTorch are slow for small images and narrow networks: depthwise convolutions of 1 x 1 and 2 x 2
+maps, small matrix products, batch normalization of a dozen channels. The results differ from those of the
+plain layers by rounding only. The thresholds were measured on two cores with AVX-512.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
-# A depthwise convolution is a sum of products up to this side of a map, and this number of values.
-TINY_SIDE = 2
+from mobilenet_lab.models.cpu_batch_norm import CpuBatchNorm2d
 
-
-TINY_VALUES = 1 << 21
-
-
-# A pointwise convolution is a matrix product up to this number of pixels in a batch, and of multiplications.
-FEW_PIXELS = 1024
-
-
-SMALL_PRODUCT = 2_000_000
-
-
-# PyTorch's batch normalisation takes 16 channels at once and the rest one by one, which is most of the work
-# below 40 channels; rows of 512 values are quicker from this number of values on.
-VECTOR = 16
-
-
-FEW_CHANNELS = 40
-
-
-MANY_VALUES = 1 << 15
-
-
-ROW = 512
-
-
-# From this number of values on, a copy costs more than an autograd function in Python.
-COSTLY_COPY = 1 << 18
+# A depthwise convolution is computed as a sum of products up to this side of the map and number of values.
+MAX_TINY_SIDE = 2
+MAX_TINY_VALUES = 1 << 21
+# A pointwise convolution is computed as a matrix product up to this many pixels and multiplications.
+MAX_PRODUCT_PIXELS = 1024
+MAX_PRODUCT_COST = 2_000_000
+# From this number of values on, copying them costs more than calling an autograd function in Python.
+MIN_COSTLY_COPY = 1 << 18
 
 
 def use_cpu_layers(network: nn.Module) -> nn.Module:
-    """Let a network's layers take the ways of this module, in place."""
-    for module in network.modules():
-        if type(module) in CPU_LAYERS:
-            module.__class__ = CPU_LAYERS[type(module)]
+    """Replace the layers inside a network by their faster CPU versions, in place.
+
+    Parameters and buffers are shared with the replaced layers, so names in the state dict stay.
+
+    Returns:
+        The same network.
+    """
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if type(layer) in CPU_LAYERS:
+                setattr(parent, name, CPU_LAYERS[type(layer)](layer).train(layer.training))
     return network
 
 
 class CpuConv2d(nn.Conv2d):
-    """A convolution; of small maps on a CPU a matrix product or, if depthwise, a sum of products."""
+    """A convolution that is a matrix product or, if depthwise, a sum of products for small maps on a CPU.
+
+    Args:
+        layer: The layer to replace; its parameters are shared.
+    """
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,  # type: ignore[arg-type]
+            layer.stride,  # type: ignore[arg-type]
+            layer.padding,  # type: ignore[arg-type]
+            layer.dilation,  # type: ignore[arg-type]
+            layer.groups,
+            layer.bias is not None,
+            layer.padding_mode,
+        )
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def reset_parameters(self) -> None:
+        """Do nothing: the parameters are those of the replaced layer, which has drawn them already."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H', W')."""
+        """Convolve (N, in_channels, H, W) to (N, out_channels, H', W')."""
         if not x.is_cpu or x.ndim < 4:
             return super().forward(x)
         if self._is_small_product(x):
             pixels = x.permute(0, 2, 3, 1)  # (N, H, W, in_channels)
-            weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # its gradient is channels last, as it is
+            weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # so that its gradient is channels last too
             out = F.linear(pixels.reshape(-1, self.in_channels), weight, self.bias)
             return out.view(*pixels.shape[:3], self.out_channels).permute(0, 3, 1, 2)
-        if max(x.shape[2:]) <= TINY_SIDE and x.numel() <= TINY_VALUES and self._is_depthwise():
+        if max(x.shape[2:]) <= MAX_TINY_SIDE and x.numel() <= MAX_TINY_VALUES and self._is_depthwise():
             out = depthwise_of_tiny(x, self.weight, self.stride[0])
             return out if self.bias is None else out + self.bias[:, None, None]
         return super().forward(x)
@@ -77,9 +86,8 @@ class CpuConv2d(nn.Conv2d):
         if x.shape[2:] == (1, 1):
             return True
         pixels = x.numel() // self.in_channels
-        return (
-            self.stride == (1, 1) and pixels <= FEW_PIXELS and x.numel() * self.out_channels <= SMALL_PRODUCT
-        )
+        cost = x.numel() * self.out_channels
+        return self.stride == (1, 1) and pixels <= MAX_PRODUCT_PIXELS and cost <= MAX_PRODUCT_COST
 
     def _is_depthwise(self) -> bool:
         return (
@@ -91,64 +99,51 @@ class CpuConv2d(nn.Conv2d):
         )
 
 
-class CpuBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation; in training on a CPU, few channels take whole rows of values at once."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
-        if not (x.is_cpu and self.training and self.track_running_stats) or self.bias is None:
-            return super().forward(x)
-        takes_rows = (
-            self.num_features < FEW_CHANNELS
-            and self.num_features % VECTOR > 0
-            and x.numel() >= MANY_VALUES
-            and x.dtype == self.weight.dtype
-            and x.is_contiguous(memory_format=torch.channels_last)
-        )
-        if self.momentum is None or not (takes_rows or x.shape[2:] == (1, 1)):
-            return super().forward(x)
-        self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        statistics = self.running_mean, self.running_var
-        if takes_rows:
-            out: Tensor = _BatchNorm.apply(  # type: ignore[no-untyped-call]
-                x, self.weight, self.bias, *statistics, self.momentum, self.eps
-            )
-            return out
-        rows = F.batch_norm(x.flatten(1), *statistics, self.weight, self.bias, True, self.momentum, self.eps)
-        return rows[:, :, None, None]
-
-
 class CpuReLU6(nn.ReLU6):
-    """ReLU6; in place without the copy that PyTorch's makes on a CPU."""
+    """ReLU6 that works in place without the copy that PyTorch's makes on a CPU.
+
+    Args:
+        layer: The layer to replace.
+    """
+
+    def __init__(self, layer: nn.ReLU6) -> None:
+        super().__init__(layer.inplace)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of any shape, to the same."""
+        """Clamp values of any shape to [0, 6]."""
         if not (self.inplace and x.is_cpu):
             return super().forward(x)
         if not (torch.is_grad_enabled() and x.requires_grad):
             return x.clamp_(0, 6)
-        if x.numel() < COSTLY_COPY or x.shape[2:] == (1, 1):
+        if x.numel() < MIN_COSTLY_COPY or x.shape[2:] == (1, 1):
             return F.relu6(x)
         clamped: Tensor = _ClampInPlace.apply(x)  # type: ignore[no-untyped-call]
         return clamped
 
 
+CPU_LAYERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    nn.Conv2d: CpuConv2d,
+    nn.BatchNorm2d: CpuBatchNorm2d,
+    nn.ReLU6: CpuReLU6,
+}
+
+
 def depthwise_of_tiny(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """A 3x3 depthwise convolution with padding 1, where no output pixel lacks an input pixel in its window.
+    """Compute a 3x3 depthwise convolution with padding 1 of a map that every window covers entirely.
 
     Args:
-        x: Shape (N, C, H, W), H and W at most 2.
+        x: Shape (N, C, H, W), with H and W at most 2.
         weight: Shape (C, 1, 3, 3).
-        stride: Of both directions.
+        stride: In both directions.
 
     Returns:
-        Shape (N, C, ceil(H / stride), ceil(W / stride)), channels last in memory.
+        Shape (N, C, ceil(H / stride), ceil(W / stride)), in channels-last memory format.
     """
     height, width = x.shape[2:]
     rows, columns = range(0, height, stride), range(0, width, stride)
     pixels = x.permute(0, 2, 3, 1).reshape(len(x), 1, height * width, x.shape[1])  # (N, 1, H W, C)
     taps = weight.permute(0, 2, 3, 1).flatten(1)  # (C, 9)
-    # Which of the nine connects each output pixel with each input pixel
+    # One of the nine connects each output pixel with each input pixel.
     windows = taps.index_select(1, _tap_numbers(height, width, stride))  # (C, H' W' H W)
     windows = windows.t().reshape(len(rows) * len(columns), height * width, -1)  # (H' W', H W, C)
     out = (pixels * windows).sum(2)  # (N, H' W', C)
@@ -164,12 +159,12 @@ def _tap_numbers(height: int, width: int, stride: int) -> Tensor:
         for y in range(height)
         for x in range(width)
     ]
-    with torch.inference_mode(False):  # or no later training could use it
+    with torch.inference_mode(False):  # an inference tensor in the cache would break later training
         return torch.tensor(numbers)
 
 
 class _ClampInPlace(torch.autograd.Function):
-    """Clamp to [0, 6] in place; the gradient needs the result alone."""
+    """Clamps to [0, 6] in place; the gradient needs the result only."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
@@ -181,84 +176,5 @@ class _ClampInPlace(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (result,) = ctx.saved_tensors
-        passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, result, 0, 6)
-        return passed
-
-
-class _BatchNorm(torch.autograd.Function):
-    """Batch normalisation of (N, C, H, W) as passes over rows of several pixels' channels.
-
-    A reduction or a product over rows of 512 values runs at the memory's speed, over rows of 8 it does not.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        running_mean: Tensor,
-        running_var: Tensor,
-        momentum: float,
-        eps: float,
-    ) -> Tensor:
-        rows = _Rows(x.shape)
-        values = rows.of(x)
-        mean = rows.total(values) / rows.pixels
-        centred = values - rows.tile(mean)
-        var = rows.total(centred * centred) / rows.pixels
-        scale = (var + eps).rsqrt()
-        running_mean.lerp_(mean, momentum)
-        running_var.lerp_(var * (rows.pixels / (rows.pixels - 1)), momentum)  # unbiased, as PyTorch's
-        ctx.save_for_backward(centred, weight, scale)
-        ctx.rows = rows
-        # Autograd refuses changes in place to a view that a function returns.
-        out = torch.empty_like(x)
-        torch.addcmul(rows.tile(bias), centred, rows.tile(weight * scale), out=rows.of(out))
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        centred, weight, scale = ctx.saved_tensors
-        rows: _Rows = ctx.rows
-        values = rows.of(gradient)
-        bias_gradient = rows.total(values)
-        weight_gradient = rows.total(values * centred) * scale
-        factor = weight * scale
-        slope = -factor * scale * weight_gradient / rows.pixels
-        offset = -factor * bias_gradient / rows.pixels
-        passed = torch.addcmul(rows.tile(offset), centred, rows.tile(slope))
-        passed.addcmul_(values, rows.tile(factor))
-        gradient_of_x = passed.view(rows.shape).permute(0, 3, 1, 2)
-        return gradient_of_x, weight_gradient, bias_gradient, None, None, None, None
-
-
-class _Rows:
-    """(N, C, H, W) as rows of up to `ROW` values: the channels of several pixels, the same number in each."""
-
-    def __init__(self, shape: torch.Size) -> None:
-        n, self.channels, height, width = shape
-        self.pixels = n * height * width
-        self.repeats = 1
-        while self.pixels % (2 * self.repeats) == 0 and 2 * self.repeats * self.channels <= ROW:
-            self.repeats *= 2
-        self.shape = (n, height, width, self.channels)
-
-    def of(self, x: Tensor) -> Tensor:
-        return x.permute(0, 2, 3, 1).reshape(-1, self.repeats * self.channels)
-
-    def total(self, rows: Tensor) -> Tensor:
-        """Sum over pixels, (C,)."""
-        return rows.sum(0).view(self.repeats, self.channels).sum(0)
-
-    def tile(self, values: Tensor) -> Tensor:
-        """(C,) to a row."""
-        return values.repeat(self.repeats)
-
-
-CPU_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: CpuConv2d,
-    nn.BatchNorm2d: CpuBatchNorm2d,
-    nn.ReLU6: CpuReLU6,
-}
+        input_gradient: Tensor = torch.ops.aten.hardtanh_backward(gradient, result, 0, 6)
+        return input_gradient

@@ -1,15 +1,16 @@
-"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) with the channel unit as a number.
+"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) with the channel unit as an argument.
 
-Parts stand in the order in which a image meets them. Parameter names are those of torchvision's
-`mobilenet_v2`, so its public checkpoints load.
+Classes are defined in the order in which an image passes through them. Parameters have the names of
+torchvision's `mobilenet_v2`, so its public checkpoints load.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 from torch import Tensor, nn
 
-# Table 2 of the paper: one row a stage. Channels are multiples of `filters`, the unit that the
-# paper fixes at 8. The table's letters: t = expand_ratio, c = channels, n = num_blocks, s = stride.
+# Table 2 of the paper, one row per stage. Channels are multiples of `filters`, which is 8 in the paper.
+# The table's letters are t = expand_ratio, c = channels, n = num_blocks, s = stride.
 STAGES = (
     # expand_ratio, channels / filters, num_blocks, stride
     (1, 2, 1, 1),
@@ -20,19 +21,13 @@ STAGES = (
     (6, 20, 3, 2),
     (6, 40, 1, 1),
 )
-
-
-STEM_CHANNELS = 4  # in units of `filters`
-
-
+STEM_CHANNELS = 4  # multiple of `filters`
 SMALL_IMAGE = 40  # pixels; below this, a stem of stride 1 keeps enough of the image
-
-
-HEAD_CHANNELS = 1280  # the paper keeps the head at this width below width multiplier 1.0
+HEAD_CHANNELS = 1280  # at every width, unless `round_to` is above 1; the paper keeps it below width 1.0
 
 
 class ConvNormAct(nn.Sequential):
-    """Convolution without bias, batch normalisation, ReLU6."""
+    """Convolution without bias, batch normalization and ReLU6."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, stride: int, groups: int = 1
@@ -53,9 +48,9 @@ class ConvNormAct(nn.Sequential):
 
 
 class InvertedResidual(nn.Module):
-    """Table 1 of the paper: expand, filter each channel on its own, project without activation.
+    """Table 1 of the paper: expand channels, filter each one separately, project without activation.
 
-    The input is added to the output where both have the same shape.
+    If input and output have the same shape, the input is added to the output.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expand_ratio: int) -> None:
@@ -71,58 +66,68 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
         return x + self.conv(x) if self.has_shortcut else self.conv(x)
 
 
 class FeatureExtractor(nn.Sequential):
-    """The convolutional layers in a row; the result is the last map at each resolution."""
+    """The convolutional layers in sequence; returns the last feature map at each resolution.
 
-    def __init__(self, layers: Sequence[nn.Module], channels: Sequence[int], strides: Sequence[int]):
+    Args:
+        layers: The layers.
+        channels: Output channels of each layer.
+        strides: Stride of each layer.
+
+    Attributes:
+        out_indices: Layers whose outputs are returned: those before a stride, and the last one.
+        channels: Channels of each returned map.
+        reductions: Total stride of each returned map.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], channels: Sequence[int], strides: Sequence[int]) -> None:
         super().__init__(*layers)
-        # A map is complete where the next layer has a stride, and at the end.
-        self.taps = [i for i, stride in enumerate(strides[1:]) if stride > 1] + [len(layers) - 1]
-        self.channels = [channels[i] for i in self.taps]
-        self.strides = [_product(strides[: i + 1]) for i in self.taps]
+        self.out_indices = [i for i, stride in enumerate(strides[1:]) if stride > 1] + [len(layers) - 1]
+        self.channels = [channels[i] for i in self.out_indices]
+        self.reductions = [prod(strides[: i + 1]) for i in self.out_indices]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Compute the maps of a batch.
+        """Compute the feature maps of a batch.
 
         Args:
-            images: Shape (N, in_channels, H, W), normalised.
+            images: Shape (N, in_channels, H, W), normalized.
 
         Returns:
-            One map a resolution, from fine to coarse; map i has `channels[i]` channels and
-            1 / `strides[i]` of the image's height and width, rounded up.
+            One map per resolution, from fine to coarse. Map i has shape
+            (N, channels[i], ceil(H / reductions[i]), ceil(W / reductions[i])).
         """
         x, maps = images, []
         for i, layer in enumerate(self):
             x = layer(x)
-            if i in self.taps:
+            if i in self.out_indices:
                 maps.append(x)
         return maps
 
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 as a classifier; `features` alone serves detection and segmentation heads.
+    """MobileNetV2 as a classifier; `features` is the backbone for detection and segmentation heads.
 
     Args:
-        filters: The channel unit. 8 is the paper's width multiplier 1.0, 4 is 0.5, 2 is 0.25.
-        in_channels: 1 for grey images, 3 for colour.
+        filters: The channel unit: 8 is width multiplier 1.0 in the paper, 4 is 0.5, 2 is 0.25.
+        in_channels: 1 for grayscale images, 3 for color.
         num_classes: Number of logits.
-        stem_stride: Stride of the first convolution, 2 in the paper. None selects 1 for images below
-            40 pixels and 2 otherwise.
-        strides: Stride of each of the seven stages; the paper's is (1, 2, 2, 2, 1, 2, 1).
-        round_to: Rounds channels to a multiple, as torchvision does with 8 for `width_mult` =
-            `filters` / 8, where the head also grows beyond width 1.0. 1 leaves them as they are.
+        stem_stride: Stride of the first convolution, 2 in the paper. None selects 1 for images below 40
+            pixels and 2 otherwise.
+        strides: Stride of each of the seven stages; (1, 2, 2, 2, 1, 2, 1) in the paper.
+        round_to: Rounds channels to a multiple of it. With 8, channels are those of torchvision's
+            `width_mult` = `filters` / 8, where the head also grows above width 1.0; 1 does not round.
         dropout: Probability of dropping a feature before the last layer.
-        bn_momentum: Weight of the newest batch in BatchNorm's running statistics.
-        zero_init_residual: Starts every block that has a shortcut as the identity, by a zero weight in
-            its last BatchNorm (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
-        image_size: Height and width of the images in pixels, to select `stem_stride`; None for any size.
+        bn_momentum: Weight of the current batch in the running statistics of batch normalization.
+        zero_init_residual: Makes every block with a shortcut start as the identity, by a zero weight in its
+            last batch normalization (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
+        image_size: Side of the images in pixels, to select `stem_stride`; None for any size.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -141,56 +146,33 @@ class MobileNetV2(nn.Module):
         super().__init__()
         if stem_stride is None:
             stem_stride = 1 if image_size is not None and image_size < SMALL_IMAGE else 2
-        for name, value in [
-            ("filters", filters),
-            ("in_channels", in_channels),
-            ("num_classes", num_classes),
-            ("round_to", round_to),
-        ]:
-            if value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
+        _check_positive(filters=filters, in_channels=in_channels, num_classes=num_classes, round_to=round_to)
         if len(strides) != len(STAGES) or min(stem_stride, *strides) < 1:
             raise ValueError(
-                f"stem_stride={stem_stride}, strides={list(strides)}: "
-                f"one number of at least 1 for the stem and for each of the {len(STAGES)} stages"
+                f"stem_stride={stem_stride}, strides={list(strides)}: must be at least 1, with one stride "
+                f"for each of the {len(STAGES)} stages"
             )
 
-        def width(units: float) -> int:
-            return round_channels(units * filters, round_to)
-
-        channels = width(STEM_CHANNELS)
-        layers: list[nn.Module] = [ConvNormAct(in_channels, channels, 3, stem_stride)]
-        layer_channels, layer_strides = [channels], [stem_stride]
-        for (expand_ratio, units, num_blocks, _), stage_stride in zip(STAGES, strides, strict=True):
-            for block in range(num_blocks):
-                stride = stage_stride if block == 0 else 1
-                layers.append(InvertedResidual(channels, width(units), stride, expand_ratio))
-                channels = width(units)
-                layer_channels.append(channels)
-                layer_strides.append(stride)
-        head = HEAD_CHANNELS
-        if round_to > 1:
-            head = round_channels(HEAD_CHANNELS * max(1.0, filters / 8), round_to)
-        layers.append(ConvNormAct(channels, head, 1, 1))
-        self.features = FeatureExtractor(layers, [*layer_channels, head], [*layer_strides, 1])
+        self.features = _build_features(filters, in_channels, (stem_stride, *strides), round_to)
+        head = self.features.channels[-1]
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(head, num_classes))
-        self._initialise(bn_momentum, zero_init_residual)
+        self._initialize(bn_momentum, zero_init_residual)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify images.
+        """Classify a batch of images.
 
         Args:
-            images: Shape (N, in_channels, H, W), float, normalised as in `data.preprocessing`.
+            images: Shape (N, in_channels, H, W), float32, normalized as in `data.transforms.preprocessing`.
 
         Returns:
-            Logits, shape (N, num_classes), not probabilities.
+            Logits, shape (N, num_classes).
         """
         x = self.features(images)[-1]  # (N, head, h, w)
         x = x.mean(dim=(2, 3))  # (N, head)
         return self.classifier(x)
 
-    def _initialise(self, bn_momentum: float, zero_init_residual: bool) -> None:
-        """He et al. 2015 (arXiv:1502.01852) for convolutions; the last layer starts near zero."""
+    def _initialize(self, bn_momentum: float, zero_init_residual: bool) -> None:
+        """Initialize convolutions as in He et al. 2015 (arXiv:1502.01852), and the last layer near zero."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -203,18 +185,37 @@ class MobileNetV2(nn.Module):
                 nn.init.zeros_(module.conv[-1].weight)  # type: ignore[arg-type]
 
 
-def round_channels(channels: float, multiple: int) -> int:
-    """The nearest multiple, but never below 90 % of `channels` and never below `multiple`.
+def _build_features(
+    filters: int, in_channels: int, strides: Sequence[int], round_to: int
+) -> FeatureExtractor:
+    """Build the convolutional layers; `strides` are those of the stem and of each stage."""
+    stem_stride, *stage_strides = strides
+    channels = [round_channels(STEM_CHANNELS * filters, round_to)]
+    layers: list[nn.Module] = [ConvNormAct(in_channels, channels[0], 3, stem_stride)]
+    layer_strides = [stem_stride]
+    for (expand_ratio, units, num_blocks, _), stage_stride in zip(STAGES, stage_strides, strict=True):
+        for stride in [stage_stride] + [1] * (num_blocks - 1):
+            out_channels = round_channels(units * filters, round_to)
+            layers.append(InvertedResidual(channels[-1], out_channels, stride, expand_ratio))
+            channels.append(out_channels)
+            layer_strides.append(stride)
+    head = HEAD_CHANNELS
+    if round_to > 1:
+        head = round_channels(HEAD_CHANNELS * max(1.0, filters / 8), round_to)
+    layers.append(ConvNormAct(channels[-1], head, 1, 1))
+    return FeatureExtractor(layers, [*channels, head], [*layer_strides, 1])
 
-    The rule of the paper's reference code, which torchvision follows; 1 returns whole numbers as
-    they are.
+
+def round_channels(channels: float, multiple: int) -> int:
+    """Return the nearest multiple that is at least 90 % of `channels`, and at least `multiple`.
+
+    This is the rule of the paper's reference code and of torchvision. A multiple of 1 keeps integers.
     """
     rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
     return rounded if rounded >= 0.9 * channels else rounded + multiple
 
 
-def _product(numbers: Sequence[int]) -> int:
-    product = 1
-    for number in numbers:
-        product *= number
-    return product
+def _check_positive(**arguments: int) -> None:
+    for name, value in arguments.items():
+        if value < 1:
+            raise ValueError(f"{name}={value}: must be at least 1")

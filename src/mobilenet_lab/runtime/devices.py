@@ -1,4 +1,4 @@
-"""What this machine can compute on."""
+"""Choose the device to compute on."""
 
 import torch
 
@@ -6,10 +6,13 @@ from mobilenet_lab.runtime.errors import InputError
 
 
 def pick_device(accelerator: str) -> torch.device:
-    """The device for prediction and evaluation: "cpu", "gpu", or "auto" for a GPU where there is one.
+    """Return the device for prediction and evaluation.
+
+    Args:
+        accelerator: "cpu", "gpu", or "auto" for a GPU if there is one.
 
     Raises:
-        InputError: "gpu" where there is none.
+        InputError: There is no GPU, but "gpu" was requested.
     """
     if torch.cuda.is_available() and accelerator != "cpu":
         return torch.device("cuda")
@@ -17,6 +20,6 @@ def pick_device(accelerator: str) -> torch.device:
         return torch.device("mps")
     if accelerator == "gpu":
         raise InputError(
-            f"accelerator=gpu: PyTorch {torch.__version__} finds no GPU here; use accelerator=cpu"
+            f"accelerator=gpu: PyTorch {torch.__version__} finds no GPU on this machine; use accelerator=cpu"
         )
     return torch.device("cpu")

@@ -16,7 +16,6 @@ from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
 from mobilenet_lab.config.nested import builds
 from mobilenet_lab.data.datamodule import ImageDataModule
-from mobilenet_lab.data.splits import SPLIT_KEYS
 from mobilenet_lab.tasks.classification import ImageClassifier
 
 
@@ -36,24 +35,14 @@ def build_datamodule(cfg: DictConfig) -> ImageDataModule:
 
 def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier:
     """Build the task with its network, for the images and classes of an open data module."""
-    source = datamodule.source
     counts = None
     if cfg.task.get("class_weights") == "balanced":
-        counts = datamodule.parts["train"].count_classes(len(source.classes))
+        counts = datamodule.subsets["train"].count_classes(len(datamodule.source.classes))
     return instantiate(
         cfg.task,
         model=OmegaConf.to_container(cfg.model, resolve=True),
-        classes=source.classes,
         class_counts=counts,
-        preprocessing=datamodule.preprocessing.arguments(),
-        data={
-            "name": source.name,
-            "native_size": source.native_size,
-            "mnist_style": source.mnist_style,
-            "fit": cfg.data.source.get("fit", "pad"),
-            "images": len(datamodule.parts["train"].dataset),  # before the split
-            **{key: cfg.data[key] for key in SPLIT_KEYS},
-        },
+        **datamodule.describe(),
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=build_schedule(cfg),
         _convert_="all",

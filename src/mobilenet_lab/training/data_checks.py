@@ -27,7 +27,7 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
     Raises:
         InputError: A setting does not fit the images.
     """
-    data, trainer, train = cfg.data, cfg.trainer, datamodule.parts["train"]
+    data, trainer, train = cfg.data, cfg.trainer, datamodule.subsets["train"]
     if data.max_train_samples is not None and data.max_train_samples > len(train):
         raise InputError(
             f"data.max_train_samples={data.max_train_samples}: there are only {len(train):,} training images"
@@ -37,7 +37,7 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
     datamodule.preprocessing(torch.zeros(1, 1, size, size, dtype=torch.uint8))
     batches = {
         name: _count_batches(cfg, name, subset, num_ranks)
-        for name, subset in datamodule.parts.items()
+        for name, subset in datamodule.subsets.items()
         if trainer[f"limit_{name}_batches"] != 0 and (len(subset) > 0 or name == "train")
     }
     if "monitor" in cfg.scheduler and "val" not in batches:
@@ -65,7 +65,7 @@ def _count_batches(cfg: DictConfig, name: str, subset: Subset, num_ranks: int) -
         reason = f"{num_ranks} processes" if num_ranks > 1 else "BatchNorm"
         raise InputError(f"data: {len(subset)} {name} images are too few for {reason}; use at least {needed}")
     size = cfg.data.batch_size if name == "train" else cfg.data.eval_batch_size
-    batches = len(BatchSampler(subset.split, size, 0, name == "train", num_ranks - 1, num_ranks))
+    batches = len(BatchSampler(subset.index_range, size, 0, name == "train", num_ranks - 1, num_ranks))
     limit = cfg.trainer[f"limit_{name}_batches"]
     if not isinstance(limit, float):
         return min(batches, limit)

@@ -156,7 +156,7 @@ def _set_up(
     history, throughput, watchdog = EpochHistory(), Throughput(), RankWatchdog(folder.path)
     # Machines may see the checkpoint under different paths.
     consistency = ConfigConsistencyCheck(flat_settings(cfg) | {"resume": f"step {step}"})
-    has_validation = len(datamodule.parts["val"]) > 0
+    has_validation = len(datamodule.subsets["val"]) > 0
     trainer = build_trainer(cfg, [history, throughput, watchdog, consistency], has_validation, step)
     keeps_best = any(isinstance(callback, BestCheckpoint) for callback in trainer.checkpoint_callbacks)
     prepare_run_folder(cfg, folder, resume.path if resume is not None else None, step, keeps_best)

@@ -43,7 +43,7 @@ def log_summary(
     cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], run: RunFolder
 ) -> None:
     """Log model, data, device and folder, one line each."""
-    parts = datamodule.parts
+    parts = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
     is_cuda = device.type == "cuda"

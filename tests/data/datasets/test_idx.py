@@ -50,10 +50,10 @@ def test_images_stay_in_the_file_until_they_are_read(pair: tuple[Path, Path]) ->
         (lambda b: b"\x01" + b[1:], "not an IDX file"),
         (lambda b: b[:2] + b"\x0d" + b[3:], "not an IDX file"),
         (lambda b: b[:3] + b"\x01" + b[4:], "not an IDX file"),
-        (lambda b: b[:-1], "promises 2 x 2 x 3"),
-        (lambda b: b + b"\x00", "promises 2 x 2 x 3"),
-        (lambda b: b[:4] + b"\xff\xff\xff\xff" * 3, "promises 4294967295"),
-        (lambda b: b[:4] + bytes(12), "promises 0"),
+        (lambda b: b[:-1], "announces 2 x 2 x 3"),
+        (lambda b: b + b"\x00", "announces 2 x 2 x 3"),
+        (lambda b: b[:4] + b"\xff\xff\xff\xff" * 3, "announces 4294967295"),
+        (lambda b: b[:4] + bytes(12), "announces 0"),
     ],
 )
 def test_damaged_files_are_named(pair: tuple[Path, Path], damage, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -61,7 +61,7 @@ def test_damaged_files_are_named(pair: tuple[Path, Path], damage, message: str) 
     with pytest.raises(InputError, match=message) as error:
         open_pair(*pair)
     assert str(pair[0]) in str(error.value)
-    assert "in its place" in str(error.value)
+    assert "replace it" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -72,13 +72,13 @@ def test_counts_must_agree(pair: tuple[Path, Path]) -> None:
 
 
 def test_labels_must_be_in_range(pair: tuple[Path, Path]) -> None:
-    with pytest.raises(InputError, match="label 9 at position 1; there are 9 classes"):
+    with pytest.raises(InputError, match="label 9 at position 1, but there are 9 classes"):
         open_pair(*pair, num_classes=9)
 
 
 def test_a_packed_file_is_told(pair: tuple[Path, Path]) -> None:
     pair[0].write_bytes(gzip.compress(IMAGES))
-    with pytest.raises(InputError, match="images: packed with gzip; unpack it first"):
+    with pytest.raises(InputError, match="images: compressed with gzip; decompress it first"):
         open_pair(*pair)
 
 
@@ -92,5 +92,5 @@ def test_scripts_name_the_damaged_file_in_one_line(
     ckpt = [f"ckpt={tiny_run}"] if script_name == "evaluate.py" else []
     done = script(script_name, "data=idx", f"data.root={tmp_path / 'idx'}", *ckpt)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {damaged}: the header promises 40 x 28 x 28 values")
+    assert done.stderr.startswith(f"error: {damaged}: the header announces 40 x 28 x 28 values")
     assert done.stderr.count("\n") == 1

@@ -47,7 +47,8 @@ def test_worker_processes_read_the_same_batches(folder: Path) -> None:
     part = split_dataset(source, val_split=0.2, test_split=0.2, split_seed=0)["train"]
     assert len(part) == 10
     alone, helped = (
-        list(batch_loader(part.dataset, BatchSampler(part.split, 4, seed=5), num_workers=n)) for n in (0, 2)
+        list(batch_loader(part.dataset, BatchSampler(part.index_range, 4, seed=5), num_workers=n))
+        for n in (0, 2)
     )
     assert len(alone) == 3
     for a, b in zip(alone, helped, strict=True):
@@ -64,7 +65,7 @@ def test_other_files_are_told_by_their_endings(folder: Path, caplog: pytest.LogC
     assert "dog/photo.JFIF" in dataset.files
     assert len(dataset) == 19
     assert caplog.messages == [
-        f"{folder}: files that are no images by their endings are left out: 2 .avif, 1 .txt, 1 without"
+        f"{folder}: files without the extension of an image are left out: 2 .avif, 1 .txt, 1 without"
     ]
 
 
@@ -74,7 +75,7 @@ def test_parts_are_no_classes(tmp_path: Path, parts: tuple[str, ...]) -> None:
         for name in ("cat", "dog"):
             (tmp_path / part / name).mkdir(parents=True)
             Image.new("L", (9, 9)).save(tmp_path / part / name / "x.png")
-    with pytest.raises(InputError, match="parts, and not classes"):
+    with pytest.raises(InputError, match="look like splits, not classes"):
         image_folder(str(tmp_path), size=8, channels=1).open("train")
 
 
@@ -85,9 +86,7 @@ def test_parts_by_other_names_are_neither_classes_nor_left_out(
     root = tmp_path_factory.mktemp("parts")
     for part, dataset in zip(parts, ("cat", "dog", "eel"), strict=False):
         (root / part).symlink_to(folder / dataset)
-    with pytest.raises(
-        InputError, match=r"has train and valid: call the folder of images to validate with val"
-    ):
+    with pytest.raises(InputError, match=r"train, valid look like splits, not classes"):
         _ = image_folder(str(root), size=8, channels=1).classes
 
 
@@ -142,7 +141,7 @@ def test_one_folder_has_no_test_images_apart(folder: Path) -> None:
 def test_damaged_image_is_named(folder: Path) -> None:
     (folder / "dog/1.png").write_bytes(b"nothing")
     dataset = image_folder(str(folder), size=8, channels=1).open("train")
-    with pytest.raises(InputError, match=r"dog/1\.png: not a image"):
+    with pytest.raises(InputError, match=r"dog/1\.png: not an image"):
         dataset.read(np.arange(18))
 
 
@@ -184,8 +183,8 @@ def test_a_truncated_image_has_a_sound_header(folder: Path) -> None:
 
 def test_bad_images_are_left_out_and_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     bad = damage_some(folder)
-    source = image_folder(str(folder), size=8, channels=1, on_corrupt_image="skip")
-    dataset = source.open("train")
+    source = image_folder(str(folder), size=8, channels=1)
+    dataset = source.open("train", skip_corrupt=True)
     images, labels = dataset.read(np.arange(len(dataset)))
     assert labels.tolist() == [0] * 6 + [1] * 5 + [2] * 5
     (message,) = (message for message in caplog.messages if "data.on_corrupt_image" in message)
@@ -200,9 +199,10 @@ def test_what_is_left_is_ordered_as_if_the_bad_ones_were_not_there(folder: Path)
     bad = damage_some(folder)
 
     def read(on_corrupt_image: str, rank: int) -> list[tuple[list[int], list[int], int]]:
-        source = image_folder(str(folder), size=8, channels=1, on_corrupt_image=on_corrupt_image)
-        part = split_dataset(source, val_split=0.2, test_split=0.2, split_seed=3)["train"]
-        sampler = BatchSampler(part.split, 2, seed=5, rank=rank, world_size=2)
+        source = image_folder(str(folder), size=8, channels=1)
+        subsets = split_dataset(source, 0.2, 0.2, split_seed=3, on_corrupt_image=on_corrupt_image)
+        part = subsets["train"]
+        sampler = BatchSampler(part.index_range, 2, seed=5, rank=rank, world_size=2)
         sampler.start_at(0, 1)
         loader = batch_loader(part.dataset, sampler)
         return [(b["images"].flatten().tolist(), b["labels"].tolist(), b["seed"]) for b in loader]
@@ -216,8 +216,8 @@ def test_what_is_left_is_ordered_as_if_the_bad_ones_were_not_there(folder: Path)
 def test_a_class_without_any_image_that_can_be_decoded_is_named(folder: Path) -> None:
     for path in (folder / "dog").iterdir():
         path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"dog: no image in it can be decoded"):
-        image_folder(str(folder), size=8, channels=1, on_corrupt_image="skip").open("train")
+    with pytest.raises(InputError, match=r"dog: no image can be decoded"):
+        image_folder(str(folder), size=8, channels=1).open("train", skip_corrupt=True)
 
 
 def test_links_that_loop_neither_hang_nor_count_twice(
@@ -233,10 +233,10 @@ def test_links_that_loop_neither_hang_nor_count_twice(
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     Image.new("L", (4, 4)).save(elsewhere / "x.png")
     (folder / "fox").symlink_to(elsewhere)
-    source = image_folder(str(folder), size=8, channels=1, on_corrupt_image="skip")
+    source = image_folder(str(folder), size=8, channels=1)
     assert source.classes == ["cat", "dog", "eel", "fox"]
-    assert len(source.open("train")) == 19
-    strict = image_folder(str(folder), size=8, channels=1).open("train")
+    assert len(source.open("train", skip_corrupt=True)) == 19
+    strict = source.open("train")
     with pytest.raises(InputError, match=r"a\.png: Too many levels of symbolic links"):
         strict.read(np.arange(len(strict)))
 
@@ -259,7 +259,7 @@ def test_a_failing_disk_is_not_taken_for_a_bad_image(folder: Path) -> None:
     """Left out by one rank but not by another, it would let them wait for each other."""
     (folder / "cat/x.png").symlink_to("/proc/self/mem")  # reading its first bytes is an I/O error
     with pytest.raises(InputError, match=r"cat/x\.png: Input/output error"):
-        image_folder(str(folder), size=8, channels=1, on_corrupt_image="skip").open("train")
+        image_folder(str(folder), size=8, channels=1).open("train", skip_corrupt=True)
 
 
 @contextmanager
@@ -331,7 +331,7 @@ def test_scripts_leave_bad_images_out_or_name_the_first(
     assert "of 4 images" in measured.stdout
     assert "4 of 20 files" in measured.stderr
     kept = script("evaluate.py", f"ckpt={run}/run", "data=image_folder", f"data.root={folder}", "split=val")
-    assert "that divided 16 images, here are 20" in kept.stderr
+    assert "when the data set had 16 images, now it has 20" in kept.stderr
     (folder / "eel/5.png").unlink()
     fewer = script(
         "train.py", *data, "data.on_corrupt_image=skip", f"resume={run}/run", "trainer.max_epochs=2"

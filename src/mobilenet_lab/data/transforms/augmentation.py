@@ -1,6 +1,6 @@
-"""Random changes of whole batches, a different one for each image, on the device that trains.
+"""Random transforms of whole batches on the training device; every image gets its own random numbers.
 
-None but `RandomHorizontalFlip` mirrors: a mirrored digit is another sign, or none.
+Only `RandomHorizontalFlip` mirrors images: a mirrored digit is a different sign, or none.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 
 class Identity:
-    """Leaves images as they are."""
+    """Returns images unchanged."""
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Return `images`."""
@@ -20,24 +20,24 @@ class Identity:
 
 
 class RandomTranslate:
-    """Shifts each image by whole pixels; black enters at the edges.
+    """Shifts each image by whole pixels, and fills with black.
 
     Args:
-        pixels: At most so far, in each direction, all distances alike.
+        pixels: Largest distance in each direction; all distances are equally likely.
     """
 
     def __init__(self, pixels: int) -> None:
         self.pixels = pixels
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Shift a batch.
+        """Shift the images of a batch.
 
         Args:
             images: Shape (N, C, H, W).
-            generator: Source of randomness, on the images' device.
+            generator: Source of random numbers, on the device of the images.
 
         Returns:
-            The same shape and type.
+            Same shape and type.
         """
         n, _, height, width = images.shape
         padded = F.pad(images, (self.pixels,) * 4)  # (N, C, H + 2 pixels, W + 2 pixels)
@@ -47,13 +47,13 @@ class RandomTranslate:
 
 
 class RandomAffine:
-    """Rotates, scales, slants and shifts each image, bilinearly interpolated; black enters at the edges.
+    """Rotates, scales, shears and shifts each image with bilinear interpolation, and fills with black.
 
     Args:
-        degrees: Largest rotation, either way.
-        translate: Largest shift, as a fraction of the side.
-        scale: Smallest and largest size, 1 being the image's own.
-        shear: Largest slant of vertical lines, in degrees, either way.
+        degrees: Largest rotation in both directions.
+        translate: Largest shift in each direction, as a fraction of the side.
+        scale: Smallest and largest scale factor.
+        shear: Largest shear of vertical lines in both directions, in degrees.
     """
 
     def __init__(
@@ -65,37 +65,37 @@ class RandomAffine:
         self.shear = shear
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Transform a batch.
+        """Transform the images of a batch.
 
         Args:
             images: Float, shape (N, C, H, W).
-            generator: Source of randomness, on the images' device.
+            generator: Source of random numbers, on the device of the images.
 
         Returns:
-            The same shape and type.
+            Same shape and type.
         """
         return F.grid_sample(images, self._grid(images, generator), align_corners=False)
 
     def _grid(self, images: Tensor, generator: Generator) -> Tensor:
-        """Where each pixel comes from, shape (N, H, W, 2), in units of half a side."""
+        """Return the source of each output pixel, shape (N, H, W, 2), in units of half a side."""
         n = len(images)
         random = torch.rand((5, n), generator=generator, device=images.device)
         angle = (random[0] * 2 - 1) * math.radians(self.degrees)
         scale = self.scale[0] + random[1] * (self.scale[1] - self.scale[0])
-        # affine_grid maps output to input: a larger image needs a smaller matrix. A side is 2 units.
+        # affine_grid maps output to input, so a larger image needs a smaller matrix. A side is 2 units.
         cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
         shift_x, shift_y = (random[2:4] * 2 - 1) * (2 * self.translate)
-        slant = torch.tan((random[4] * 2 - 1) * math.radians(self.shear))
-        rows = [cosine, slant * cosine - sine, shift_x, sine, slant * sine + cosine, shift_y]
+        shear = torch.tan((random[4] * 2 - 1) * math.radians(self.shear))
+        rows = [cosine, shear * cosine - sine, shift_x, sine, shear * sine + cosine, shift_y]
         matrix = torch.stack(rows, dim=1).view(n, 2, 3)
         return F.affine_grid(matrix, list(images.shape), align_corners=False)
 
 
 class RandomElasticAffine(RandomAffine):
-    """A random affine change and an elastic deformation, with one interpolation for both.
+    """Combines a random affine transform and an elastic deformation in a single interpolation.
 
-    Random displacements on a coarse grid are made smooth by bicubic interpolation, as in Ronneberger et
-    al. 2015 (arXiv:1505.04597, section 3.1); Simard et al. 2003 used elastic deformations on MNIST first.
+    Random displacements on a coarse grid are smoothed by bicubic interpolation, as in Ronneberger et al. 2015
+    (arXiv:1505.04597, section 3.1). Simard et al. 2003 introduced elastic deformations for MNIST.
 
     Args:
         degrees, translate, scale, shear: See `RandomAffine`.
@@ -128,13 +128,13 @@ class RandomElasticAffine(RandomAffine):
 class RandomErasing:
     """Blackens a rectangle of some images (Zhong et al. 2017, arXiv:1708.04896).
 
-    The paper fills it with noise and keeps it inside the image; here its centre lies anywhere, and the edge
-    cuts off the rest.
+    The paper fills the rectangle with noise and keeps it inside the image. Here its center is anywhere in the
+    image, and the edge cuts off the rest.
 
     Args:
-        probability: Share of the images.
-        area: Smallest and largest area of the whole rectangle, as a fraction of the image's.
-        aspect: Largest ratio of its sides, either way.
+        probability: Fraction of the images that are changed.
+        area: Smallest and largest area of the whole rectangle, as a fraction of the image.
+        aspect: Largest aspect ratio, for wide and high rectangles alike.
     """
 
     def __init__(self, probability: float, area: tuple[float, float], aspect: float) -> None:
@@ -143,72 +143,73 @@ class RandomErasing:
         self.aspect = aspect
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Blacken rectangles of a batch.
+        """Blacken rectangles in a batch.
 
         Args:
-            images: Shape (N, C, H, W), black being 0.
-            generator: Source of randomness, on the images' device.
+            images: Shape (N, C, H, W), with 0 for black.
+            generator: Source of random numbers, on the device of the images.
 
         Returns:
-            The same shape and type.
+            Same shape and type.
         """
-        chosen, area, aspect, *centre = torch.rand(
+        chosen, area, aspect, *center = torch.rand(
             (5, len(images)), generator=generator, device=images.device
         )
         area = self.area[0] + area * (self.area[1] - self.area[0])
         half = area.sqrt() / 2
         stretch = ((aspect * 2 - 1) * math.log(self.aspect) / 2).exp()
-        inside = box_mask(images.shape[2:], (centre[0], centre[1]), (half * stretch, half / stretch))
+        inside = box_mask(images.shape[2:], (center[0], center[1]), (half * stretch, half / stretch))
         return images.masked_fill((inside & (chosen < self.probability)[:, None, None])[:, None], 0)
 
 
 class RandomHorizontalFlip:
-    """Mirrors half of the images left to right: for things, not for digits or letters."""
+    """Flips half of the images left to right; suits photos of objects, but not digits or letters."""
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Mirror images of a batch.
+        """Flip images of a batch.
 
         Args:
             images: Shape (N, C, H, W).
-            generator: Source of randomness, on the images' device.
+            generator: Source of random numbers, on the device of the images.
 
         Returns:
-            The same shape and type.
+            Same shape and type.
         """
         chosen = torch.rand(len(images), generator=generator, device=images.device) < 0.5
         return torch.where(chosen[:, None, None, None], images.flip(3), images)
 
 
 class Compose:
-    """Several changes, one after another.
+    """Applies several transforms in order.
 
     Args:
-        **changes: In their order; the names serve the configuration, and a null one is left out.
+        **transforms: The names serve the configuration; None skips a transform.
     """
 
-    def __init__(self, **changes: Callable[..., Tensor] | None) -> None:
-        self.changes = [change for change in changes.values() if change is not None]
+    def __init__(self, **transforms: Callable[..., Tensor] | None) -> None:
+        self.transforms = [transform for transform in transforms.values() if transform is not None]
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Change a batch, shape (N, C, H, W)."""
-        for change in self.changes:
-            images = change(images, generator=generator)
+        """Transform a batch, shape (N, C, H, W)."""
+        for transform in self.transforms:
+            images = transform(images, generator=generator)
         return images
 
 
-def box_mask(size: Sequence[int], centre: tuple[Tensor, Tensor], half: tuple[Tensor, Tensor]) -> Tensor:
-    """Which pixels lie in a box of each image; pixels outside the image are left out.
+def box_mask(size: Sequence[int], center: tuple[Tensor, Tensor], half: tuple[Tensor, Tensor]) -> Tensor:
+    """Return which pixels are inside a box, one box per image; the edge of the image clips boxes.
 
     Args:
         size: Height and width in pixels.
-        centre: Of the boxes, y and x, shape (N,) each, as fractions of height and width.
-        half: Of the boxes' heights and widths, likewise.
+        center: Vertical and horizontal position of the centers, shape (N,) each, as fractions of height and
+            width.
+        half: Half the height and half the width of the boxes, in the same form.
 
     Returns:
         Booleans, shape (N, H, W).
     """
     in_rows, in_columns = (
         ((torch.arange(length, device=middle.device) + 0.5) / length - middle[:, None]).abs() < reach[:, None]
-        for length, middle, reach in zip(size, centre, half, strict=True)
+        for length, middle, reach in zip(size, center, half, strict=True)
     )
     return in_rows[:, :, None] & in_columns[:, None, :]

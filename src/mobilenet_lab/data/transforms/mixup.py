@@ -1,7 +1,7 @@
-"""Batches whose images are mixed with each other, and their targets likewise, on the device that trains.
+"""Mix the images of a batch with each other, and their targets in proportion, on the training device.
 
-A image's partner is the next of its batch, whose order is random already. How much of it enters is
-drawn for each image from Beta(alpha, alpha).
+The partner of an image is the next one in the batch, whose order is random already. The mixing weight of
+each image is drawn from Beta(alpha, alpha).
 """
 
 from typing import Protocol
@@ -15,7 +15,7 @@ from mobilenet_lab.data.transforms.augmentation import box_mask
 
 
 class Mixing(Protocol):
-    """Mixes a prepared batch."""
+    """Mixes a batch after preprocessing."""
 
     def __call__(
         self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
@@ -26,17 +26,17 @@ class Mixing(Protocol):
             images: Float, shape (N, C, H, W).
             labels: int64, shape (N,).
             num_classes: Number of classes.
-            generator: Its seed determines what is drawn.
+            generator: Source of random numbers; its seed alone determines the result.
 
         Returns:
-            Images of the same shape, and targets: labels as they came, or the probability of each class,
+            Images of the same shape, and targets: the labels, or the probability of each class, float32,
             shape (N, num_classes).
         """
         ...
 
 
 class NoMixing:
-    """Leaves the batch as it is."""
+    """Returns a batch unchanged."""
 
     def __call__(
         self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
@@ -46,11 +46,11 @@ class NoMixing:
 
 
 class _BetaMixing:
-    """Draws how much of its partner enters a image.
+    """Samples the mixing weight (lambda) for each image.
 
     Args:
-        alpha: Of the Beta distribution.
-        probability: Share of the images that are mixed.
+        alpha: Parameter of the distribution Beta(alpha, alpha).
+        probability: Fraction of the images that are mixed; the others get weight 0.
     """
 
     def __init__(self, alpha: float, probability: float) -> None:
@@ -58,37 +58,37 @@ class _BetaMixing:
         self.probability = probability
 
     def _sample_lambda(self, images: Tensor, generator: Generator) -> Tensor:
-        """For each image, float32, shape (N,)."""
-        # PyTorch's own gamma and beta distributions take no generator.
+        """Return the weight of each image's partner, float32, shape (N,)."""
+        # PyTorch's gamma and beta distributions take no generator.
         random = np.random.default_rng(generator.initial_seed())
-        share = random.beta(self.alpha, self.alpha, len(images))
-        share *= random.random(len(images)) < self.probability
-        return torch.from_numpy(share.astype(np.float32)).to(images.device, non_blocking=True)
+        weights = random.beta(self.alpha, self.alpha, len(images))
+        weights *= random.random(len(images)) < self.probability
+        return torch.from_numpy(weights.astype(np.float32)).to(images.device, non_blocking=True)
 
 
 class MixUp(_BetaMixing):
-    """Weighted means of two images and of their targets (Zhang et al. 2017, arXiv:1710.09412).
+    """Takes weighted means of partners and of their targets (Zhang et al. 2017, arXiv:1710.09412).
 
     Args:
-        alpha: Small values leave most images nearly as they are, 1.0 takes all weights alike.
-        probability: Share of the images that are mixed.
+        alpha: Small values leave most images nearly unchanged; with 1.0 all weights are equally likely.
+        probability: Fraction of the images that are mixed.
     """
 
     def __call__(
         self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """Mix a batch; see `Mixing`."""
-        share = self._sample_lambda(images, generator)
-        mixed = images.lerp(images.roll(-1, 0), share[:, None, None, None])
-        return mixed, _mix_targets(labels, share, num_classes)
+        weights = self._sample_lambda(images, generator)
+        mixed = images.lerp(images.roll(-1, 0), weights[:, None, None, None])
+        return mixed, _mix_targets(labels, weights, num_classes)
 
 
 class CutMix(_BetaMixing):
-    """A rectangle of another image, and its share of the target (Yun et al. 2019, arXiv:1905.04899).
+    """Pastes a rectangle of the partner, and mixes targets by its area (Yun et al. 2019, arXiv:1905.04899).
 
     Args:
-        alpha: Small values cut nothing or nearly all, 1.0 takes all areas alike.
-        probability: Share of the images that are mixed.
+        alpha: Small values paste nearly nothing or nearly everything; with 1.0 all areas are equally likely.
+        probability: Fraction of the images that are mixed.
     """
 
     def __call__(
@@ -96,12 +96,12 @@ class CutMix(_BetaMixing):
     ) -> tuple[Tensor, Tensor]:
         """Mix a batch; see `Mixing`."""
         half = self._sample_lambda(images, generator).sqrt() / 2
-        centre = torch.rand((2, len(images)), generator=generator, device=images.device)
-        cut = box_mask(images.shape[2:], (centre[0], centre[1]), (half, half))
-        mixed = torch.where(cut[:, None], images.roll(-1, 0), images)
-        return mixed, _mix_targets(labels, cut.float().mean(dim=(1, 2)), num_classes)
+        center = torch.rand((2, len(images)), generator=generator, device=images.device)
+        pasted = box_mask(images.shape[2:], (center[0], center[1]), (half, half))
+        mixed = torch.where(pasted[:, None], images.roll(-1, 0), images)
+        return mixed, _mix_targets(labels, pasted.float().mean(dim=(1, 2)), num_classes)
 
 
-def _mix_targets(labels: Tensor, share: Tensor, num_classes: int) -> Tensor:
+def _mix_targets(labels: Tensor, weights: Tensor, num_classes: int) -> Tensor:
     targets = F.one_hot(labels, num_classes).float()
-    return targets.lerp(targets.roll(-1, 0), share[:, None])
+    return targets.lerp(targets.roll(-1, 0), weights[:, None])

@@ -1,35 +1,40 @@
-"""From bytes as read to what the network sees: one function for training, evaluation and prediction.
+"""Convert a batch of bytes to the network's input, for training, evaluation and prediction."""
 
-It works on whole batches, on whatever device they are. Its arguments are plain values that a
-checkpoint keeps.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mobilenet_lab.runtime.errors import InputError
 
-PAD_AT_MOST = 1.25  # resize="auto" pads up to this ratio of sizes, and scales beyond
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to grey
+RESIZE_MODES = ("auto", "pad", "scale")
+MAX_PAD_RATIO = 1.25  # resize="auto" pads up to this ratio of sizes, and scales beyond it
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's conversion to grayscale
 
 
-class Preprocessing:
-    """Scale to [0, 1], convert channels, fit the size, normalise.
+class Preprocessing(nn.Module):
+    """Scales bytes to [0, 1], converts channels, resizes to a square and normalizes.
+
+    It has no parameters and no persistent buffers; checkpoints store its `arguments`. Training calls the
+    three steps one by one, with the augmentation between `resize` and `normalize`.
 
     Args:
-        image_size: Pixels of the square that the network sees.
-        channels: 1 or 3. Grey images are repeated for 3; colours become luma for 1.
-        mean: Of pixels in [0, 1]; one number, or one a channel.
-        std: Likewise.
-        resize: "pad" puts black around smaller images, "scale" interpolates, "auto" pads up to
-            1.25 times the image's size and scales beyond.
+        image_size: Side of the square in pixels.
+        channels: 1 or 3. Grayscale images are repeated for 3, and color becomes luma for 1.
+        mean: Mean of pixels in [0, 1]; one number, or one per channel.
+        std: Standard deviation of pixels in [0, 1]; one number, or one per channel.
+        resize: "pad" adds a black border to smaller images, "scale" interpolates, "auto" pads up to 1.25
+            times the size of the image and scales beyond.
 
     Raises:
-        InputError: an argument is unknown or out of range.
+        InputError: An argument is unknown or out of range.
     """
+
+    _mean: float | Tensor
+    _std: float | Tensor
+    _luma: Tensor
 
     def __init__(
         self,
@@ -39,66 +44,101 @@ class Preprocessing:
         std: float | Sequence[float],
         resize: str = "auto",
     ) -> None:
-        if resize not in ("auto", "pad", "scale"):
-            raise InputError(f"resize={resize}: must be auto, pad or scale")
+        super().__init__()
+        if resize not in RESIZE_MODES:
+            raise InputError(f"data.resize={resize}: must be one of {', '.join(RESIZE_MODES)}")
         if channels not in (1, 3):
-            raise InputError(f"channels={channels}: must be 1 or 3")
+            raise InputError(f"data.channels={channels}: must be 1 or 3")
         self.image_size = image_size
         self.channels = channels
-        self.mean = mean
-        self.std = std
-        self.resize = resize
-        self._constants: dict[tuple[torch.device, str], Tensor] = {}
+        self.resize_mode = resize
+        self.mean = self._constant("_mean", mean)
+        self.std = self._constant("_std", std)
+        self.register_buffer("_luma", _per_channel(LUMA), persistent=False)
 
-    def __call__(self, images: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Prepare a batch.
+    def _constant(self, name: str, value: float | Sequence[float]) -> float | list[float]:
+        """Keep a number as it is, and several as a buffer that broadcasts over (N, C, H, W)."""
+        if isinstance(value, float | int):
+            setattr(self, name, value)
+            return value
+        self.register_buffer(name, _per_channel(value), persistent=False)
+        return list(value)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Prepare a batch without augmentation.
 
         Args:
             images: uint8, shape (N, 1 or 3, H, W).
-            augment: Changes the images once they are floats in [0, 1] of the final size.
 
         Returns:
-            float32, shape (N, channels, image_size, image_size), channels last in memory.
+            float32, shape (N, channels, image_size, image_size), in channels-last memory format.
+        """
+        return self.normalize(self.resize(self.to_float(images)))
+
+    def to_float(self, images: Tensor) -> Tensor:
+        """Scale bytes to [0, 1], and convert color to luma if the network takes one channel.
+
+        Args:
+            images: uint8, shape (N, 1 or 3, H, W).
+
+        Returns:
+            float32, shape (N, C, H, W). C is 1 for grayscale images, even if the network takes 3 channels.
         """
         pixels = images.float().div_(255)
         if images.shape[1] == 3 and self.channels == 1:
-            pixels = (pixels * self._per_channel("luma", LUMA, pixels)).sum(dim=1, keepdim=True)
-        pixels = self._fit(pixels)
-        if augment is not None:
-            pixels = augment(pixels)
-        mean = self._per_channel("mean", self.mean, pixels)
-        pixels = (pixels - mean) / self._per_channel("std", self.std, pixels)
-        return pixels.expand(-1, self.channels, -1, -1).contiguous(memory_format=torch.channels_last)
+            pixels = (pixels * self._luma).sum(dim=1, keepdim=True)
+        return pixels
 
-    def arguments(self) -> dict[str, object]:
-        """What builds the same preprocessing again, as plain values."""
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+    def resize(self, pixels: Tensor) -> Tensor:
+        """Resize a batch of shape (N, C, H, W) to (N, C, image_size, image_size).
 
-    def _fit(self, pixels: Tensor) -> Tensor:
+        Raises:
+            InputError: The images are larger than `image_size`, and `resize` is "pad".
+        """
         height, width = pixels.shape[2:]
-        size = self.image_size
-        longer = max(height, width)
-        if height != width:  # as `resize_to_square` does for a prediction
+        size, longer = self.image_size, max(height, width)
+        if height != width:  # a black border, where `images.resize_to_square` puts it with fit="pad"
             top, left = round((longer - height) * 0.5), round((longer - width) * 0.5)
             pixels = F.pad(pixels, (left, longer - width - left, top, longer - height - top))
-        pads = self.resize == "pad" or (self.resize == "auto" and longer <= size <= PAD_AT_MOST * longer)
         if longer == size:
             return pixels
-        if not pads:
-            shrinks = size < longer
+        if self.resize_mode == "scale" or (
+            self.resize_mode == "auto" and not longer <= size <= MAX_PAD_RATIO * longer
+        ):
             return F.interpolate(
-                pixels, (size, size), mode="bilinear", align_corners=False, antialias=shrinks
+                pixels, (size, size), mode="bilinear", align_corners=False, antialias=size < longer
             )
         if longer > size:
-            raise InputError(f"data.image_size={size}: images of {longer} pixels cannot be padded to it")
+            raise InputError(
+                f"data.image_size={size}: images of {longer} pixels cannot be padded to it; "
+                "use a larger size or data.resize=scale"
+            )
         before = (size - longer) // 2
         after = size - longer - before
         return F.pad(pixels, (before, after, before, after))
 
-    def _per_channel(self, name: str, value: float | Sequence[float], pixels: Tensor) -> float | Tensor:
-        if isinstance(value, float | int):
-            return value
-        key = (pixels.device, name)
-        if key not in self._constants:  # copied once: a copy waits for the device
-            self._constants[key] = pixels.new_tensor(value).view(1, -1, 1, 1)
-        return self._constants[key]
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Subtract the mean, divide by the standard deviation, and repeat grayscale for 3 channels.
+
+        Args:
+            pixels: float32 in [0, 1], shape (N, C, H, W).
+
+        Returns:
+            float32, shape (N, channels, H, W), in channels-last memory format.
+        """
+        pixels = (pixels - self._mean) / self._std
+        return pixels.expand(-1, self.channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values, for checkpoints."""
+        return {
+            "image_size": self.image_size,
+            "channels": self.channels,
+            "mean": self.mean,
+            "std": self.std,
+            "resize": self.resize_mode,
+        }
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
