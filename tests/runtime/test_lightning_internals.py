@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.runtime.lightning_internals import (
+    batches_done,
     compile_error,
     disable_sigterm_broadcast,
     ends_epoch,
@@ -82,6 +83,7 @@ class Compare(Callback):
         assert trainer.fit_loop.total_batch_idx == trainer.current_epoch * BATCHES + batch_idx
         assert ends_epoch(trainer) == loop._num_ready_batches_reached() == (batch_idx == BATCHES - 1)
         assert is_accumulating(trainer) == loop._should_accumulate()
+        assert batches_done(trainer) == (batch_idx + 1) % BATCHES
         assert epochs_processed(trainer) == trainer.current_epoch
         if is_resumable_step(trainer):
             self.resumable.append((trainer.current_epoch, batch_idx))

@@ -53,6 +53,14 @@ def is_resumable_step(trainer: Trainer) -> bool:
     return batches % int(interval) > 0
 
 
+def batches_done(trainer: Trainer) -> int:
+    """Return the number of batches done in the current epoch; 0 at its end.
+
+    Relies on: `fit_loop.batch_idx`.
+    """
+    return 0 if trainer.is_last_batch else trainer.fit_loop.batch_idx + 1
+
+
 def epochs_processed(trainer: Trainer) -> int:
     """Return the number of epochs whose batches have been trained.
 
