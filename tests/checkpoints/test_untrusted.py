@@ -375,7 +375,7 @@ def test_targets_in_a_checkpoint_are_never_instantiated(
     data = hparams["data"] | {"val_split": target}
     torch.save(good | {"hyper_parameters": hparams | target}, tmp_path / "top.ckpt")
     torch.save(good | {"hyper_parameters": hparams | {"data": data}}, tmp_path / "data.ckpt")
-    torch.save(good | {"extra": target} | target, tmp_path / "beside.ckpt")
+    torch.save(good | {"extra": target} | target, tmp_path / "extra.ckpt")
     root = f"data.root={tiny_idx}"
     for done in (
         script("predict.py", "ckpt=top.ckpt", "image=x.png"),
@@ -385,7 +385,7 @@ def test_targets_in_a_checkpoint_are_never_instantiated(
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
-    evaluated = script("evaluate.py", "ckpt=beside.ckpt", "data=idx", root)
+    evaluated = script("evaluate.py", "ckpt=extra.ckpt", "data=idx", root)
     assert evaluated.returncode == 0, evaluated.stderr  # unused keys are values like any other
     assert not (tmp_path / "payload-ran").exists()
 

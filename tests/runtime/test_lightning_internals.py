@@ -141,7 +141,7 @@ def test_restored_metrics_stay_until_they_are_logged_again(tmp_path: Path) -> No
 
 
 def test_trainer_restores_a_checkpoint_between_setup_and_the_start_of_training(tmp_path: Path) -> None:
-    """`training.restore_errors` tells errors of a checkpoint from errors of the training by this order."""
+    """`training.restore_errors` relies on this order to recognize errors of the checkpoint."""
     order: list[str] = []
 
     class Observe(Callback):

@@ -44,25 +44,25 @@ def train(fresh_script: Script, tiny_idx: Path, *settings: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "alone"),
     [
-        # A image's gradient depends on no other: the global batch is all that matters.
+        # With fixed norms, an image's gradient depends on no other image: only the global batch matters.
         (
             ("+callbacks.freeze._target_=rank_callbacks.FreezeNorms", "optimizer.lr=0.0002"),
             ("data.batch_size=16",),
         ),
-        # BatchNorm as it is: each rank normalises by its own share, as accumulation does by its own batches.
+        # With BatchNorm, each rank normalizes over its own batch, like each accumulated batch.
         (("optimizer.lr=0.01",), ("data.batch_size=8", "trainer.accumulate_grad_batches=2")),
     ],
 )
 def test_two_ranks_reach_the_weights_of_one(
     fresh_script: Script, tmp_path: Path, tiny_idx: Path, kind: tuple[str, ...], alone: tuple[str, ...]
 ) -> None:
-    # 96 images, so that whole batches make up an epoch: 9 epochs of 6 steps
+    # 96 images make whole batches: 9 epochs of 6 steps
     common = (*kind, *ONLY_TRAIN, DOUBLE, "data.max_train_samples=96", "trainer.max_epochs=9")
     train(fresh_script, tiny_idx, *TWO_RANKS, *common, "output_dir=two")
     train(fresh_script, tiny_idx, *common, *alone, "augmentation=none", "num_threads=1", "output_dir=one")
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["global_step"] == 54
-    # The first layer's norm began at 1: the network has trained, down to its first layer.
+    # The weights of the first norm start at 1, so the network has trained down to its first layer.
     assert (one["network.features.0.1.weight"] - 1).abs().max() > 0.001
     for name in one:
         assert two[name].dtype == torch.float64
@@ -71,7 +71,7 @@ def test_two_ranks_reach_the_weights_of_one(
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_idx: Path, ranks: int) -> None:
-    # 97 to train on, 23 held out and 40 to test: two and three divide not all of them
+    # 97 training, 23 validation and 40 test images: neither 2 nor 3 ranks divide all of them
     settings = (
         f"trainer.devices={ranks}",
         "data.val_split=23",
@@ -90,12 +90,12 @@ def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_i
         assert len(images) == count, stage
         assert len(set(images)) == count, stage
     assert [rank["confusion"] for rank in seen] == [NUM_TINY_TEST] * ranks
-    # One process counts every test image once; the ranks have to come to the same.
+    # One process counts every test image once, and so must the ranks.
     arguments = ("ckpt=run", "data=idx", f"data.root={tiny_idx}", "format=json")
     alone = json.loads(fresh_script("evaluate.py", *arguments).stdout)
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["test/accuracy"] == pytest.approx(alone["accuracy"], abs=1e-6)
-    # The training sums are saved for all ranks together, and those of the last epoch are complete.
+    # The saved metrics are those of all ranks, and those of the last epoch are complete.
     last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert last["train_metrics"]["confusion"].sum() == NUM_TINY_TRAIN - 23
 

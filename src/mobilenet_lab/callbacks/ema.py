@@ -24,7 +24,7 @@ class _Average(AveragedModel):
         self._decay = decay
 
     def update_parameters(self, model: nn.Module) -> None:
-        """Move the average towards the weights of a model; the first time, copy them."""
+        """Move the average toward the weights of a model; the first time, copy them."""
         averages, current = (
             [tensor.detach() for tensor in itertools.chain(module.parameters(), module.buffers())]
             for module in (self.module, model)

@@ -58,7 +58,7 @@ def suggest(
             has_exploded = True
             break
         average = smoothing * average + (1 - smoothing) * loss
-        smooth.append(average / (1 - smoothing ** (step + 1)))  # corrects the bias towards the initial 0
+        smooth.append(average / (1 - smoothing ** (step + 1)))  # corrects the bias toward the initial 0
         lowest = min(lowest, smooth[-1])
         if smooth[-1] > stop_factor * lowest:
             has_exploded = True
