@@ -9,21 +9,27 @@ from conftest import ROOT, TINY_RUN
 
 
 @pytest.mark.parametrize(
-    ("slips", "line"),
+    ("settings_of_ranks", "line"),
     [
-        (("optimizer.lr=0.1", "optimizer.lr=0.2"), "optimizer.lr is 0.1 on rank 0, 0.2 on rank 1"),
-        (("resume={run}", "resume=null"), "resume is step 14 on rank 0, step 0 on rank 1"),
+        (
+            ("optimizer.lr=0.1", "optimizer.lr=0.2"),
+            "optimizer.lr=0.2: rank 1 differs from rank 0, which has optimizer.lr=0.1",
+        ),
+        (
+            ("resume={run}", "resume=null"),
+            "resume=step 0: rank 1 differs from rank 0, which has resume=step 14",
+        ),
     ],
 )
-def test_ranks_with_different_settings_end_with_one_line_each(
-    tmp_path: Path, tiny_idx: Path, tiny_run: Path, slips: tuple[str, str], line: str
+def test_ranks_with_different_settings_fail_with_one_line_each(
+    tmp_path: Path, tiny_idx: Path, tiny_run: Path, settings_of_ranks: tuple[str, str], line: str
 ) -> None:
-    """Started as torchrun does on two machines, with a slip on one of them."""
+    """The ranks are started as torchrun does on two machines, with a typo on one of them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ranks = []
-    for rank, slip in enumerate(slips):
+    for rank, setting in enumerate(settings_of_ranks):
         place = {
             "TORCHELASTIC_RUN_ID": "test",
             "MASTER_ADDR": "127.0.0.1",
@@ -42,7 +48,7 @@ def test_ranks_with_different_settings_end_with_one_line_each(
             "data.batch_size=8",
             f"data.root={tiny_idx}",
             "trainer.max_epochs=3",
-            slip.format(run=tiny_run),
+            setting.format(run=tiny_run),
             f"output_dir=run{rank}",
         ]
         ranks.append(
@@ -57,5 +63,5 @@ def test_ranks_with_different_settings_end_with_one_line_each(
         )
     for process in ranks:
         errors = process.communicate(timeout=120)[1]
-        assert errors.endswith(f"error: the ranks have different settings: {line}\n")
+        assert errors.endswith(f"error: {line}; start all ranks with the same settings\n")
         assert process.returncode == 2

@@ -4,11 +4,11 @@ import torch
 from conftest import TINY_RUN, Script
 
 
-def test_a_run_that_diverges_ends_with_its_last_good_checkpoint(
+def test_diverging_run_stops_and_keeps_its_last_good_checkpoint(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "scheduler=none", "data.val_split=0")
-    # An epoch has 8 steps; a rate that no number survives comes with the ninth.
+    # An epoch has 8 steps; the weights become infinite before step 11.
     assert script("train.py", *settings, "trainer.max_epochs=1", "output_dir=run").returncode == 0
     done = script(
         "train.py",
@@ -20,7 +20,9 @@ def test_a_run_that_diverges_ends_with_its_last_good_checkpoint(
         "+callbacks.spoil.steps=10",
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: the loss is not finite by step 11 (epoch 2), learning rate 0.1; ")
+    assert done.stderr.startswith(
+        "error: the loss is NaN or infinite at step 11 (epoch 2), learning rate 0.1; "
+    )
     assert "the last good checkpoint is run/checkpoints/last.ckpt (python train.py data=idx " in done.stderr
     assert " resume=run ...); lower optimizer.lr" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -29,7 +31,7 @@ def test_a_run_that_diverges_ends_with_its_last_good_checkpoint(
     assert all(value.isfinite().all() for value in last["state_dict"].values())
 
 
-def test_without_a_checkpoint_it_says_so(script: Script, tiny_idx: Path) -> None:
+def test_diverging_run_without_a_checkpoint_says_so(script: Script, tiny_idx: Path) -> None:
     done = script(
         "train.py",
         *TINY_RUN,
@@ -38,11 +40,11 @@ def test_without_a_checkpoint_it_says_so(script: Script, tiny_idx: Path) -> None
         "+callbacks.spoil.steps=0",
     )
     assert done.returncode == 2
-    assert "by step 1 (epoch 1)" in done.stderr
-    assert "; no checkpoint yet; lower optimizer.lr" in done.stderr
+    assert "at step 1 (epoch 1)" in done.stderr
+    assert "; there is no checkpoint yet; lower optimizer.lr" in done.stderr
 
 
-def test_weights_that_are_infinite_after_the_last_step_are_not_kept(
+def test_infinite_weights_after_the_last_step_are_not_saved(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
     done = script(
@@ -56,6 +58,6 @@ def test_weights_that_are_infinite_after_the_last_step_are_not_kept(
         "+callbacks.spoil.after=true",
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: a weight is not finite by step 7 (epoch 1), ")
+    assert done.stderr.startswith("error: a weight is NaN or infinite at step 7 (epoch 1), ")
     assert done.stderr.count("\n") == 1
     assert list((tmp_path / "run/checkpoints").glob("*")) == []

@@ -7,7 +7,7 @@ from mobilenet_lab.callbacks.signals import ECHO_S, StopOnSignal
 from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
 
 
-def test_a_signal_that_comes_twice_where_it_is_handed_on_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forwarded_signal_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -19,15 +19,15 @@ def test_a_signal_that_comes_twice_where_it_is_handed_on_is_one(monkeypatch: pyt
             if variable is not None:
                 context.setenv(variable, "1")
             stop = StopOnSignal()
-            stop._note(signal.SIGTERM, None)
-            stop._note(signal.SIGTERM, None)
-            assert sent == ([] if variable else [signal.SIGTERM]), "a second one ends the process at once"
+            stop._receive(signal.SIGTERM, None)
+            stop._receive(signal.SIGTERM, None)
+            assert sent == ([] if variable else [signal.SIGTERM]), "a second signal ends the process at once"
             sent.clear()
-            now += 0.9 * ECHO_S  # not long enough to begin anew
-            stop._note(signal.SIGTERM, None)
+            now += 0.9 * ECHO_S  # within the time of an echo
+            stop._receive(signal.SIGTERM, None)
             assert sent == ([] if variable else [signal.SIGTERM])
             sent.clear()
             now += 0.2 * ECHO_S
-            stop._note(signal.SIGTERM, None)
+            stop._receive(signal.SIGTERM, None)
             assert sent == [signal.SIGTERM]
             sent.clear()

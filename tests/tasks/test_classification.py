@@ -23,12 +23,12 @@ def classifier(**arguments: object) -> ImageClassifier:
     return ImageClassifier(**(settings | arguments))  # type: ignore[arg-type]
 
 
-def test_builds_the_network_for_channels_and_classes() -> None:
+def test_network_fits_channels_and_classes() -> None:
     module = classifier(preprocessing=PREPROCESSING | {"channels": 3})
     assert module(torch.zeros(2, 3, 28, 28)).shape == (2, 3)
 
 
-def test_hyperparameters_are_plain_values_that_build_it_again(tmp_path: Path) -> None:
+def test_module_is_rebuilt_from_the_plain_values_in_a_checkpoint(tmp_path: Path) -> None:
     module = classifier(optimizer=partial(torch.optim.SGD, lr=0.1), scheduler=constant)
     path = tmp_path / "x.ckpt"
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
@@ -47,7 +47,7 @@ def test_hyperparameters_are_plain_values_that_build_it_again(tmp_path: Path) ->
     assert torch.equal(module.eval()(images), again.eval()(images))
 
 
-def test_only_weights_of_layers_decay() -> None:
+def test_only_weights_of_convolutions_and_linear_layers_decay() -> None:
     module = classifier(optimizer=partial(torch.optim.SGD, lr=0.1, weight_decay=0.5), scheduler=constant)
     module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=5)
     decayed, free = module.configure_optimizers()["optimizer"].param_groups
@@ -83,7 +83,7 @@ def test_defaults_train_on_mnist_with_a_plain_trainer(tmp_path: Path) -> None:
     assert Predictor(tmp_path / "x.ckpt").classes == list("0123456789")
 
 
-def test_label_smoothing_is_for_training_alone() -> None:
+def test_label_smoothing_affects_only_the_training_loss() -> None:
     torch.manual_seed(0)
     module = classifier(label_smoothing=0.2).eval()
     module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
@@ -96,7 +96,7 @@ def test_label_smoothing_is_for_training_alone() -> None:
     torch.testing.assert_close(module.val_metrics.compute()["loss"], plain.detach())
 
 
-def test_class_weights_weigh_the_training_loss_alone() -> None:
+def test_class_weights_affect_only_the_training_loss() -> None:
     torch.manual_seed(0)
     module = classifier(class_weights=[1.0, 2.0, 5.0]).eval()
     module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
@@ -108,7 +108,7 @@ def test_class_weights_weigh_the_training_loss_alone() -> None:
     torch.testing.assert_close(module.val_metrics.compute()["loss"], losses.mean().detach())
 
 
-def test_balanced_classes_have_equal_shares_of_the_loss() -> None:
+def test_balanced_weights_give_classes_equal_shares_of_the_loss() -> None:
     weights = balanced_weights([10, 30, 60])
     assert [weight * count for weight, count in zip(weights, [10, 30, 60], strict=True)] == pytest.approx(
         [100 / 3] * 3
@@ -118,14 +118,14 @@ def test_balanced_classes_have_equal_shares_of_the_loss() -> None:
     assert not {"class_weights", "class_counts"} & set(module.hparams)
 
 
-def test_wrong_class_weights_are_one_line() -> None:
+def test_wrong_class_weights_are_refused() -> None:
     with pytest.raises(InputError, match="has 2 numbers for 3 classes; use one per class"):
         classifier(class_weights=[1.0, 2.0])
     with pytest.raises(InputError, match="class 1 has no training images"):
         balanced_weights([3, 0])
 
 
-def test_mixed_targets_are_probabilities() -> None:
+def test_loss_of_mixed_targets_is_their_cross_entropy() -> None:
     torch.manual_seed(0)
     module = classifier().eval()
     module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
@@ -135,7 +135,7 @@ def test_mixed_targets_are_probabilities() -> None:
     assert module.train_metrics.confusion.sum(dim=1).tolist() == [1, 0, 1]
 
 
-def test_class_weights_weigh_mixed_targets_as_labels() -> None:
+def test_class_weights_treat_one_hot_targets_like_labels() -> None:
     torch.manual_seed(0)
     module = classifier(class_weights=[1.0, 2.0, 5.0], label_smoothing=0.1).eval()
     module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
@@ -146,8 +146,8 @@ def test_class_weights_weigh_mixed_targets_as_labels() -> None:
     )
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
-def test_copies_compile_nothing() -> None:
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a module that torch.compile imports
+def test_copy_does_not_keep_the_compiled_network() -> None:
     module = classifier(compile="default")
     assert module._compiled is not None
     assert copy.deepcopy(module)._compiled is None

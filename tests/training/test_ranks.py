@@ -1,4 +1,4 @@
-"""Several processes of one run on this machine's CPU, over gloo: real ones, as users start them."""
+"""Runs of several processes on this machine's CPU over gloo, started as users start them."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ LONG = ("trainer.max_epochs=2000", "callbacks.checkpoint.every_n_train_steps=5",
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """The last weights without BatchNorm's running statistics, which are the first rank's."""
+    """Return the last weights without BatchNorm's running statistics, which are those of rank 0."""
     state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     return {name: value for name, value in state.items() if not name.endswith(("mean", "var", "tracked"))}
 
@@ -44,25 +44,25 @@ def train(fresh_script: Script, tiny_idx: Path, *settings: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "alone"),
     [
-        # A image's gradient depends on no other: the global batch is all that matters.
+        # With fixed norms, an image's gradient depends on no other image: only the global batch matters.
         (
             ("+callbacks.freeze._target_=rank_callbacks.FreezeNorms", "optimizer.lr=0.0002"),
             ("data.batch_size=16",),
         ),
-        # BatchNorm as it is: each rank normalises by its own share, as accumulation does by its own batches.
+        # With BatchNorm, each rank normalizes over its own batch, like each accumulated batch.
         (("optimizer.lr=0.01",), ("data.batch_size=8", "trainer.accumulate_grad_batches=2")),
     ],
 )
-def test_two_ranks_come_to_the_weights_of_one(
+def test_two_ranks_reach_the_weights_of_one(
     fresh_script: Script, tmp_path: Path, tiny_idx: Path, kind: tuple[str, ...], alone: tuple[str, ...]
 ) -> None:
-    # 96 images, so that whole batches make up an epoch: 9 epochs of 6 steps
+    # 96 images make whole batches: 9 epochs of 6 steps
     common = (*kind, *ONLY_TRAIN, DOUBLE, "data.max_train_samples=96", "trainer.max_epochs=9")
     train(fresh_script, tiny_idx, *TWO_RANKS, *common, "output_dir=two")
     train(fresh_script, tiny_idx, *common, *alone, "augmentation=none", "num_threads=1", "output_dir=one")
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["global_step"] == 54
-    # The first layer's norm began at 1: the network has trained, down to its first layer.
+    # The weights of the first norm start at 1, so the network has trained down to its first layer.
     assert (one["network.features.0.1.weight"] - 1).abs().max() > 0.001
     for name in one:
         assert two[name].dtype == torch.float64
@@ -71,7 +71,7 @@ def test_two_ranks_come_to_the_weights_of_one(
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_idx: Path, ranks: int) -> None:
-    # 97 to train on, 23 held out and 40 to test: two and three divide not all of them
+    # 97 training, 23 validation and 40 test images: neither 2 nor 3 ranks divide all of them
     settings = (
         f"trainer.devices={ranks}",
         "data.val_split=23",
@@ -90,12 +90,12 @@ def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_i
         assert len(images) == count, stage
         assert len(set(images)) == count, stage
     assert [rank["confusion"] for rank in seen] == [NUM_TINY_TEST] * ranks
-    # One process counts every test image once; the ranks have to come to the same.
+    # One process counts every test image once, and so must the ranks.
     arguments = ("ckpt=run", "data=idx", f"data.root={tiny_idx}", "format=json")
     alone = json.loads(fresh_script("evaluate.py", *arguments).stdout)
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["test/accuracy"] == pytest.approx(alone["accuracy"], abs=1e-6)
-    # The training sums are saved for all ranks together, and those of the last epoch are complete.
+    # The saved metrics are those of all ranks, and those of the last epoch are complete.
     last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert last["train_metrics"]["confusion"].sum() == NUM_TINY_TRAIN - 23
 
@@ -112,7 +112,7 @@ def is_alive(pid: int) -> bool:
 
 
 def rank_of(process: subprocess.Popen[str], rank: int) -> int:
-    """The process that trains as this rank; Lightning's first rank is the one that the user starts."""
+    """Return the process id of a rank; with Lightning's launcher, rank 0 is the process itself."""
     for pid in descendants(process.pid):
         if f"LOCAL_RANK={rank}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
             return pid
@@ -122,7 +122,7 @@ def rank_of(process: subprocess.Popen[str], rank: int) -> int:
 
 @contextlib.contextmanager
 def started(command: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process; should the test fail, it and what it has started are ended."""
+    """Start a process; if the test fails, kill it and its descendants."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests"), "OMP_NUM_THREADS": "1"}
     with (cwd / f"stderr{len(list(cwd.glob('stderr*')))}.txt").open("w") as stderr:
         process = subprocess.Popen(
@@ -149,13 +149,13 @@ def command_of(launcher: str, *settings: str) -> list[str]:
 @pytest.mark.parametrize(
     ("launcher", "killed", "message"),
     [
-        ("lightning", 0, "rank 0 is gone, was it killed?"),
+        ("lightning", 0, "rank 0 is gone; it may have been killed"),
         ("lightning", 1, "rank 1 was killed by SIGKILL"),
-        ("torchrun", 0, "rank 1 has lost the others: "),
-        ("torchrun", 1, "rank 0 has lost the others: "),
+        ("torchrun", 0, "rank 1 lost its peers: "),
+        ("torchrun", 1, "rank 0 lost its peers: "),
     ],
 )
-def test_a_killed_rank_ends_all_with_one_line(
+def test_killed_rank_ends_all_ranks_with_one_line(
     tmp_path: Path, tiny_idx: Path, launcher: str, killed: int, message: str
 ) -> None:
     with started(command_of(launcher, *LONG, f"data.root={tiny_idx}"), tmp_path) as process:
@@ -168,13 +168,13 @@ def test_a_killed_rank_ends_all_with_one_line(
     ours = [line for line in stderr.splitlines(keepends=True) if line.startswith("error: ")]
     assert len(ours) == 1
     assert ours[0].startswith(f"error: {message}")
-    assert f"; go on with python train.py {TINY_RUN[0]} " in ours[0]
+    assert f"; resume with python train.py {TINY_RUN[0]} " in ours[0]
     assert ours[0].endswith(" resume=run\n")
-    if launcher == "lightning":  # torchrun adds a report of its own
+    if launcher == "lightning":  # torchrun prints its own report as well
         assert stderr == ours[0]
 
 
-def test_ranks_end_when_torchrun_is_killed(tmp_path: Path, tiny_idx: Path) -> None:
+def test_killed_torchrun_ends_all_ranks(tmp_path: Path, tiny_idx: Path) -> None:
     with started(command_of("torchrun", *LONG, f"data.root={tiny_idx}"), tmp_path) as process:
         wait_for((tmp_path / "run/checkpoints/last.ckpt").is_file, 120)
         ranks = descendants(process.pid)
@@ -183,8 +183,8 @@ def test_ranks_end_when_torchrun_is_killed(tmp_path: Path, tiny_idx: Path) -> No
     assert "error: torchrun is gone" in (tmp_path / "stderr0.txt").read_text()
 
 
-def test_a_signal_to_torchrun_and_to_all_ranks_ends_with_a_checkpoint(tmp_path: Path, tiny_idx: Path) -> None:
-    """As a cluster sends it; torchrun hands its own on, so that every rank gets two."""
+def test_signal_to_torchrun_and_all_ranks_ends_with_a_checkpoint(tmp_path: Path, tiny_idx: Path) -> None:
+    """A cluster does so; torchrun forwards its own signal, so every rank gets two."""
     with started(command_of("torchrun", *LONG, f"data.root={tiny_idx}"), tmp_path) as process:
         wait_for((tmp_path / "run/checkpoints/last.ckpt").is_file, 120)
         for pid in (*descendants(process.pid), process.pid):
@@ -192,14 +192,14 @@ def test_a_signal_to_torchrun_and_to_all_ranks_ends_with_a_checkpoint(tmp_path: 
         process.wait(60)
     stderr = (tmp_path / "stderr0.txt").read_text()
     (step,) = re.findall(
-        r"^terminated at step ([\d,]+) \(epoch \d+\): go on from its last ", stderr, re.MULTILINE
+        r"^terminated at step ([\d,]+) \(epoch \d+\): resume from its last ", stderr, re.MULTILINE
     )
     checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == int(step.replace(",", ""))
 
 
 @pytest.mark.parametrize("launcher", ["lightning", "torchrun"])
-def test_two_ranks_save_by_minutes_and_end_when_they_diverge(
+def test_two_ranks_save_by_minutes_and_stop_when_they_diverge(
     tmp_path: Path, tiny_idx: Path, launcher: str
 ) -> None:
     command = command_of(
@@ -215,15 +215,15 @@ def test_two_ranks_save_by_minutes_and_end_when_they_diverge(
         assert process.wait(120) == {"lightning": 2, "torchrun": 1}[launcher]
     stderr = (tmp_path / "stderr0.txt").read_text()
     (line,) = (line for line in stderr.splitlines(keepends=True) if line.startswith("error: "))
-    assert "the loss is not finite by step 18 (epoch 3)" in line
+    assert "the loss is NaN or infinite at step 18 (epoch 3)" in line
     assert "the last good checkpoint is run/checkpoints/last.ckpt" in line
     if launcher == "lightning":
         assert stderr == line
-    # Of the ends of epochs, 7 steps each, and of every tenth batch
+    # Checkpoints are due after every batch, but ranks exchange it every tenth batch of 7-step epochs.
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 15
 
 
-def test_torchrun_goes_on_from_the_last_checkpoint_by_itself(tmp_path: Path, tiny_idx: Path) -> None:
+def test_restarted_ranks_of_torchrun_resume_from_the_last_checkpoint(tmp_path: Path, tiny_idx: Path) -> None:
     command = command_of(
         "torchrun", "callbacks.checkpoint.every_n_train_steps=5", "output_dir=run", "resume=auto",
         "trainer.max_epochs=12", f"data.root={tiny_idx}", "data.num_workers=0",
@@ -240,7 +240,7 @@ def test_torchrun_goes_on_from_the_last_checkpoint_by_itself(tmp_path: Path, tin
     assert "resume: null" not in (tmp_path / "run/config.yaml").read_text()
 
 
-def test_two_nodes_come_to_what_one_does(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_two_nodes_reach_the_weights_of_one(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     train(fresh_script, tiny_idx, *TWO_RANKS, DOUBLE, "output_dir=one")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

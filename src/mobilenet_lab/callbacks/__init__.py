@@ -1,1 +1,18 @@
-"""What watches a run."""
+"""Callbacks of a training run.
+
+Checkpoints:
+    `last_checkpoint` writes the checkpoint to resume from, `best_checkpoint` the one to use.
+End of a run:
+    `max_steps` ends it after a number of steps, `signals` after SIGINT or SIGTERM, and `nan_guard` when the
+    loss is NaN or infinite.
+Several ranks:
+    `config_consistency` compares their settings, and `rank_watchdog` ends all when one dies.
+Weights and learning rate:
+    `ema` averages the weights, and `lr_finder` runs a learning-rate range test. `current_lr` is their mixin.
+Reports:
+    `history` keeps the metrics of each epoch, `throughput` measures images per second, and `progress` prints.
+
+Lightning calls subclasses of its `Checkpoint` after all other callbacks, in the order they are given in. So
+`EpochHistory` and `StopOnSignal` are subclasses, too: the first before the checkpoints, which contain it, the
+second after them.
+"""

@@ -1,67 +1,96 @@
-"""The two checkpoints of a run: the last, to go on from, and the best, to use."""
+"""Keep the checkpoint with the best validation metric."""
 
+import math
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from mobilenet_lab.runs.folder import BEST
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps best.ckpt: the weights that did best in a validation.
+class BestCheckpoint(Checkpoint):
+    """Writes best.ckpt whenever a validation improves the monitored metric.
 
-    A run that goes on from another's checkpoint takes over the best so far, which Lightning's own forgets
-    when the folder is another. `accuracy` is that of the validation, whatever was monitored.
+    It saves at the end of a training epoch if the epoch ends with its only validation, so that best.ckpt can
+    be resumed from, and otherwise right after the validation.
 
     Args:
-        dirpath: The folder.
-        monitor: Name of the metric.
-        mode: "max" where more is better, "min" where less is.
+        dirpath: Folder of the checkpoints.
+        monitor: Name of the metric, `val/accuracy` or `val/loss`.
+        mode: "max" if higher is better, "min" if lower is better.
+
+    Attributes:
+        score: The best value of the monitored metric; None as long as there is no best.ckpt.
+        accuracy: Validation accuracy of best.ckpt, in [0, 1].
     """
 
-    accuracy: float | None = None
-
     def __init__(self, dirpath: str, monitor: str, mode: str) -> None:
-        super().__init__(
-            dirpath,
-            filename=Path(BEST).stem,
-            monitor=monitor,
-            mode=mode,
-            save_top_k=1,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-        )
+        self.path = Path(dirpath) / BEST
+        self.monitor = monitor
+        self.mode = mode
+        self.score: float | None = None
+        self.accuracy: float | None = None
+        self._saved_at_step = 0
 
-    def _should_save_on_train_epoch_end(self, trainer: Trainer) -> bool:
-        """After every validation; Lightning takes 1, after every batch, for 1.0, at the epoch's end."""
-        return type(trainer.val_check_interval) is float and super()._should_save_on_train_epoch_end(trainer)
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the search over if a resumed run has no best.ckpt, for example because it was deleted."""
+        if not trainer.strategy.broadcast(self.path.is_file()):  # other nodes may not see the folder
+            self.score = self.accuracy = None
 
-    def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
-        """Leave out an epoch that ended before its validation; Lightning's own has a warning instead."""
-        if self.monitor in monitor_candidates:
-            super()._save_topk_checkpoint(trainer, monitor_candidates)
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after a validation within an epoch."""
+        if (
+            trainer.state.fn == TrainerFn.FITTING
+            and not trainer.sanity_checking
+            and not _ends_epochs(trainer)
+        ):
+            self._save_if_better(trainer)
 
-    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        self.accuracy = float(trainer.callback_metrics["val/accuracy"])
-        super()._save_checkpoint(trainer, filepath)
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after the validation of an epoch."""
+        if _ends_epochs(trainer):
+            self._save_if_better(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's own, and the accuracy."""
-        return super().state_dict() | {"accuracy": self.accuracy}
+        """Return the best score so far."""
+        return {"monitor": self.monitor, "mode": self.mode, "score": self.score, "accuracy": self.accuracy}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best of the run that is gone on with, which lies in this run's folder by now.
+        """Continue the search of the run so far, unless it monitored another metric."""
+        if (state_dict["monitor"], state_dict["mode"]) == (self.monitor, self.mode):
+            self.score, self.accuracy = (
+                None if value is None else float(value)
+                for value in (state_dict["score"], state_dict["accuracy"])
+            )
 
-        The path in the checkpoint is not looked at: the folder may have been moved, or copied.
-        """
-        assert self.dirpath is not None
-        score, best = state_dict["best_model_score"], Path(self.dirpath) / BEST
-        if score is None or not best.is_file():
+    def _save_if_better(self, trainer: Trainer) -> None:
+        """Save unless the step has been saved, or ended without a validation, as at a time limit."""
+        metrics = trainer.callback_metrics
+        if self.monitor not in metrics or trainer.global_step == self._saved_at_step:
             return
-        self.best_model_path = self.kth_best_model_path = str(best)
-        self.best_model_score = self.kth_value = score
-        self.best_k_models = {str(best): score}
-        self.accuracy = state_dict.get("accuracy", float(score) if self.monitor == "val/accuracy" else None)
+        score = float(metrics[self.monitor])
+        if not trainer.strategy.reduce_boolean_decision(self._is_better(score)):
+            return
+        # NaN is worse than any number.
+        worst = math.inf if self.mode == "min" else -math.inf
+        self.score = worst if math.isnan(score) else score
+        self.accuracy = float(metrics["val/accuracy"])
+        self._saved_at_step = trainer.global_step
+        trainer.save_checkpoint(self.path)
+
+    def _is_better(self, score: float) -> bool:
+        if self.score is None:
+            return True
+        return score < self.score if self.mode == "min" else score > self.score
+
+
+def _ends_epochs(trainer: Trainer) -> bool:
+    """Return whether each training epoch ends with its only validation.
+
+    The float 1.0 means once per epoch, but the integer 1 after every batch.
+    """
+    interval = trainer.val_check_interval
+    return isinstance(interval, float) and interval == 1 and trainer.check_val_every_n_epoch == 1

@@ -1,4 +1,4 @@
-"""Several ranks train one network only if they agree on what that is, and end together when one is lost."""
+"""Check that all ranks train with the same settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,20 +10,20 @@ from mobilenet_lab.runtime.errors import InputError
 
 
 class ConfigConsistencyCheck(Callback):
-    """Compares the ranks' settings before the first step.
+    """Compares the settings of all ranks before the first step.
 
     Args:
-        settings: By dotted key, without those that may differ, such as a folder with the time.
+        settings: Values by dotted key, without those that may differ, such as the output folder.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = dict(settings)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare.
+        """Compare the settings.
 
         Raises:
-            InputError: on every rank, where two have different ones; the message names the first.
+            InputError: On every rank, if two ranks differ; the message names the first difference.
         """
         if trainer.world_size == 1:
             return
@@ -35,5 +35,6 @@ class ConfigConsistencyCheck(Callback):
                 one, other = first.get(key), settings.get(key)
                 if one != other:
                     raise InputError(
-                        f"the ranks have different settings: {key} is {one} on rank 0, {other} on rank {rank}"
+                        f"{key}={other}: rank {rank} differs from rank 0, which has {key}={one}; "
+                        "start all ranks with the same settings"
                     )

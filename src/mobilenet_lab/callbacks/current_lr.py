@@ -1,4 +1,4 @@
-"""A learning-rate range test: the loss while the rate rises from step to step."""
+"""A mixin for callbacks that report the learning rate of a step."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class CurrentLRMixin(Callback):
-    """Knows the rate of the step at hand, which after it the schedule has changed already.
+    """A callback that remembers the learning rate of the current step.
+
+    In `on_train_batch_end` the schedule has already set the rate of the next step.
 
     Attributes:
         rate: Learning rate of the first group of parameters.
@@ -17,5 +19,5 @@ class CurrentLRMixin(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note the rate of the step to come."""
+        """Remember the learning rate."""
         self.rate = trainer.optimizers[0].param_groups[0]["lr"]

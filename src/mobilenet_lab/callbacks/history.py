@@ -1,110 +1,80 @@
-"""What the run's result and curves need to know of each epoch."""
+"""Record the metrics of each epoch."""
 
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+
+from mobilenet_lab.runtime.lightning_internals import restore_callback_metrics
 
 TRAINING = ("train/loss", "train/accuracy")
 VALIDATION = ("val/loss", "val/accuracy")
 
 
 class EpochHistory(Checkpoint):
-    """Keeps each epoch's metrics, and how fast images went through training steps alone.
+    """Metrics of each epoch and duration of the run, across resumes.
 
-    It is a `Checkpoint` to Lightning, since those alone are called at an epoch's end once the epoch's
-    metrics are complete; it has to come before those that write files, to be in them.
+    It derives from Lightning's `Checkpoint` to be called after the metrics of an epoch are complete. It must
+    come before the callbacks that write checkpoints, which contain it.
 
     Attributes:
-        epochs: One dictionary an epoch, with `epoch`, counted from 1, and the metrics that there were. One
-            that is gone on with is written anew at its end.
-        images_seen: Training images of this process since it started.
-        train_seconds: Time they took, validation left out.
-        seconds_before: Time of the run until the checkpoint that it goes on from; None if that is of an
-            earlier version, which did not say.
+        epochs: A dictionary per epoch, with `epoch` (from 1) and the metrics. When a resumed run completes an
+            epoch that a limit cut short, it replaces the entry.
     """
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
-        self.images_seen = 0
-        self.train_seconds = 0.0
-        self.seconds_before: float | None = 0.0
-        self._began = 0.0
+        self._validation: dict[str, float] = {}  # epoch and metrics of the latest validation
+        self._seconds = 0.0  # until the checkpoint that the run resumes from, or until the end
         self._running_since: float | None = None
-        self._validation: dict[str, float] = {}  # the last one's epoch and metrics
 
-    def images_per_second(self, world_size: int) -> float:
-        """Training images a second of all ranks together."""
-        return self.images_seen * world_size / self.train_seconds if self.train_seconds else 0.0
+    def epochs_done(self) -> int:
+        """Return the number of epochs trained, including a last one that a limit cut short."""
+        return int(self.epochs[-1]["epoch"]) if self.epochs else 0
+
+    def total_seconds(self) -> float:
+        """Return the duration of training and validation in seconds, with the time before a resume."""
+        running = 0.0 if self._running_since is None else time.perf_counter() - self._running_since
+        return self._seconds + running
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begin to count this process's time."""
-        if stage == "fit":
-            self._began = time.perf_counter()
-
-    def total_seconds(self) -> float | None:
-        """Time of training and validation, also of the processes that the run went on from."""
-        if self.seconds_before is None:
-            return None
-        return self.seconds_before + time.perf_counter() - self._began
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put a run that goes on within an epoch where it was, that epoch's last validation included."""
-        self.epochs = [row for row in self.epochs if row["epoch"] <= trainer.current_epoch]
-        if self._validation.get("epoch") == trainer.current_epoch + 1:
-            metrics = {name: torch.tensor(self._validation[name]) for name in VALIDATION}
-            trainer.callback_metrics.update(metrics)
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
         """Start the clock."""
-        if self._running_since is None:
+        if stage == "fit":
             self._running_since = time.perf_counter()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Count the batch's images."""
-        self.images_seen += len(batch[1])
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Stop the clock."""
-        self._stop(trainer)
+        if stage == "fit":
+            self._seconds, self._running_since = self.total_seconds(), None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After a mid-epoch resume, restore the metrics of the last validation within this epoch."""
+        if self._validation.get("epoch") == trainer.current_epoch + 1:
+            restore_callback_metrics(trainer, {name: self._validation[name] for name in VALIDATION})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the metrics, which are the epoch's if no other validation comes."""
+        """Keep the metrics; those of the last validation in an epoch become the epoch's."""
         if not trainer.sanity_checking:
             self._validation = {"epoch": trainer.current_epoch + 1, **_values(trainer, VALIDATION)}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock and take over the epoch's metrics."""
-        self._stop(trainer)
+        """Add the metrics of the epoch."""
         row = {"epoch": trainer.current_epoch + 1, **_values(trainer, TRAINING)}
         if self._validation.get("epoch") == row["epoch"]:
             row |= self._validation
-        self.epochs.append(row)
+        self.epochs = [*(earlier for earlier in self.epochs if earlier["epoch"] < row["epoch"]), row]
 
     def state_dict(self) -> dict[str, Any]:
-        """The epochs and the time so far, for a run that goes on from a checkpoint."""
+        """Return the epochs and the duration so far."""
         return {"epochs": self.epochs, "validation": self._validation, "seconds": self.total_seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the epochs and the time of the run that is gone on with."""
-        seconds = state_dict.get("seconds")
-        self.seconds_before = None if seconds is None else float(seconds)
+        """Continue the history of the run so far."""
         self.epochs = list(state_dict["epochs"])
-        self._validation = dict(state_dict.get("validation", {}))
-
-    def _stop(self, trainer: Trainer) -> None:
-        if self._running_since is not None:
-            if trainer.strategy.root_device.type != "cpu":  # a GPU is still at work on the last steps
-                torch.accelerator.synchronize()
-            self.train_seconds += time.perf_counter() - self._running_since
-        self._running_since = None
+        self._validation = dict(state_dict["validation"])
+        self._seconds = float(state_dict["seconds"])
 
 
 def _values(trainer: Trainer, names: Sequence[str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A learning-rate range test: the loss while the rate rises from step to step."""
+"""Learning-rate range test: record the loss while the learning rate rises from step to step."""
 
 import logging
 import math
@@ -14,18 +14,20 @@ from mobilenet_lab.callbacks.current_lr import CurrentLRMixin
 from mobilenet_lab.runs.plots import plot_range_test, save_plot
 
 log = logging.getLogger(__name__)
-NOISE = 0.9  # a loss that never came below this share of the first has not fallen
-FALLEN = 0.9  # share of the loss's whole fall that is done at the suggested rate
+
+NOISE = 0.9  # a loss that stays above this fraction of the first loss has not fallen
+FALLEN = 0.9  # fraction of the whole fall of the loss that is reached at the suggested rate
 
 
 @dataclass(frozen=True)
 class LRFinderResult:
-    """What a range test tells.
+    """The result of a range test.
 
     Attributes:
-        rates, losses: Of each step, the losses smoothed.
-        suggestion: A learning rate for the top of a schedule; None where the loss did not fall.
-        has_exploded: Whether the test ended because the loss had become too large.
+        rates: Learning rate of each step.
+        losses: Smoothed loss of each step.
+        suggestion: A peak learning rate for a schedule; None if the loss did not fall.
+        has_exploded: Whether the loss became so large that the test ended.
     """
 
     rates: list[float]
@@ -37,17 +39,17 @@ class LRFinderResult:
 def suggest(
     rates: Sequence[float], losses: Sequence[float], smoothing: float, stop_factor: float
 ) -> LRFinderResult:
-    """Read a range test.
+    """Evaluate a range test.
 
-    The suggestion is the first rate at which the loss has done nine tenths of its fall. The lowest itself
-    may lie anywhere on a flat stretch, and the steepest descent over the rate, which Lightning's finder
-    takes, favours the smallest rates of all.
+    The suggestion is the first rate at which the loss has done nine tenths of its fall. The lowest loss may
+    lie anywhere on a flat stretch. The steepest descent, which Lightning's finder uses, favors the smallest
+    rates.
 
     Args:
-        rates: Of each step, rising.
-        losses: Of each step.
-        smoothing: Weight of the losses before in their moving average, in [0, 1).
-        stop_factor: Where the average exceeds its lowest so many times, the rest is left out.
+        rates: Learning rate of each step, rising.
+        losses: Loss of each step.
+        smoothing: Weight of the earlier losses in their moving average, in [0, 1).
+        stop_factor: The test ends where the average exceeds its minimum by this factor.
     """
     average, lowest, has_exploded = 0.0, math.inf, False
     smooth: list[float] = []
@@ -56,7 +58,7 @@ def suggest(
             has_exploded = True
             break
         average = smoothing * average + (1 - smoothing) * loss
-        smooth.append(average / (1 - smoothing ** (step + 1)))  # as if it had begun at the first loss
+        smooth.append(average / (1 - smoothing ** (step + 1)))  # corrects the bias toward the initial 0
         lowest = min(lowest, smooth[-1])
         if smooth[-1] > stop_factor * lowest:
             has_exploded = True
@@ -69,11 +71,12 @@ def suggest(
 
 
 class LearningRateFinder(CurrentLRMixin):
-    """Notes rate and loss of every step, ends once the loss explodes, draws both and suggests a rate.
+    """Records rate and loss of every step, stops when the loss explodes, and plots and suggests a rate.
 
     Args:
-        image: Where to draw.
-        smoothing, stop_factor: See `suggest`.
+        image: File of the plot.
+        smoothing: See `suggest`.
+        stop_factor: See `suggest`.
     """
 
     def __init__(self, image: str, smoothing: float, stop_factor: float) -> None:
@@ -86,25 +89,25 @@ class LearningRateFinder(CurrentLRMixin):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the step's loss, of all ranks."""
+        """Record the mean loss of all ranks."""
         loss: Tensor = outputs["loss"] if isinstance(outputs, dict) else outputs
         value = float(trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean"))
         self._rates.append(self.rate)
         self._losses.append(value)
-        if self._finding().has_exploded:
+        if self._result().has_exploded:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw and suggest."""
+        """Plot the losses and log the suggestion."""
         if not trainer.is_global_zero or not self._losses:
             return
-        finding = self._finding()
-        save_plot(plot_range_test(finding.rates, finding.losses, finding.suggestion), self.image)
+        result = self._result()
+        save_plot(plot_range_test(result.rates, result.losses, result.suggestion), self.image)
         log.info("image   %s", self.image)
-        if finding.suggestion is None:
-            log.warning("The loss did not fall: begin with a smaller rate, optimizer.lr=... is the last")
+        if result.suggestion is None:
+            log.warning("the loss did not fall; lower optimizer.lr, the last and largest rate of the test")
         else:
-            log.info("suggested optimizer.lr=%.2g", finding.suggestion)
+            log.info("suggested optimizer.lr=%.2g", result.suggestion)
 
-    def _finding(self) -> LRFinderResult:
+    def _result(self) -> LRFinderResult:
         return suggest(self._rates, self._losses, self.smoothing, self.stop_factor)

@@ -1,5 +1,6 @@
-"""Progress for whoever watches: a bar on a terminal, now and then a line in a log."""
+"""Show progress: a bar on a terminal, plain lines elsewhere."""
 
+import math
 import sys
 import time
 from typing import Any
@@ -8,12 +9,14 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from torch import Tensor
 
+from mobilenet_lab.callbacks.max_steps import steps_left
+
 
 def progress_bar(refresh_rate: int, log_every_n_seconds: float) -> ProgressBar:
-    """A bar where standard output is a terminal, else plain lines.
+    """Return a progress bar if standard output is a terminal, and plain lines otherwise.
 
     Args:
-        refresh_rate: Steps between updates of the bar.
+        refresh_rate: Batches between updates of the bar.
         log_every_n_seconds: Seconds between lines.
     """
     if sys.stdout.isatty():
@@ -22,31 +25,31 @@ def progress_bar(refresh_rate: int, log_every_n_seconds: float) -> ProgressBar:
 
 
 class TerminalProgress(TQDMProgressBar):
-    """Lightning's bar, with the loss, which is read only when the bar is drawn, and epochs from one."""
+    """Lightning's bar, with epochs counted from 1 and the loss, which is read only when the bar is drawn."""
 
     _loss: Tensor | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, *arguments: Any) -> None:
-        """Begin the epoch's bar."""
+        """Start the bar of the epoch."""
         super().on_train_epoch_start(trainer, *arguments)
         self.train_progress_bar.set_description(_epoch(trainer, trainer.current_epoch + 1))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the loss for when the bar is drawn."""
+        """Keep the loss until the bar is drawn."""
         self._loss = outputs["loss"]
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
+        """Return the values next to the bar."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return metrics if self._loss is None else {"loss": f"{float(self._loss):.3f}", **metrics}
 
 
 class PlainProgress(ProgressBar):
-    """Prints a line every few seconds, and one after every validation."""
+    """Prints a line every few seconds and one per epoch."""
 
     def __init__(self, log_every_n_seconds: float) -> None:
         super().__init__()
@@ -57,7 +60,7 @@ class PlainProgress(ProgressBar):
         self._validated = False
 
     def disable(self) -> None:
-        """Stay silent, as on every rank but the first."""
+        """Print nothing, as on all ranks but the first."""
         self._enabled = False
 
     def enable(self) -> None:
@@ -65,39 +68,38 @@ class PlainProgress(ProgressBar):
         self._enabled = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the epoch before, whose metrics are complete only now."""
+        """Print the previous epoch, whose metrics are complete only now."""
         self._print_epoch(trainer, trainer.current_epoch)
         self._first_batch = None
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Start the clock where the epoch begins, which after a resume is not its first batch."""
+        """Start the clock at the first batch, which after a mid-epoch resume is not batch 0."""
         if self._first_batch is None:
             self._first_batch = batch_idx
             self._line_at = self._began_at = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that the epoch has validation metrics of its own."""
+        """Note that the epoch has been validated."""
         self._validated = not trainer.sanity_checking
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the last epoch's accuracies."""
+        """Print the last epoch."""
         self._print_epoch(trainer, trainer.current_epoch)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Print a line when the last one is old enough."""
+        """Print a line if the previous one is old enough."""
         now = time.perf_counter()
         if not self._enabled or now - self._line_at < self.log_every_n_seconds:
             return
         self._line_at = now
         done = batch_idx + 1
         total = int(trainer.num_training_batches)
-        if trainer.max_steps > 0:
-            steps_left = trainer.max_steps - trainer.global_step
-            total = min(total, done + steps_left * trainer.accumulate_grad_batches)
+        if (steps := steps_left(trainer)) < math.inf:
+            total = min(total, done + int(steps) * trainer.accumulate_grad_batches)
         steps_per_s = (done - (self._first_batch or 0)) / (now - self._began_at)
         print(
             f"{_epoch(trainer, trainer.current_epoch + 1)}, step {done:,} of {total:,}: "
@@ -119,6 +121,6 @@ class PlainProgress(ProgressBar):
 
 
 def _epoch(trainer: Trainer, number: int) -> str:
-    """An epoch, counted from 1, and of how many, where that is known."""
+    """Return the number of an epoch, counted from 1, and the number of epochs if there is a limit."""
     known = trainer.max_epochs is not None and trainer.max_epochs > 0
     return f"epoch {number} of {trainer.max_epochs}" if known else f"epoch {number}"

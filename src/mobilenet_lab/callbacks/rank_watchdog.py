@@ -1,4 +1,4 @@
-"""Several ranks train one network only if they agree on what that is, and end together when one is lost."""
+"""End all ranks of a run when one of them dies."""
 
 import os
 import signal
@@ -12,35 +12,33 @@ from types import TracebackType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import distributed
 
-from mobilenet_lab.runs.folder import LAST
+from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.environment import STARTED_BY
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, WORDS, RunInterrupted
 from mobilenet_lab.runtime.invocation import resume_command
+from mobilenet_lab.runtime.lightning_internals import replace_rank_observer
 
-POLL_S = 0.5
-
-
-# How long a rank that has lost a connection looks who is gone, and how long those that end as agreed may take
-LOOK_S, AGREED_END_S = 5.0, 30.0
+POLL_S = 0.5  # between looks at the other processes
+LOOK_S = 5.0  # a rank that has lost its peers looks for this long which process is gone
+AGREED_END_S = 30.0  # ranks that have agreed to stop get this long to end
 
 
 class RankWatchdog(Callback):
-    """Ends all ranks of this machine, with one line, when one of them dies or loses the others.
+    """Ends all ranks of this machine, with a one-line message, when one of them dies or loses its peers.
 
-    As a context it holds while ranks may run: the first rank watches those that it has started, and every
-    rank that was started, by it or by torchrun, watches who started it. Neither waits for the network, so
-    ranks that hang in a collective end, too. A rank that has lost the others can do nothing more, not even
-    shut down in order, so it leaves at once.
+    It is a callback and a context manager, which is entered while ranks may run. Rank 0 watches the ranks it
+    has started. Every rank that was started, by rank 0 or by torchrun, watches its parent. Neither uses the
+    network, so ranks that hang in a collective operation end as well. A rank that has lost its peers cannot
+    even shut down cleanly, so it exits at once.
 
     Args:
-        folder: The run's, to say how to go on.
+        folder: The run folder, to say how to resume.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._run = RunFolder(folder)
         self._children: list[subprocess.Popen[Any]] = []
         self._parent: int | None = None
         self._by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
@@ -48,9 +46,8 @@ class RankWatchdog(Callback):
         self._leaving = threading.Lock()
 
     def __enter__(self) -> None:
-        """Begin to watch."""
-        # Lightning's own looks every five seconds, and ends all without a word, the first rank included.
-        subprocess_script._launch_process_observer = self._watch_children  # type: ignore[attr-defined]
+        """Start watching."""
+        replace_rank_observer(self._watch_children)
         if STARTED_BY in os.environ or self._by_torchrun:
             self._parent = int(os.environ.get(STARTED_BY, os.getppid()))
             self._start(self._look_at_parent)
@@ -60,14 +57,14 @@ class RankWatchdog(Callback):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the ranks that were started; after an error of this one, end them."""
+        """Wait for the ranks that this one has started, or kill them after an error."""
         if error is not None and _lost_connection(error):
             self._leave(str(error))
         self._over.set()
         os.environ.pop(STARTED_BY, None)
         agreed = error is None or isinstance(error, (RunInterrupted, SystemExit, KeyboardInterrupt))
         if agreed and distributed.is_initialized():
-            # Gloo's threads would still be there when Python is taken down, and may then abort the process.
+            # Otherwise gloo's threads outlive the interpreter, and may abort the process.
             distributed.destroy_process_group()
         for child in self._children:
             try:
@@ -77,7 +74,7 @@ class RankWatchdog(Callback):
                 child.wait()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave before Lightning shuts down in order, which may wait for the others."""
+        """Exit before Lightning's clean shutdown, which may wait for the other ranks."""
         if _lost_connection(exception):
             self._leave(str(exception))
 
@@ -91,7 +88,7 @@ class RankWatchdog(Callback):
     def _look_at_children(self) -> None:
         while not self._over.wait(POLL_S):
             codes = {child.poll() for child in self._children} - {None, 0, *WORDS}
-            # Ranks that have agreed on an error end one after the other.
+            # Ranks that have all met the same error end one after the other.
             if codes and not (codes == {EXIT_WRONG_INPUT} and self._over.wait(LOOK_S)):
                 self._leave()
 
@@ -104,16 +101,16 @@ class RankWatchdog(Callback):
         return self._parent is not None and os.getppid() != self._parent
 
     def _leave(self, reason: str = "") -> None:
-        """Say what happened unless another rank does, and end the ranks of this machine."""
-        self._leaving.acquire()  # never released: whoever comes second waits for the end
+        """Print what happened, unless another rank does, and end the ranks of this machine."""
+        self._leaving.acquire()  # never released: a second thread waits for the end
         looked_until = time.monotonic() + (0 if self._by_torchrun else LOOK_S)
         while not (gone := self._who_is_gone()) and time.monotonic() < looked_until:
             time.sleep(0.1)
         rank = os.environ.get("RANK", os.environ.get("LOCAL_RANK"))
-        message, code = gone or (f"rank {rank} has lost the others: {_first_line(reason)}", 1)
+        message, code = gone or (f"rank {rank} lost its peers: {_first_line(reason)}", 1)
         if message:
-            has_checkpoint = (self._folder / "checkpoints" / LAST).is_file()
-            hint = f"go on with {resume_command(self._folder)}" if has_checkpoint else "no checkpoint yet"
+            resume = f"resume with {resume_command(self._run.path)}"
+            hint = resume if self._run.last.is_file() else "there is no checkpoint yet"
             print(f"error: {message}; {hint}", file=sys.stderr)
         for child in self._children:
             child.kill()
@@ -123,10 +120,10 @@ class RankWatchdog(Callback):
         os._exit(code)
 
     def _who_is_gone(self) -> tuple[str, int] | None:
-        """What to say, and the exit code; nothing to say of a rank that has said itself why it ended."""
+        """Return a message, empty if the rank has printed its own, and the exit code; None if all run."""
         if self._parent_is_gone():
             who = "torchrun" if self._by_torchrun else "rank 0"
-            return f"{who} is gone, was it killed?", 1
+            return f"{who} is gone; it may have been killed", 1
         first = int(os.environ.get("NODE_RANK", 0)) * (len(self._children) + 1)
         for rank, child in enumerate(self._children, start=first + 1):
             code = child.poll()
@@ -138,12 +135,12 @@ class RankWatchdog(Callback):
 
 
 def _lost_connection(error: BaseException) -> bool:
-    # gloo's errors have no class of their own.
+    # Errors of gloo have no class of their own.
     return isinstance(error, distributed.DistError) or (
         isinstance(error, RuntimeError) and "gloo" in str(error)
     )
 
 
 def _first_line(reason: str) -> str:
-    """Without the source file that gloo's messages begin with, and their advice."""
+    """Return the first sentence of gloo's message, without the source file before it."""
     return reason.strip().split("\n")[0].rpartition("] ")[2].split(". ")[0]

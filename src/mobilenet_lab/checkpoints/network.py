@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mobilenet_lab.checkpoints.state import is_number, is_whole
+from mobilenet_lab.checkpoints.state import hyper_parameters, is_number, is_whole, weights
 from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,21 +26,21 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
     """
     from mobilenet_lab.models import network_for
 
-    hparams = checkpoint["hyper_parameters"]
+    hparams = hyper_parameters(checkpoint)
     _check_hyper_parameters(hparams, path)
     prefix = "network."
     try:
-        weights = {
+        network_weights = {
             key.removeprefix(prefix): value
-            for key, value in checkpoint["state_dict"].items()
+            for key, value in weights(checkpoint).items()
             if key.startswith(prefix)
         }
         build = partial(network_for, hparams["model"], hparams["classes"], hparams["preprocessing"])
         # The description may ask for a network that is larger than the weights, or than any memory.
         with _without_memory():
-            _check_shapes(build().state_dict(), weights)
+            _check_shapes(build().state_dict(), network_weights)
         network = build()
-        network.load_state_dict(weights)
+        network.load_state_dict(network_weights)
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: the weights do not fit the network it describes: {reason}") from error

@@ -1,7 +1,32 @@
-"""Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
+"""The contents of a checkpoint.
+
+A checkpoint is a dictionary of plain values and tensors. These are its keys:
+
+| key | contents | written by |
+|---|---|---|
+| `state_dict` | weights to predict with; with `callbacks=ema`, their moving average | Lightning |
+| `hyper_parameters` | network, classes, preprocessing and data, as plain values | Lightning |
+| `hparams_name` | name of the constructor argument that holds them | Lightning |
+| `pytorch-lightning_version` | version of Lightning | Lightning |
+| `epoch` | index of the current epoch, from 0 | Lightning |
+| `global_step` | optimizer steps done | Lightning |
+| `loops` | progress counters of Lightning's loops | Lightning |
+| `callbacks` | state of each callback, by class name | Lightning |
+| `optimizer_states` | list with the state of the optimizer | Lightning |
+| `lr_schedulers` | list with the state of the schedule | Lightning |
+| `MixedPrecision` | state of the gradient scaler; only for `trainer.precision=16-mixed` | Lightning |
+| `ImageDataModule` | position in the order of the images, and what determines the order | data module |
+| `train_metrics` | sums of the current training epoch over all ranks: `confusion`, `loss_sum` | task |
+| `num_threads` | CPU threads per process | task |
+| `optimizer` | class name of the optimizer | task |
+| `current_model_state` | weights that the optimizer updates; only with `callbacks=ema` | EMAWeights |
+| `averaging_state` | number of updates of the average; only with `callbacks=ema` | EMAWeights |
+
+Prediction needs the four keys in `REQUIRED_KEYS`. Use the functions below to read the others.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,59 +35,145 @@ from mobilenet_lab.runtime.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_STEPS = 1 << 53  # up to which double precision tells whole numbers apart
+WEIGHTS = "state_dict"
+HYPER_PARAMETERS = "hyper_parameters"
+EPOCH = "epoch"
+GLOBAL_STEP = "global_step"
+CALLBACKS = "callbacks"
+OPTIMIZER_STATES = "optimizer_states"
+SCHEDULES = "lr_schedulers"
+DATA_POSITION = "ImageDataModule"
+TRAIN_METRICS = "train_metrics"
+NUM_THREADS = "num_threads"
+OPTIMIZER_NAME = "optimizer"
+CURRENT_WEIGHTS = "current_model_state"
+
+REQUIRED_KEYS = (WEIGHTS, HYPER_PARAMETERS, EPOCH, GLOBAL_STEP)
+MAX_STEPS = 1 << 53  # the integers up to here are exact in double precision
+
+Checkpoint = dict[str, Any]
 
 
-def epochs_done(checkpoint: dict[str, Any]) -> int:
-    """Whole epochs that the run of a checkpoint has behind it."""
-    position = checkpoint["ImageDataModule"]
+def weights(checkpoint: Checkpoint) -> dict[str, "Tensor"]:
+    """Return the weights to predict with, by name in the LightningModule."""
+    return checkpoint[WEIGHTS]
+
+
+def hyper_parameters(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the description of network, classes, preprocessing and data."""
+    return checkpoint[HYPER_PARAMETERS]
+
+
+def global_step(checkpoint: Checkpoint) -> int:
+    """Return the number of optimizer steps done."""
+    return checkpoint[GLOBAL_STEP]
+
+
+def epochs_done(checkpoint: Checkpoint) -> int:
+    """Return the number of complete epochs."""
+    position = checkpoint[DATA_POSITION]
     return int(position["epoch"] + (position["batch"] == 0))
 
 
-def check_state(checkpoint: dict[str, Any], path: Path, parameters: Sequence["Tensor"]) -> None:
-    """Refuse what is no state of a run to go on from.
+def optimizer_name(checkpoint: Checkpoint) -> str | None:
+    """Return the class name of the optimizer; None if the checkpoint does not say."""
+    return checkpoint.get(OPTIMIZER_NAME)
+
+
+def optimizer_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the settings of the optimizer's first group of parameters."""
+    return checkpoint[OPTIMIZER_STATES][0]["param_groups"][0]
+
+
+def schedule_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the state of the learning-rate schedule."""
+    schedules: list[dict[str, Any]] = checkpoint[SCHEDULES]
+    return schedules[0] if schedules else {}
+
+
+def is_plateau(checkpoint: Checkpoint) -> bool:
+    """Return whether the schedule is `ReduceLROnPlateau`; the others are functions of the step."""
+    return "num_bad_epochs" in schedule_state(checkpoint)
+
+
+def num_threads(checkpoint: Checkpoint) -> int | None:
+    """Return the number of CPU threads per process; None if the checkpoint does not say."""
+    return checkpoint.get(NUM_THREADS)
+
+
+def train_metrics(checkpoint: Checkpoint) -> dict[str, "Tensor"]:
+    """Return the sums of the current training epoch: `confusion` (int64, shape (C, C)) and `loss_sum`."""
+    return checkpoint[TRAIN_METRICS]
+
+
+def has_ema(checkpoint: Checkpoint) -> bool:
+    """Return whether the weights are a moving average."""
+    return CURRENT_WEIGHTS in checkpoint
+
+
+def cannot_resume(path: Path) -> InputError:
+    """Return the error for a training state that is incomplete or malformed."""
+    return InputError(
+        f"resume={path}: the training state in this checkpoint is incomplete, malformed or from another "
+        "version; resume from another checkpoint"
+    )
+
+
+def check_state(checkpoint: Checkpoint, path: Path, parameters: Sequence["Tensor"]) -> None:
+    """Check that a training run can resume from a checkpoint, as far as plain values show.
 
     Args:
-        checkpoint: What it holds.
-        path: Its file, for the message.
-        parameters: All that the optimizer changes, in its order.
+        checkpoint: Its contents.
+        path: Its file, for the error message.
+        parameters: All parameters of the optimizer, in its order.
 
     Raises:
-        InputError: positions, schedules, the optimizer's settings or its tensors are not of the kind that
-            is written.
+        InputError: A position, a metric, the schedule, or the state of the optimizer is missing or malformed.
     """
     try:
-        position, (optimizer,) = checkpoint["ImageDataModule"], checkpoint["optimizer_states"]
-        (schedule,) = checkpoint["lr_schedulers"]
-        counts = [checkpoint["epoch"], checkpoint["global_step"], position["epoch"], position["batch"]]
-        counts += [schedule["last_epoch"], schedule.get("_step_count", 0)]
-        moments = [
-            value.shape == parameters[index].shape
-            for index, values in optimizer["state"].items()
-            for value in values.values()
-            if getattr(value, "ndim", 0)
-        ]
-        rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
-        of_schedule = [schedule.get(key, rates) for key in ("base_lrs", "min_lrs")]
-        is_position = all(is_whole(n) and 0 <= n <= MAX_STEPS for n in counts)
-        has_rates = all(
-            len(ones) == len(rates) > 0 and all(map(is_number, ones)) for ones in [rates, *of_schedule]
+        is_valid = (
+            _has_positions(checkpoint)
+            and _has_learning_rates(checkpoint)
+            and _has_matching_moments(checkpoint, parameters)
+            and isinstance(checkpoint[CALLBACKS], Mapping)
+            and isinstance(checkpoint[TRAIN_METRICS], Mapping)
+            and is_whole(checkpoint[NUM_THREADS])
         )
-        is_valid = is_position and has_rates and all(moments)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         is_valid = False
     if not is_valid:
-        raise InputError(f"{path}: no state of a run to go on from")
+        raise cannot_resume(path)
 
 
 def is_whole(value: Any) -> bool:
+    """Return whether a value is an integer and not a bool."""
     return type(value) is int
 
 
 def is_number(value: Any) -> bool:
+    """Return whether a value is an integer of at most `MAX_STEPS` or a finite float."""
     return (is_whole(value) and abs(value) <= MAX_STEPS) or (type(value) is float and math.isfinite(value))
 
 
-def schedule_in(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    schedules: list[dict[str, Any]] = checkpoint["lr_schedulers"]
-    return schedules[0] if schedules else {}
+def _has_positions(checkpoint: Checkpoint) -> bool:
+    position, (schedule,) = checkpoint[DATA_POSITION], checkpoint[SCHEDULES]
+    counts = [checkpoint[EPOCH], checkpoint[GLOBAL_STEP], position["epoch"], position["batch"]]
+    counts += [schedule["last_epoch"], schedule.get("_step_count", 0)]
+    return all(is_whole(count) and 0 <= count <= MAX_STEPS for count in counts)
+
+
+def _has_learning_rates(checkpoint: Checkpoint) -> bool:
+    (optimizer,), schedule = checkpoint[OPTIMIZER_STATES], schedule_state(checkpoint)
+    rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
+    lists = [rates, *(schedule.get(key, rates) for key in ("base_lrs", "min_lrs"))]
+    return all(len(values) == len(rates) > 0 and all(map(is_number, values)) for values in lists)
+
+
+def _has_matching_moments(checkpoint: Checkpoint, parameters: Sequence["Tensor"]) -> bool:
+    (optimizer,) = checkpoint[OPTIMIZER_STATES]
+    return all(
+        value.shape == parameters[index].shape
+        for index, values in optimizer["state"].items()
+        for value in values.values()
+        if getattr(value, "ndim", 0)
+    )

@@ -1,4 +1,8 @@
-"""Find and open checkpoints: plain values and tensors only, nothing in them is ever run."""
+"""Checks that keep a hostile checkpoint from running code or exhausting memory.
+
+PyTorch's `weights_only=True` prevents the first. These checks come before it, because its list of allowed
+names is longer than needed: it contains `bytearray`, for example, and `bytearray(10**12)` takes a terabyte.
+"""
 
 import io
 import pickle
@@ -7,60 +11,51 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-# Reading a stranger's file takes a small multiple of its size, and never more than these.
-MAX_BYTES = 1 << 32  # of a file; width 8.0 with Adam's moments has 1.7 GB
-
-
-MAX_GROWTH = 16  # of tensors: a file may hold one row and say that there are many like it
-
-
-MAX_VALUES = 1 << 20  # in a file, counted as often as they are referred to
-
+# Reading an untrusted file takes a small multiple of its size, and never exceeds these limits.
+MAX_BYTES = 1 << 32  # of the file; width 8.0 with Adam's moments has 1.7 GB
+MAX_GROWTH = 16  # tensors over file size; a stride of 0 turns one stored row into a huge tensor
+MAX_VALUES = 1 << 20  # of the file; a value counts as often as it is referred to
 
 PROTOCOL = 2  # of the pickles that PyTorch writes
-
-
-# What PyTorch writes for plain values and tensors. Its own list is longer: bytearray(10**12) is on it.
 STORAGES = ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
-
-
+# The only names in a pickle of plain values and tensors
 PLAIN_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
     f"torch {kind}Storage" for kind in STORAGES
 }
 
 
 def checked_copy(path: Path) -> io.BytesIO:
-    """Check the archive that a checkpoint is, and hand on exactly what was checked.
+    """Check the archive of a checkpoint and return exactly the bytes that were checked.
 
-    PyTorch's own reader looks at no checksum, and may find other parts in the same bytes than Python's.
+    PyTorch's reader verifies no checksums, and may find other entries in the same bytes than Python's does.
 
     Raises:
-        zipfile.BadZipFile: it is damaged, states sizes that it does not have, or is no checkpoint.
-        pickle.UnpicklingError: it names what is no part of plain values and tensors.
+        zipfile.BadZipFile: The archive is damaged, declares wrong sizes, or is not a checkpoint.
+        pickle.UnpicklingError: The pickle names something other than plain values and tensors.
     """
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise zipfile.BadZipFile(f"more than {MAX_BYTES:,} bytes")
     copy = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as checked:
-        parts = archive.infolist()
-        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-            raise zipfile.BadZipFile("packed parts, which PyTorch never writes")
-        if sum(part.file_size for part in parts) > size:
-            raise zipfile.BadZipFile("parts that claim to be larger than the file")
-        for part in parts:
-            content = archive.read(part)  # compares the checksum
-            if part.filename.endswith("constants.pkl"):
-                raise zipfile.BadZipFile("a program, not a checkpoint")
-            if part.filename.endswith(".pkl"):
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise zipfile.BadZipFile("compressed entries, which PyTorch never writes")
+        if sum(entry.file_size for entry in entries) > size:
+            raise zipfile.BadZipFile("entries that claim to be larger than the file")
+        for entry in entries:
+            content = archive.read(entry)  # verifies the checksum
+            if entry.filename.endswith("constants.pkl"):
+                raise zipfile.BadZipFile("a TorchScript program, not a checkpoint")
+            if entry.filename.endswith(".pkl"):
                 _check_globals(content)
-            checked.writestr(part.filename, content)
+            checked.writestr(entry.filename, content)
     copy.seek(0)
     return copy
 
 
 def _check_globals(content: bytes) -> None:
-    """Refuse a pickle that names any class or function beyond those of plain values and tensors."""
+    """Refuse a pickle that names a class or function other than those of plain values and tensors."""
     for opcode, argument, _ in pickletools.genops(content):
         is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
         if is_name and argument not in PLAIN_GLOBALS:
@@ -70,7 +65,15 @@ def _check_globals(content: bytes) -> None:
 
 
 def check_values(checkpoint: Any, max_bytes: int) -> None:
-    """Refuse what looks small in the file but would not stay so, and what is neither value nor tensor."""
+    """Refuse contents that are larger than their file suggests, or neither plain values nor tensors.
+
+    Args:
+        checkpoint: The contents.
+        max_bytes: Limit on the size of all tensors together.
+
+    Raises:
+        ValueError: A limit is exceeded, or a value has another type.
+    """
     import torch
 
     left, waiting = MAX_VALUES, [checkpoint]

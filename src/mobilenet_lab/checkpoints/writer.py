@@ -1,4 +1,4 @@
-"""Checkpoints are written so that a loss of power at any moment leaves a whole one behind."""
+"""Write checkpoints atomically: after a loss of power, the file has either its old or its new contents."""
 
 import io
 import os
@@ -16,10 +16,10 @@ from mobilenet_lab.runtime.errors import InputError
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints durably, and of last.ckpt keeps the one before it, too.
+    """Lightning plugin that writes checkpoints atomically and keeps the previous `last.ckpt`.
 
-    Lightning's own leaves it to the operating system when the bytes reach the disk, so that after a loss of
-    power the name may stand for an empty file.
+    Lightning's own plugin leaves it to the operating system when the bytes reach the disk. After a loss of
+    power, the name may stand for an empty file.
     """
 
     def save_checkpoint(
@@ -28,7 +28,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            InputError: the folder cannot be written to, or the disk is full; what was there before is intact.
+            InputError: The folder is not writable, or the disk is full; earlier checkpoints are intact.
         """
         path = Path(path)
         content = io.BytesIO()
@@ -38,14 +38,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             write_atomically(path, lambda scratch: scratch.write_bytes(content.getbuffer()), keep)
         except OSError as error:
             raise InputError(
-                f"{path}: the checkpoint cannot be written: {error.strerror}; those before it are intact"
+                f"{path}: cannot write the checkpoint: {error.strerror}; earlier checkpoints are intact"
             ) from error
 
     def load_checkpoint(self, path: str | os.PathLike[str], *_: Any, **__: Any) -> dict[str, Any]:
-        """Read a checkpoint into main memory, with all that `checkpoint.load_checkpoint` checks."""
+        """Read and check a checkpoint; see `load.load_checkpoint`."""
         return load_checkpoint(Path(path))
 
 
 def copy_atomically(old: Path, new: Path, keep: Path | None = None) -> None:
-    """Let `new` be a copy of `old`, or stay as it is where that fails; `keep` as in `write_atomically`."""
+    """Copy a file atomically; `keep` as in `write_atomically`."""
     write_atomically(new, lambda scratch: shutil.copyfile(old, scratch), keep)

@@ -20,6 +20,7 @@ from mobilenet_lab.data.transforms.augmentation import Identity
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.lightning_internals import batches_done
 
 SEED_FACTOR = 0x85EBCA6B  # odd, so that it permutes all 32-bit seeds
 
@@ -170,9 +171,8 @@ class ImageDataModule(LightningDataModule):
     def state_dict(self) -> dict[str, int]:
         """Return the position in the epoch, and what the order of images depends on."""
         assert self.trainer is not None
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        batch = 0 if progress.is_last_batch else progress.current.processed  # type: ignore[attr-defined]
-        return {"epoch": self.trainer.current_epoch, "batch": batch, **self._order()}
+        position = {"epoch": self.trainer.current_epoch, "batch": batches_done(self.trainer)}
+        return position | self._order()
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Continue at a stored position.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
+from mobilenet_lab.checkpoints.state import hyper_parameters
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.models.fuse import fuse_conv_bn
 from mobilenet_lab.runtime.errors import InputError
@@ -49,7 +50,7 @@ class Ensemble:
     def _add(self, path: Path, fuse_bn: bool) -> None:
         checkpoint = load_checkpoint(path)
         network = network_from(checkpoint, path)
-        hparams = checkpoint["hyper_parameters"]
+        hparams = hyper_parameters(checkpoint)
         data, classes = hparams["data"], list(hparams["classes"])
         try:
             preprocessing = Preprocessing(**hparams["preprocessing"])

@@ -1,37 +1,80 @@
-"""What a run that goes on takes over of what was logged before, so that its curves are whole."""
+"""Log metrics to a CSV file that a resumed run continues."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch import loggers
-from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
-from mobilenet_lab.runs.resume_logs import write_rows
+from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.runs.resume_logs import STEP, write_rows
+
+FLUSH_EVERY_N_STEPS = 100
 
 
-class CSVLogger(loggers.CSVLogger):
-    """metrics.csv; a run that goes on keeps the rows that there are, which Lightning's own would delete."""
+class CSVLogger(Logger):
+    """Logger that writes metrics.csv, with a row per call and a column per metric.
+
+    Unlike Lightning's, it keeps the rows of the run that it resumes, and writes no hparams.yaml.
+
+    Args:
+        save_dir: The run folder.
+    """
+
+    def __init__(self, save_dir: str) -> None:
+        super().__init__()
+        self._run = RunFolder(Path(save_dir))
+        self._columns: list[str] = []
+        self._rows: list[dict[str, Any]] = []
 
     @property
-    @rank_zero_experiment
-    def experiment(self) -> "_Writer":
-        """What writes the file."""
-        if self._experiment is None:
-            Path(self.root_dir).mkdir(parents=True, exist_ok=True)
-            self._experiment = _Writer(self.log_dir)
-        return self._experiment  # type: ignore[return-value]
+    def name(self) -> str:
+        """Empty: the folder of the run says it all."""
+        return ""
 
+    @property
+    def version(self) -> str:
+        """Empty: the folder of the run says it all."""
+        return ""
 
-class _Writer(ExperimentWriter):
-    def _check_log_dir_exists(self) -> None:
-        path = Path(self.metrics_file_path)
-        if path.is_file():
+    @property
+    def save_dir(self) -> str:
+        """The run folder."""
+        return str(self._run)
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Do nothing: config.yaml has all of them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row."""
+        self._rows.append({**metrics, STEP: step})
+        if step is not None and (step + 1) % FLUSH_EVERY_N_STEPS == 0:
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the new rows; if they bring new columns, write the whole file again, atomically."""
+        if not self._rows:
+            return
+        path, earlier = self._run.metrics, []
+        if not self._columns and path.is_file():
             with path.open(newline="") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+                self._columns = next(csv.reader(file), [])
+        columns = sorted({*self._columns, *(name for row in self._rows for name in row)})
+        if columns == self._columns and path.is_file():
+            with path.open("a", newline="") as file:
+                csv.DictWriter(file, columns).writerows(self._rows)
+        else:
+            if path.is_file():
+                with path.open(newline="") as file:
+                    earlier = list(csv.DictReader(file))
+            write_rows(path, columns, [*earlier, *self._rows])
+        self._columns, self._rows = columns, []
 
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        path = Path(self.metrics_file_path)
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        write_rows(path, fieldnames, rows)
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the new rows."""
+        self.save()

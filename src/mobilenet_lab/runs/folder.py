@@ -50,6 +50,11 @@ class RunFolder:
         return self.checkpoints / PREVIOUS
 
     @property
+    def pending(self) -> Path:
+        """State of a run that stopped within an epoch; becomes `last` after the final validation."""
+        return self.checkpoints / f"{LAST}.pending"
+
+    @property
     def best(self) -> Path:
         """Checkpoint with the best validation metric."""
         return self.checkpoints / BEST

@@ -1,67 +1,66 @@
-"""What a run that goes on takes over of what was logged before, so that its curves are whole."""
+"""Carry the logs of the earlier run over to the run that resumes it, so that curves have no gap."""
 
 import csv
 import shutil
 from pathlib import Path
 
-from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-
+from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.atomic_files import sync, write_atomically
 
-METRICS = ExperimentWriter.NAME_METRICS_FILE
-EVENTS = "events.out.tfevents.*"
 STEP = "step"
 
 
 def begin_logs(folder: Path, resumed: Path | None = None, step: int = 0) -> None:
-    """Let the logs in a run's folder hold what was logged before a step, and nothing else.
+    """Leave only the entries before a step in a run folder's logs.
 
-    TensorBoard itself leaves out later events where the next file begins with a step to purge from.
+    TensorBoard drops later events itself: the writer of the next file declares its first step.
 
     Args:
-        folder: The run's.
-        resumed: The checkpoint that the run goes on from; None where it begins.
-        step: The first that will be logged.
+        folder: The run folder.
+        resumed: The checkpoint that the run resumes from; None if it starts from scratch.
+        step: The first step that will be logged.
     """
-    before = resumed.parent.parent if resumed is not None else None
-    rows = _rows_before(before / METRICS, step) if before is not None else []
-    if before is None or before.resolve() != folder.resolve():
-        for old in [folder / METRICS, *folder.glob(EVENTS)]:
+    run = RunFolder(folder)
+    before = RunFolder.of_checkpoint(resumed) if resumed is not None else None
+    rows = _rows_before(before.metrics, step) if before is not None else []
+    if before is None or before.path.resolve() != folder.resolve():
+        for old in [run.metrics, *run.event_files()]:
             old.unlink(missing_ok=True)
-        for events in sorted(before.glob(EVENTS)) if before is not None else []:
+        for events in before.event_files() if before is not None else []:
             shutil.copy2(events, folder)
     if rows:
-        write_rows(folder / METRICS, list(rows[0]), rows)
+        write_rows(run.metrics, list(rows[0]), rows)
     else:
-        (folder / METRICS).unlink(missing_ok=True)
+        run.metrics.unlink(missing_ok=True)
 
 
 def sync_logs(folder: Path) -> None:
-    """Bring what was logged in a run's folder onto the disk."""
-    for path in [folder / METRICS, *folder.glob(EVENTS)]:
+    """Bring the logs in a run folder onto the disk."""
+    run = RunFolder(folder)
+    for path in [run.metrics, *run.event_files()]:
         if path.is_file():
             sync(path)
 
 
-def _rows_before(path: Path, step: int) -> list[dict[str, str]]:
-    """The rows of earlier steps, without one that was cut off or never came to the disk."""
-    if not path.is_file():
-        return []
-    whole = path.read_text().rpartition("\n")[0]
-    return [
-        row
-        for row in csv.DictReader(whole.splitlines())
-        if (row[STEP] or "").isdigit() and int(row[STEP]) < step
-    ]
-
-
-def write_rows(path: Path, names: list[str], rows: list[dict[str, str]]) -> None:
-    """Write a table that is whole or as it was."""
+def write_rows(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    """Write a CSV table atomically."""
 
     def write(path: Path) -> None:
         with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
 
     write_atomically(path, write)
+
+
+def _rows_before(path: Path, step: int) -> list[dict[str, str]]:
+    """Return the rows of earlier steps, without a last row that was cut off."""
+    if not path.is_file():
+        return []
+    complete = path.read_text().rpartition("\n")[0]
+    return [
+        row
+        for row in csv.DictReader(complete.splitlines())
+        if (row[STEP] or "").isdigit() and int(row[STEP]) < step
+    ]

@@ -1,17 +1,121 @@
-"""The two checkpoints of a run: the last, to go on from, and the best, to use."""
+"""Everything that relies on undocumented parts of Lightning, PyTorch and TensorBoard.
 
+Written for lightning 2.6.6, torch 2.13 and tensorboard 2.20. tests/runtime/test_lightning_internals.py fails
+when one of these parts changes: read it before raising a version limit in pyproject.toml.
+"""
+
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies.launchers import subprocess_script
+
+
+def ends_epoch(trainer: Trainer) -> bool:
+    """Return whether the current batch is the last one of the epoch.
+
+    Relies on: `fit_loop.batch_idx`. `trainer.is_last_batch` alone depends on how batches are prefetched.
+    """
+    return trainer.is_last_batch or trainer.fit_loop.batch_idx + 1 == trainer.num_training_batches
+
+
+def is_accumulating(trainer: Trainer) -> bool:
+    """Return whether the current batch only adds to the gradients, without an optimizer step.
+
+    Relies on: Lightning steps after the last batch of an epoch, even if fewer batches have been accumulated.
+    """
+    batches = trainer.fit_loop.batch_idx + 1
+    return not ends_epoch(trainer) and batches % trainer.accumulate_grad_batches > 0
 
 
 def is_resumable_step(trainer: Trainer) -> bool:
-    """Whether a run that stops in `on_train_batch_end` can go on exactly where it was.
+    """Return whether a checkpoint written now, in `on_train_batch_end`, resumes exactly.
 
-    Not before a validation, which Lightning leaves out when it goes on, and not between the batches whose
-    gradients are added up.
+    Three kinds of batches are not resumable:
+
+    - the last batch of an epoch: Lightning would skip the validation and the hooks of the epoch's end;
+    - a batch before a validation within the epoch: Lightning would skip this validation;
+    - a batch that only adds to the gradients, which no checkpoint holds.
+
+    Relies on: `fit_loop.batch_idx` and `fit_loop.total_batch_idx`; `trainer.val_check_batch`, which counts
+    batches of the epoch, or of all epochs if `check_val_every_n_epoch` is None.
     """
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    if progress.is_last_batch or trainer.fit_loop._should_accumulate():
+    if ends_epoch(trainer) or is_accumulating(trainer):
         return False
-    every, counts_over_epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch is None
-    counted = progress.total.ready if counts_over_epochs else progress.current.processed  # type: ignore[attr-defined]
-    return every in (None, float("inf")) or counted % int(every) > 0
+    interval, loop = trainer.val_check_batch, trainer.fit_loop
+    if interval in (None, float("inf")):
+        return True
+    batches = (loop.total_batch_idx if trainer.check_val_every_n_epoch is None else loop.batch_idx) + 1
+    return batches % int(interval) > 0
+
+
+def batches_done(trainer: Trainer) -> int:
+    """Return the number of batches done in the current epoch; 0 at its end.
+
+    Relies on: `fit_loop.batch_idx`.
+    """
+    return 0 if trainer.is_last_batch else trainer.fit_loop.batch_idx + 1
+
+
+def epochs_processed(trainer: Trainer) -> int:
+    """Return the number of epochs whose batches have been trained.
+
+    `trainer.current_epoch` lags one behind if a run resumes at the end of an epoch and has nothing to train.
+
+    Relies on: `fit_loop.epoch_progress`.
+    """
+    return int(trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+
+
+def restore_callback_metrics(trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Set metrics that `trainer.callback_metrics` returns until they are logged again.
+
+    `LightningModule.log` is no substitute: it would override a later validation at the end of the epoch.
+
+    Relies on: `callback_metrics` returns the trainer's own dictionary, not a copy.
+    """
+    trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
+
+
+def disable_sigterm_broadcast(trainer: Trainer) -> None:
+    """Keep Lightning from asking all ranks for SIGTERM before every batch, which waits for the device.
+
+    Relies on: the training loop calls its method `_broadcast_sigterm_tensor` in `advance`. If the method is
+    renamed, training only gets slower, and two mechanisms answer SIGTERM.
+    """
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+
+def replace_rank_observer(observe: Callable[[list[subprocess.Popen[Any]]], None]) -> None:
+    """Replace Lightning's thread that watches the ranks of this machine.
+
+    Lightning's own looks every five seconds and kills all ranks, rank 0 included, without a message.
+
+    Args:
+        observe: Called once with the started processes.
+
+    Relies on: the launcher calls the module's function `_launch_process_observer` after it starts the ranks.
+    """
+    subprocess_script._launch_process_observer = observe  # type: ignore[attr-defined,assignment]
+
+
+def compile_error() -> type[Exception]:
+    """Return the base class of the errors of `torch.compile`.
+
+    Relies on: `torch._dynamo.exc`; `torch.compiler` has no public name for it. The import takes a second.
+    """
+    from torch._dynamo.exc import TorchDynamoException
+
+    return TorchDynamoException
+
+
+def hide_tensorflow_from_tensorboard() -> None:
+    """Keep TensorBoard's writer from importing all of TensorFlow if it is installed.
+
+    Relies on: TensorBoard uses its own stub of TensorFlow if the module `tensorboard.compat.notf` exists.
+    """
+    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))

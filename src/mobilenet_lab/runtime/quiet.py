@@ -1,19 +1,16 @@
 """Keep Lightning's advertising and irrelevant warnings out of the output."""
 
 import logging
-import sys
-import types
 import warnings
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from mobilenet_lab.runtime.lightning_internals import hide_tensorflow_from_tensorboard
+
 IRRELEVANT_WARNINGS = (
     ".*does not have many workers.*",  # reading by batch index needs none
     ".*smaller than the logging interval.*",
-    ".*Experiment logs directory .* exists and is not empty.*",
     ".*dataloader is not resumable.*",  # the datamodule restores the position itself
-    ".*The dirpath has changed from .*",  # a resumed run may have another folder
-    ".*Checkpoint directory .* exists and is not empty.*",
     ".*You defined a `validation_step` but have no `val_dataloader`.*",
     ".*Total length of `list` across ranks is zero.*",
     ".*GPU available but not used.*",
@@ -28,7 +25,6 @@ def configure_logging() -> None:
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         logging.getLogger("mobilenet_lab").setLevel(logging.ERROR)  # rank 0 logs for all ranks
-    # TensorBoard's writer imports all of TensorFlow if it is installed, unless this module exists.
-    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
+    hide_tensorflow_from_tensorboard()
     for message in IRRELEVANT_WARNINGS:
         warnings.filterwarnings("ignore", message)

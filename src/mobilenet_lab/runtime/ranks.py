@@ -1,21 +1,22 @@
-"""The two checkpoints of a run: the last, to go on from, and the best, to use."""
+"""Communication between the ranks of a run."""
 
 import os
 
 import torch
 from torch import distributed
 
-ASK_EVERY_N_BATCHES = 10  # how often several ranks ask each other what to do
+SYNC_EVERY_N_BATCHES = 10  # how often ranks exchange whether to stop or to save
 
 
 def rendezvous_after_restart(device: torch.device) -> None:
-    """Let the ranks that torchrun has started again on this machine find each other.
+    """Connect the ranks that torchrun has restarted on this machine.
 
-    torchrun keeps one store over all its attempts, and a rank might find the addresses of the attempt before
-    there. Ranks on several machines are left to Lightning, as the machines may count attempts differently.
+    torchrun keeps one store for all attempts, so a restarted rank might find the addresses of the previous
+    attempt. The keys of each attempt get a prefix of their own. Ranks on several machines are left to
+    Lightning, because the machines may count attempts differently.
 
     Args:
-        device: Where this rank trains.
+        device: The device this rank trains on.
     """
     environment = os.environ
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or distributed.is_initialized():

@@ -1,4 +1,4 @@
-"""The LightningModule: a network with its loss, its metrics and its optimizer."""
+"""The LightningModule for classification: a network with its loss, metrics and optimizer."""
 
 import inspect
 import logging
@@ -8,15 +8,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
-from lightning.pytorch.plugins.precision import MixedPrecision, Precision
-from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import GradClipAlgorithmType
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from mobilenet_lab.checkpoints import state
 from mobilenet_lab.models import network_for
-from mobilenet_lab.runtime.lightning_internals import is_resumable_step
+from mobilenet_lab.runtime.lightning_internals import compile_error
 from mobilenet_lab.tasks.class_weights import class_weight_tensor
 from mobilenet_lab.tasks.defaults import (
     MNIST_DATA,
@@ -24,6 +23,8 @@ from mobilenet_lab.tasks.defaults import (
     default_optimizer,
     default_scheduler,
 )
+from mobilenet_lab.tasks.losses import cross_entropy
+from mobilenet_lab.tasks.metric_logging import log_epoch_now, log_step_now
 from mobilenet_lab.tasks.metrics import ClassificationMetrics
 
 log = logging.getLogger(__name__)
@@ -92,55 +93,61 @@ class ImageClassifier(LightningModule):
         self.test_metrics = ClassificationMetrics(len(classes))
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy, such as one for averages, compiles nothing and does not run this network's code."""
+        """Return the state for a copy, which must not run the compiled code of this network."""
         return super().__getstate__() | {"_compiled": None}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, shape (N, num_classes), of prepared images, shape (N, C, H, W)."""
-        if self._compiled is not None:
-            from torch._dynamo.exc import TorchDynamoException  # takes a second to import
+        """Classify a batch of preprocessed images.
 
+        Args:
+            images: Shape (N, C, H, W), float32.
+
+        Returns:
+            Logits, shape (N, num_classes).
+        """
+        if self._compiled is not None:
             try:
                 return self._compiled(images)
-            except TorchDynamoException as error:
+            except compile_error() as error:
                 reason = str(error).strip().split("\n")[0]
-                log.warning("task.compile: the network cannot be compiled here, it runs as it is: %s", reason)
+                log.warning(
+                    "task.compile: the network cannot be compiled here; running without it: %s", reason
+                )
                 self._compiled = None
         return self.network(images)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The loss of one batch, with label smoothing and class weights.
+        """Return the loss of a batch, with label smoothing and class weights.
 
-        Where images were mixed, accuracy is measured by the class that has the largest share.
+        For mixed images, the accuracy counts the class with the largest share as the label.
+
+        Args:
+            batch: Images, shape (N, C, H, W), and labels, shape (N,), or probabilities of mixed images,
+                shape (N, num_classes).
+            batch_idx: Index of the batch in the epoch.
         """
         images, targets = batch
         logits = self(images)
-        loss = F.cross_entropy(logits, targets, self.class_weights, label_smoothing=self.label_smoothing)
-        labels = targets
-        if targets.ndim == 2:
-            labels = targets.argmax(dim=1)
-            if (
-                self.class_weights is not None
-            ):  # the mean that PyTorch takes of labels, but not of probabilities
-                loss = loss * len(targets) / (targets @ self.class_weights).sum()
+        loss = cross_entropy(logits, targets, self.class_weights, self.label_smoothing)
+        labels = targets.argmax(dim=1) if targets.ndim == 2 else targets
         self.train_metrics.update(loss.detach(), logits.detach(), labels)
-        # Reading a value waits for the device, and Lightning's `log` costs 0.3 ms: not in every step.
+        # Not in every step: reading a value waits for the device, and Lightning's `log` costs 0.3 ms.
         step = self.global_step
         if (step + 1) % self.trainer.log_every_n_steps == 0 and step != self._logged_step:  # type: ignore[attr-defined]
-            self._logged_step = step  # with accumulation, a step has several batches
+            self._logged_step = step  # with gradient accumulation, a step has several batches
             accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
-            self._log_step(loss.detach(), accuracy)
+            log_step_now(self, loss.detach(), accuracy)
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch's sums."""
+        """Reset the metrics."""
         self.train_metrics.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's exact loss and accuracy, and let `plateau` look at the validation."""
+        """Log loss and accuracy of the epoch, and step the `plateau` schedule."""
         self._log_epoch("train", self.train_metrics)
         scheduler = self.lr_schedulers()
-        # An epoch that ends before its time has no validation.
+        # An epoch may end without a validation.
         if isinstance(scheduler, ReduceLROnPlateau) and "val/loss" in self.trainer.callback_metrics:
             scheduler.step(self.trainer.callback_metrics["val/loss"])
 
@@ -150,45 +157,50 @@ class ImageClassifier(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip; with bfloat16, whose gradients are not scaled, also for a fused optimizer."""
+        """Clip the gradients.
+
+        Lightning refuses to clip with mixed precision and a fused optimizer, which may scale gradients. With
+        bfloat16, gradients are not scaled.
+        """
         plugin = self.trainer.precision_plugin
         if isinstance(plugin, MixedPrecision) and plugin.scaler is None and gradient_clip_val:
-            algorithm = GradClipAlgorithmType(gradient_clip_algorithm)
-            Precision.clip_gradients(plugin, optimizer, gradient_clip_val, algorithm)
+            by_value = gradient_clip_algorithm == "value"
+            clip = plugin.clip_grad_by_value if by_value else plugin.clip_grad_by_norm
+            clip(optimizer, gradient_clip_val)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Leave `plateau` out, which Lightning steps too late for the checkpoint of the epoch's end."""
+        """Step the schedule, except `plateau`: Lightning would step it after the checkpoint of the epoch."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Add a batch to the sums."""
+        """Update the metrics with a batch."""
         self._evaluation_step(batch, self.val_metrics)
 
     def on_validation_epoch_end(self) -> None:
-        """Log exact loss and accuracy."""
+        """Log loss and accuracy."""
         self._log_epoch("val", self.val_metrics)
         self.val_metrics.reset()
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Add a batch to the sums."""
+        """Update the metrics with a batch."""
         self._evaluation_step(batch, self.test_metrics)
 
     def on_test_epoch_start(self) -> None:
-        """Begin the sums."""
+        """Reset the metrics."""
         self.test_metrics.reset()
 
     def on_test_epoch_end(self) -> None:
-        """Log exact loss and accuracy."""
+        """Log loss and accuracy, and keep the confusion matrix."""
         self.test_confusion = self._log_epoch("test", self.test_metrics)["confusion"]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the optimizer gets: weight decay is for weights of convolutions and linear layers only.
+        """Return the optimizer's groups of parameters: one with weight decay, one without.
 
-        BatchNorm and biases are left out, since decay there only changes the effective learning rate
-        (Goyal et al. 2017, arXiv:1706.02677, section 5.3).
+        Only weights of convolutions and linear layers decay. For BatchNorm and biases, decay would merely
+        change the effective learning rate (Goyal et al. 2017, arXiv:1706.02677, section 5.3).
         """
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         return [
@@ -199,65 +211,38 @@ class ImageClassifier(LightningModule):
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and its schedule over all steps."""
         optimizer = self._optimizer(self.parameter_groups())
-        total_steps = self.trainer.estimated_stepping_batches  # infinite where only the time is limited
+        total_steps = self.trainer.estimated_stepping_batches  # infinite if only the time is limited
         takes_steps = "total_steps" in inspect.signature(self._scheduler).parameters
         arguments = {"total_steps": total_steps} if takes_steps else {}
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, **arguments)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the sums of a training epoch that may be gone on with, those of all ranks together."""
+        """Add the metrics of the current epoch, summed over all ranks, and what a resumed run must match."""
         with self.train_metrics.sync_context():
-            checkpoint["train_metrics"] = {
+            checkpoint[state.TRAIN_METRICS] = {
                 "confusion": self.train_metrics.confusion.clone(),
                 "loss_sum": self.train_metrics.loss_sum.clone(),
             }
-        checkpoint["num_threads"] = torch.get_num_threads()
+        checkpoint[state.NUM_THREADS] = torch.get_num_threads()
         if self.trainer.optimizers:
-            checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
+            checkpoint[state.OPTIMIZER_NAME] = type(self.trainer.optimizers[0]).__name__
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over the sums, on the first rank, so that they count once."""
+        """Restore the metrics of the current epoch, on rank 0 only: they are sums over all ranks."""
         if self.global_rank == 0:
-            self.train_metrics.confusion = checkpoint["train_metrics"]["confusion"].to(self.device)
-            self.train_metrics.loss_sum = checkpoint["train_metrics"]["loss_sum"].to(self.device)
+            metrics = state.train_metrics(checkpoint)
+            self.train_metrics.confusion = metrics["confusion"].to(self.device)
+            self.train_metrics.loss_sum = metrics["loss_sum"].to(self.device)
 
-    def _evaluation_step(self, batch: tuple[Tensor, Tensor], sums: ClassificationMetrics) -> None:
+    def _evaluation_step(self, batch: tuple[Tensor, Tensor], metrics: ClassificationMetrics) -> None:
         images, labels = batch
         logits = self(images)
-        sums.update(F.cross_entropy(logits, labels), logits, labels)
+        metrics.update(F.cross_entropy(logits, labels), logits, labels)
 
-    def _log_epoch(self, stage: str, sums: ClassificationMetrics) -> dict[str, Tensor]:
-        values = sums.compute()
-        # The sums are of all ranks already; `sync_dist` takes a mean of equal values.
+    def _log_epoch(self, stage: str, metrics: ClassificationMetrics) -> dict[str, Tensor]:
+        values = metrics.compute()
+        # The values are those of all ranks already; `sync_dist` only keeps Lightning from warning.
         self.log(f"{stage}/loss", values["loss"], logger=False, sync_dist=True)
         self.log(f"{stage}/accuracy", values["accuracy"], logger=False, prog_bar=True, sync_dist=True)
-        if not self.trainer.sanity_checking:
-            # Lightning would log after the epoch's checkpoint is written, and a run that is killed in between
-            # and goes on from it would lack them.
-            metrics = {f"{stage}/{name}": float(values[name]) for name in ("loss", "accuracy")}
-            self._log_now({"epoch": self.current_epoch, **metrics}, self._step_of(stage))
+        log_epoch_now(self, stage, {name: float(values[name]) for name in ("loss", "accuracy")})
         return values
-
-    def _step_of(self, stage: str) -> int:
-        """The step that an epoch's figures are logged with.
-
-        It is the last one done, as Lightning's, or where gradients are added up the one that is begun.
-        Figures that there are only since a limit ended the run within an epoch get the next step, so that a
-        run that goes on forgets them.
-        """
-        loop, is_fit = self.trainer.fit_loop.epoch_loop, self.trainer.state.fn == TrainerFn.FITTING
-        is_within = {
-            "train": not loop.batch_progress.is_last_batch,
-            "val": is_fit and is_resumable_step(self.trainer),
-            "test": True,
-        }
-        return self.global_step if is_within[stage] or loop._should_accumulate() else self.global_step - 1
-
-    def _log_step(self, loss: Tensor, accuracy: Tensor) -> None:
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        values = {"step/loss": float(loss), "step/accuracy": float(accuracy), "step/learning_rate": rate}
-        self._log_now(values, self.global_step)
-
-    def _log_now(self, values: dict[str, float], step: int) -> None:
-        for logger in self.loggers:
-            logger.log_metrics(values, step=step)

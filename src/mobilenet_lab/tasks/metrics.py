@@ -1,4 +1,4 @@
-"""Exact accuracy and loss of an epoch: sums over all images, not a mean of batch means."""
+"""Exact loss and accuracy of an epoch: means over all images, not means of batch means."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from mobilenet_lab.tasks.confusion_matrix import update_confusion_matrix
 
 
 class ClassificationMetrics(Metric):
-    """A confusion matrix and a sum of losses, added up over batches and ranks without synchronising.
+    """Confusion matrix and sum of losses, accumulated over batches without waiting for the device.
 
     Args:
         num_classes: Number of classes.
@@ -28,15 +28,15 @@ class ClassificationMetrics(Metric):
         """Add a batch.
 
         Args:
-            loss: Mean over the batch.
+            loss: Mean over the batch, a scalar.
             logits: Shape (N, num_classes).
-            labels: Shape (N,).
+            labels: Shape (N,), int64.
         """
         update_confusion_matrix(self.confusion, logits, labels)
         self.loss_sum += loss * len(labels)
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean `loss`, `accuracy` in [0, 1], and `confusion`: a row a label, a column a prediction."""
+        """Return the mean `loss`, `accuracy` in [0, 1], and `confusion`, with a row per label."""
         total = self.confusion.sum()
         return {
             "loss": self.loss_sum / total,

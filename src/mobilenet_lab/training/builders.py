@@ -1,5 +1,7 @@
 """Build the objects of a run from its configuration."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from hydra.utils import instantiate
@@ -9,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
+from mobilenet_lab.callbacks.max_steps import MaxSteps
 from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
 from mobilenet_lab.config.nested import builds
@@ -41,9 +44,18 @@ def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier
         class_counts=counts,
         **datamodule.describe(),
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
-        scheduler=instantiate(cfg.scheduler, _convert_="all"),
+        scheduler=build_schedule(cfg),
         _convert_="all",
     )
+
+
+def build_schedule(cfg: DictConfig) -> Callable[..., Any]:
+    """Return the factory of the schedule; the total steps that it gets are at most `trainer.max_steps`."""
+    schedule: Callable[..., Any] = instantiate(cfg.scheduler, _convert_="all")
+    max_steps = cfg.trainer.max_steps
+    if max_steps == -1 or "total_steps" not in inspect.signature(schedule).parameters:
+        return schedule
+    return lambda optimizer, total_steps: schedule(optimizer, total_steps=min(total_steps, max_steps))
 
 
 def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, step: int) -> Trainer:
@@ -60,10 +72,13 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
         callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
     if not cfg.trainer.enable_progress_bar:  # Lightning refuses a progress bar then
         callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+    if cfg.trainer.max_steps > 0:
+        callbacks.append(MaxSteps(cfg.trainer.max_steps))
     # LastCheckpoint saves the state of the other callbacks, so it runs after them.
     callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))
-    trainer: Trainer = instantiate(
+    return instantiate(
         cfg.trainer,
+        max_steps=-1,  # see MaxSteps
         callbacks=[*own, *callbacks, StopOnSignal()],
         logger=_build_loggers(cfg, step),
         plugins=[AtomicCheckpointIO()],
@@ -72,9 +87,6 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
         benchmark=cfg.trainer.benchmark and not cfg.trainer.deterministic,
         _convert_="all",
     )
-    # With limited steps, Lightning would repeat the end of an epoch after a checkpoint written there.
-    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
-    return trainer
 
 
 def _build_loggers(cfg: DictConfig, step: int) -> list[Any]:

@@ -8,6 +8,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.checkpoints.load import load_checkpoint
+from mobilenet_lab.checkpoints.state import global_step
 from mobilenet_lab.checkpoints.writer import copy_atomically
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.resume_logs import begin_logs
@@ -81,7 +82,7 @@ def _discard_best_after(step: int, best: Path) -> None:
     if not best.is_file():
         return
     try:
-        step_of_best = load_checkpoint(best)["global_step"]
+        step_of_best = global_step(load_checkpoint(best))
         is_after = not isinstance(step_of_best, int) or step_of_best > step
     except InputError as error:
         log.warning("%s; the search for the best checkpoint starts over", error)

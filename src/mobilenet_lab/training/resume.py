@@ -1,20 +1,26 @@
 """Find the checkpoint to resume from, and refuse one that does not fit the run."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
-from mobilenet_lab.callbacks.ema import CURRENT_WEIGHTS, EMAWeights
+from mobilenet_lab.callbacks.ema import EMAWeights
 from mobilenet_lab.checkpoints.load import load_with_fallback
 from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
-from mobilenet_lab.checkpoints.state import check_state, epochs_done, schedule_in
+from mobilenet_lab.checkpoints.state import (
+    check_state,
+    epochs_done,
+    global_step,
+    has_ema,
+    hyper_parameters,
+    is_plateau,
+    num_threads,
+    optimizer_name,
+)
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.config.nested import builds, callbacks, flatten, shown, target_name
 from mobilenet_lab.config.validate import AUTO
@@ -100,12 +106,12 @@ def check_resume(
     _check_schedule(path, checkpoint, cfg)
     _check_length(path, checkpoint, cfg)
     warn_about_changes(cfg, RunFolder.of_checkpoint(path), checkpoint)
-    return ResumePoint(path, checkpoint["global_step"], checkpoint.get("num_threads"))
+    return ResumePoint(path, global_step(checkpoint), num_threads(checkpoint))
 
 
 def _check_network(path: Path, checkpoint: dict[str, Any], model: ImageClassifier) -> None:
     """Refuse another network; only the description of the data may change."""
-    theirs, ours = checkpoint["hyper_parameters"], dict(model.hparams)
+    theirs, ours = hyper_parameters(checkpoint), dict(model.hparams)
     before, now = (flatten({k: v for k, v in some.items() if k != "data"}) for some in (theirs, ours))
     for key in changed_keys(before, now):
         raise InputError(
@@ -119,17 +125,18 @@ def _check_network(path: Path, checkpoint: dict[str, Any], model: ImageClassifie
 
 def _check_optimizer(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
     optimizer = target_name(cfg.optimizer)
-    if checkpoint.get("optimizer") != optimizer:
+    before = optimizer_name(checkpoint)
+    if before != optimizer:
         raise InputError(
-            f"resume={path}: the checkpoint was trained with {checkpoint.get('optimizer')}, but this run "
-            f"uses {optimizer}; choose the same optimizer"
+            f"resume={path}: the checkpoint was trained with {before}, but this run uses {optimizer}; "
+            "choose the same optimizer"
         )
-    if CURRENT_WEIGHTS in checkpoint and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
+    if has_ema(checkpoint) and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
         raise InputError(f"resume={path}: the checkpoint holds averaged weights; add callbacks=ema")
 
 
 def _check_schedule(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
-    if ("num_bad_epochs" in schedule_in(checkpoint)) != ("monitor" in cfg.scheduler):
+    if is_plateau(checkpoint) != ("monitor" in cfg.scheduler):
         raise InputError(
             f"resume={path}: a run cannot switch between scheduler=plateau and another schedule; choose the "
             "scheduler that the checkpoint was trained with"
@@ -140,7 +147,7 @@ def _check_length(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> No
     """Refuse a limit that the checkpoint has already reached."""
     # A run that was stopped between its last epoch and its result still has to be tested.
     is_finished = RunFolder.of_checkpoint(path).read_result() is not None
-    progress = {"epochs": epochs_done(checkpoint), "steps": checkpoint["global_step"]}
+    progress = {"epochs": epochs_done(checkpoint), "steps": global_step(checkpoint)}
     for unit, done in progress.items():
         limit = cfg.trainer[f"max_{unit}"]
         if 0 < limit < done or (is_finished and limit == done):
@@ -148,22 +155,3 @@ def _check_length(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> No
                 f"resume={path}: the checkpoint already has {done} {unit}; to train longer, use "
                 f"trainer.max_{unit}={done + 1} or more"
             )
-
-
-def wrap_restore_errors(trainer: Trainer, resume: Path) -> None:
-    """Name the checkpoint if callbacks, schedules or loops cannot restore their state from it."""
-    connector = trainer._checkpoint_connector
-    for name in ("_restore_modules_and_callbacks", "restore_training_state"):
-        setattr(connector, name, _naming(resume, getattr(connector, name)))
-
-
-def _naming(resume: Path, take_over: Callable[..., None]) -> Callable[..., None]:
-    def take_over_or_name(*args: Any, **kwargs: Any) -> None:
-        try:
-            take_over(*args, **kwargs)
-        except (InputError, torch.OutOfMemoryError):
-            raise
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"{resume}: no state of a run to go on from") from error
-
-    return take_over_or_name

@@ -16,7 +16,9 @@ from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.config_consistency import ConfigConsistencyCheck
 from mobilenet_lab.callbacks.history import EpochHistory
 from mobilenet_lab.callbacks.rank_watchdog import RankWatchdog
+from mobilenet_lab.callbacks.throughput import Throughput
 from mobilenet_lab.checkpoints.load import load_checkpoint
+from mobilenet_lab.checkpoints.state import weights
 from mobilenet_lab.config.fingerprint import flat_settings
 from mobilenet_lab.config.validate import AUTO
 from mobilenet_lab.data.datamodule import ImageDataModule
@@ -34,12 +36,12 @@ from mobilenet_lab.training.data_checks import check_data
 from mobilenet_lab.training.hardware_checks import check_machine
 from mobilenet_lab.training.interruption import report_interruption
 from mobilenet_lab.training.output_folder import create_run_folder, prepare_run_folder
+from mobilenet_lab.training.restore_errors import name_checkpoint_in_errors
 from mobilenet_lab.training.resume import (
     ResumePoint,
     check_resume,
     find_resume_checkpoint,
     finished_result,
-    wrap_restore_errors,
 )
 from mobilenet_lab.training.summary import (
     keep_best,
@@ -62,7 +64,8 @@ class Run:
         datamodule: The data.
         model: The LightningModule.
         trainer: Lightning's trainer.
-        history: Metrics and timing of the epochs.
+        history: Metrics of the epochs.
+        throughput: Speed of the training steps.
         watchdog: Ends all ranks together.
         resume: Where the run continues; None if it starts from scratch.
     """
@@ -73,6 +76,7 @@ class Run:
     model: ImageClassifier
     trainer: Trainer
     history: EpochHistory
+    throughput: Throughput
     watchdog: RankWatchdog
     resume: ResumePoint | None
 
@@ -128,7 +132,16 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         # 6. Write the results.
         if not run.trainer.is_global_zero:
             return {}
-        result = summarize_run(run.cfg, run.trainer, run.model, run.history, best, val_accuracy, fit_seconds)
+        result = summarize_run(
+            run.cfg,
+            run.trainer,
+            run.model,
+            run.history,
+            run.throughput,
+            best,
+            val_accuracy,
+            fit_seconds,
+        )
         write_results(run.cfg, run.trainer, run.model, run.history, result, run.folder)
         return result
 
@@ -140,11 +153,11 @@ def _set_up(
     folder = create_run_folder(cfg.output_dir)
     cfg.output_dir = str(folder)
     step = resume.step if resume is not None else 0
-    history, watchdog = EpochHistory(), RankWatchdog(folder.path)
+    history, throughput, watchdog = EpochHistory(), Throughput(), RankWatchdog(folder.path)
     # Machines may see the checkpoint under different paths.
     consistency = ConfigConsistencyCheck(flat_settings(cfg) | {"resume": f"step {step}"})
     has_validation = len(datamodule.subsets["val"]) > 0
-    trainer = build_trainer(cfg, [history, watchdog, consistency], has_validation, step)
+    trainer = build_trainer(cfg, [history, throughput, watchdog, consistency], has_validation, step)
     keeps_best = any(isinstance(callback, BestCheckpoint) for callback in trainer.checkpoint_callbacks)
     prepare_run_folder(cfg, folder, resume.path if resume is not None else None, step, keeps_best)
     set_cpu_threads(cfg.num_threads, trainer, resume.num_threads if resume is not None else None)
@@ -152,7 +165,7 @@ def _set_up(
     add_charts(trainer)
     if trainer.world_size > 1:
         pass_config_to_ranks(folder.config)
-    return Run(cfg, folder, datamodule, model, trainer, history, watchdog, resume)
+    return Run(cfg, folder, datamodule, model, trainer, history, throughput, watchdog, resume)
 
 
 def _fit(run: Run) -> float:
@@ -161,15 +174,14 @@ def _fit(run: Run) -> float:
     trainer, resume = run.trainer, run.resume
     path = resume.path if resume is not None else None
     rendezvous_after_restart(trainer.strategy.root_device)
-    if path is not None:
-        wrap_restore_errors(trainer, path)
-    with latest_symlink(run.folder), report_interruption(trainer, run.folder):
+    with (
+        latest_symlink(run.folder),
+        report_interruption(trainer, run.folder),
+        name_checkpoint_in_errors(trainer, path),
+    ):
         trainer.fit(run.model, run.datamodule, ckpt_path=path, weights_only=True)
     if resume is not None and _is_time_up(trainer) and trainer.global_step == resume.step:
         log.warning("trainer.max_time=%s had already elapsed; no steps were run", run.cfg.trainer.max_time)
-    # As Lightning does where epochs are limited, but not steps, and the checkpoint was at the end.
-    epochs = trainer.fit_loop.epoch_progress.current
-    epochs.completed = max(epochs.completed, epochs.processed)  # type: ignore[attr-defined]
     return time.perf_counter() - began
 
 
@@ -190,8 +202,8 @@ def _test(run: Run, best: Path | None) -> None:
         return
     if best is not None:
         # Lightning's `ckpt_path` would also restore the callbacks.
-        weights: Any = load_checkpoint(best)["state_dict"] if trainer.is_global_zero else None
-        model.load_state_dict(trainer.strategy.broadcast(weights))
+        best_weights: Any = weights(load_checkpoint(best)) if trainer.is_global_zero else None
+        model.load_state_dict(trainer.strategy.broadcast(best_weights))
     with report_interruption(trainer, run.folder):
         trainer.test(model, run.datamodule, verbose=False)
 

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from mobilenet_lab.checkpoints.state import schedule_in
+from mobilenet_lab.checkpoints.state import optimizer_settings, schedule_state
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.runs.folder import RunFolder
 
@@ -64,7 +64,7 @@ def warn_about_changes(cfg: DictConfig, run: RunFolder, checkpoint: dict[str, An
 
 def _settings_in_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that the state of optimizer and schedule restores."""
-    group, schedule = checkpoint["optimizer_states"][0]["param_groups"][0], schedule_in(checkpoint)
+    group, schedule = optimizer_settings(checkpoint), schedule_state(checkpoint)
     values = {f"optimizer.{key}": value for key, value in group.items() if key != "params"}
     values["optimizer.lr"] = group.get("initial_lr", group["lr"])
     values |= {f"scheduler.{key}": value for key, value in schedule.items()}

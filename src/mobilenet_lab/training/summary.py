@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.history import EpochHistory
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
+from mobilenet_lab.callbacks.throughput import Throughput
 from mobilenet_lab.checkpoints.writer import copy_atomically
 from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
@@ -81,7 +82,7 @@ def keep_best(trainer: Trainer, run: RunFolder, history: EpochHistory) -> tuple[
     """
     callbacks = trainer.checkpoint_callbacks
     validated = [callback for callback in callbacks if isinstance(callback, BestCheckpoint)]
-    if validated and validated[0].best_model_path:
+    if validated and validated[0].score is not None:
         return run.best, validated[0].accuracy
     val_accuracy = history.epochs[-1].get("val/accuracy") if history.epochs else None
     keeps_last = any(isinstance(callback, LastCheckpoint) for callback in callbacks)
@@ -96,20 +97,20 @@ def summarize_run(
     trainer: Trainer,
     model: ImageClassifier,
     history: EpochHistory,
+    throughput: Throughput,
     best: Path | None,
     val_accuracy: float | None,
     fit_seconds: float,
 ) -> dict[str, Any]:
     """Return the contents of result.json: accuracies in [0, 1], speed, size, checkpoint and command."""
-    total_seconds = history.total_seconds()
     return {
         "train/accuracy": _rounded(history.epochs[-1].get("train/accuracy") if history.epochs else None),
         "val/accuracy": _rounded(val_accuracy),
         "test/accuracy": _rounded(trainer.callback_metrics.get("test/accuracy")),
-        "epochs": trainer.current_epoch,
-        "images_per_second": round(history.images_per_second(trainer.world_size), 1),
+        "epochs": history.epochs_done(),
+        "images_per_second": round(throughput.images_per_second(trainer.world_size), 1),
         "fit_seconds": round(fit_seconds, 1),  # of this process
-        "total_seconds": None if total_seconds is None else round(total_seconds, 1),
+        "total_seconds": round(history.total_seconds(), 1),
         **measure_model(cfg, model),
         "checkpoint": str(best) if best else None,
         "command": train_command(command_line_overrides()),

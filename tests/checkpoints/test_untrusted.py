@@ -1,3 +1,5 @@
+"""Checkpoints from strangers: no file may run code, exhaust memory or end in more than one line."""
+
 import collections
 import copy
 import io
@@ -5,8 +7,6 @@ import json
 import math
 import os
 import pickle
-import resource
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -22,183 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mobilenet_lab.checkpoints.load import load_checkpoint, load_with_fallback
+from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.untrusted import MAX_BYTES
-from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO, copy_atomically
-from mobilenet_lab.runs.folder import PREVIOUS
-from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.errors import InputError
 
 
-@pytest.fixture
-def checkpoint(tiny_run: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return Path(shutil.copy(tiny_run / "checkpoints/last.ckpt", tmp_path / "last.ckpt"))
-
-
-def flip_a_bit(path: Path) -> None:
-    """In the middle of the largest tensor, where nothing but a checksum can tell."""
-    with zipfile.ZipFile(path) as archive:
-        largest = max(archive.infolist(), key=lambda part: part.file_size)
-    content = bytearray(path.read_bytes())
-    content[largest.header_offset + 200 + largest.file_size // 2] ^= 1
-    path.write_bytes(content)
-
-
-def test_a_flipped_bit_is_noticed(checkpoint: Path) -> None:
-    before = load_checkpoint(checkpoint)["state_dict"]
-    flip_a_bit(checkpoint)
-    after = torch.load(checkpoint, weights_only=True)["state_dict"]
-    assert any(not torch.equal(before[key], after[key]) for key in before)  # PyTorch does not notice
-    with pytest.raises(InputError, match="damaged"):
-        load_checkpoint(checkpoint)
-
-
-@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.999])
-def test_a_truncated_file_is_refused(checkpoint: Path, keep: float) -> None:
-    content = checkpoint.read_bytes()
-    checkpoint.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
-    with pytest.raises(InputError, match="no checkpoint, a damaged one"):
-        load_checkpoint(checkpoint)
-
-
-def test_a_packed_archive_is_refused_before_it_is_unpacked(checkpoint: Path, tmp_path: Path) -> None:
-    bomb = tmp_path / "bomb.ckpt"
-    with zipfile.ZipFile(checkpoint) as archive, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
-        for part in archive.infolist():
-            packed.writestr(part.filename, archive.read(part))
-    with pytest.raises(InputError, match="no checkpoint"):
-        load_checkpoint(bomb)
-
-
-def test_the_one_before_is_kept_and_taken(
-    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    value = load_checkpoint(checkpoint)
-    writer = AtomicCheckpointIO()
-    folder = tmp_path / "run"
-    for step in (1, 2, 3):
-        writer.save_checkpoint(value | {"global_step": step}, folder / "last.ckpt")
-    assert {path.name for path in folder.iterdir()} == {"last.ckpt", PREVIOUS}
-    assert load_with_fallback(folder / "last.ckpt")[0]["global_step"] == 3
-    assert not caplog.records
-    flip_a_bit(folder / "last.ckpt")
-    taken, path = load_with_fallback(folder / "last.ckpt")
-    assert (taken["global_step"], path.name) == (2, PREVIOUS)
-    assert "going on from the one before it" in caplog.text
-    flip_a_bit(folder / PREVIOUS)
-    with pytest.raises(InputError, match=r"previous\.ckpt"):
-        load_with_fallback(folder / "last.ckpt")
-
-
-def test_a_failed_write_leaves_what_was_there(checkpoint: Path, tmp_path: Path) -> None:
-    value = load_checkpoint(checkpoint)
-    writer = AtomicCheckpointIO()
-    writer.save_checkpoint(value, tmp_path / "run/last.ckpt")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # as if the disk were full
-    try:
-        with pytest.raises(InputError, match=r"last\.ckpt: the checkpoint cannot be written: File too large"):
-            writer.save_checkpoint(value | {"global_step": 99}, tmp_path / "run/last.ckpt")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"last.ckpt"}
-    assert load_checkpoint(tmp_path / "run/last.ckpt")["global_step"] == value["global_step"]
-
-
-def test_a_file_reaches_the_disk_before_it_gets_its_name(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    happened: list[str] = []
-    names: dict[int, str] = {}
-    open_, fsync, replace = os.open, os.fsync, Path.replace
-
-    def noted_open(path: Any, *arguments: Any, **options: Any) -> int:
-        descriptor = open_(path, *arguments, **options)
-        names[descriptor] = Path(path).name
-        return descriptor
-
-    def noted_fsync(descriptor: int) -> None:
-        happened.append(f"sync {names[descriptor]}")
-        fsync(descriptor)
-
-    def noted_replace(path: Path, target: Path) -> Path:
-        happened.append(f"{path.name} becomes {target.name}")
-        return replace(path, target)
-
-    monkeypatch.setattr(os, "open", noted_open)
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "replace", noted_replace)
-    (tmp_path / "run").mkdir()
-    value, writer = load_checkpoint(checkpoint), AtomicCheckpointIO()
-    written = ["sync .last.ckpt.tmp", ".last.ckpt.tmp becomes last.ckpt", "sync run"]
-    writer.save_checkpoint(value, tmp_path / "run/last.ckpt")
-    assert happened == written
-    writer.save_checkpoint(value, tmp_path / "run/last.ckpt")
-    assert happened[3:] == [written[0], f"last.ckpt becomes {PREVIOUS}", *written[1:]]
-    happened.clear()
-    copy_atomically(tmp_path / "run/last.ckpt", tmp_path / "run/best.ckpt")
-    assert happened == ["sync .best.ckpt.tmp", ".best.ckpt.tmp becomes best.ckpt", "sync run"]
-    happened.clear()
-    write_json(tmp_path / "run/result.json", {})
-    assert happened == ["sync .result.json.tmp", ".result.json.tmp becomes result.json", "sync run"]
-
-
-def test_a_run_on_a_full_disk_ends_with_one_line(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    """Where no file may be larger: no room for a checkpoint, for TensorBoard's file, for anything."""
-    settings = (*TINY_RUN, f"data.root={tiny_idx}", "resume=auto")
-    stop = ("+callbacks.stop._target_=stop_after.StopAfter", "+callbacks.stop.steps=9")
-    assert script("train.py", *settings, *stop, "output_dir=stopped").returncode == -9
-    before = {path.name: path.read_bytes() for path in (tmp_path / "stopped/checkpoints").iterdir()}
-    for room in (200_000, 3_000, 300):
-        shutil.copytree(tmp_path / "stopped", tmp_path / f"run{room}")
-        done = script("train.py", *settings, f"output_dir=run{room}", limits={resource.RLIMIT_FSIZE: room})
-        assert done.returncode == 2, done.stderr
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-        assert "File too large" in done.stderr
-        folder = tmp_path / f"run{room}/checkpoints"
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/checkpoints").write_text("in the way")
-    done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "output_dir=run")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert "run/checkpoints" in done.stderr
-
-
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
-    script: Script, tmp_path: Path, tiny_idx: Path
-) -> None:
-    settings = (*TINY_RUN, f"data.root={tiny_idx}", "callbacks.checkpoint.every_n_train_steps=5")
-    assert script("train.py", *settings, "output_dir=whole").returncode == 0
-    assert not (tmp_path / "whole/checkpoints" / PREVIOUS).exists()
-    stop = ("+callbacks.stop._target_=stop_after.StopAfter", "+callbacks.stop.steps=12")
-    assert script("train.py", *settings, *stop, "output_dir=half").returncode == -9
-    flip_a_bit(
-        tmp_path / "half/checkpoints/last.ckpt"
-    )  # of step 10; the one before is of step 7, an epoch's end
-    done = script("train.py", *settings, "output_dir=resumed", "resume=half")
-    assert done.returncode == 0, done.stderr
-    assert "going on from the one before it" in done.stdout
-    whole, resumed = (
-        load_checkpoint(tmp_path / run / "checkpoints/last.ckpt")["state_dict"]
-        for run in ("whole", "resumed")
-    )
-    assert [key for key in whole if not torch.equal(whole[key], resumed[key])] == []
-    # A run that goes on in its own folder does not put the damaged one into the place of the one before.
-    stop = (*stop[:1], "+callbacks.stop.steps=11")
-    assert script("train.py", *settings, *stop, "output_dir=half", "resume=half").returncode == -9
-    for name in ("last.ckpt", PREVIOUS):
-        load_checkpoint(tmp_path / "half/checkpoints" / name)
-
-
 class Call:
-    """Pickles as the call of a function."""
+    """An object whose pickle is the call of a function."""
 
     def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
         self.call = function, arguments
@@ -208,7 +38,7 @@ class Call:
 
 
 class Storage:
-    """Stands for four bytes of the archive, of which the pickle claims that they are so many numbers."""
+    """Four bytes in the archive that the pickle declares as a storage of `count` numbers."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -227,7 +57,7 @@ def tensor(count: int, size: tuple[int, ...], stride: tuple[int, ...], offset: i
 
 
 def archive(content: bytes, name: str = "x/data.pkl") -> bytes:
-    """What PyTorch writes, around any pickle, with right checksums."""
+    """Wrap a pickle as PyTorch does, with valid checksums."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as parts:
         parts.writestr(name, content)
@@ -251,7 +81,7 @@ def saved(values: object, **options: Any) -> bytes:
 
 
 def claiming(sizes: int, good: bytes) -> bytes:
-    """An archive whose directory claims that each part has so many bytes."""
+    """Return an archive whose directory declares the same wrong size for every entry."""
     file = io.BytesIO(good)
     with zipfile.ZipFile(file, "a") as parts:
         parts.writestr("x/more", b"")
@@ -261,7 +91,7 @@ def claiming(sizes: int, good: bytes) -> bytes:
 
 
 def sharing(good: bytes) -> bytes:
-    """An archive whose parts are all the same bytes, so that together they are a thousand times the file."""
+    """Return an archive whose entries share the same bytes, together a thousand times the file's size."""
     file = io.BytesIO(good)
     with zipfile.ZipFile(file, "a") as parts:
         parts.writestr("x/data/9", bytes(1 << 20))
@@ -273,7 +103,7 @@ def sharing(good: bytes) -> bytes:
 
 
 def other_files(folder: Path) -> dict[str, bytes]:
-    """Files of other programs."""
+    """Return files of other programs."""
     npz, png = io.BytesIO(), io.BytesIO()
     np.savez(npz, x=np.zeros(3))
     Image.new("L", (3, 3)).save(png, "PNG")
@@ -291,7 +121,7 @@ def other_files(folder: Path) -> dict[str, bytes]:
 
 
 def hostile_files(good: bytes) -> dict[str, bytes]:
-    """Archives that would run something, or grow, when they are opened."""
+    """Return archives that would run code or grow when they are opened."""
     nested: list[Any] = []
     for _ in range(64):
         nested = [nested, nested]
@@ -319,8 +149,8 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
     }
 
 
-def strange_descriptions(good: dict[str, Any]) -> dict[str, bytes]:
-    """Checkpoints of plain values that describe what cannot be, or what no machine has room for."""
+def malformed_descriptions(good: dict[str, Any]) -> dict[str, bytes]:
+    """Return checkpoints of plain values that describe an impossible or an enormous network."""
     target = {"_target_": "builtins.open", "file": "payload-ran", "mode": "w"}
     model_changes: dict[str, dict[str, Any]] = {
         "wide": {"filters": 1024},
@@ -408,12 +238,12 @@ print(json.dumps(answers))
 def answers(
     tiny_run: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[str | None, int, float]]:
-    """What opening each untrusted file came to: a message, MiB by which memory grew, processor seconds."""
+    """Open each untrusted file; return the message, the growth of memory in MiB and the CPU seconds."""
     good = tiny_run / "checkpoints/best.ckpt"
     folder = tmp_path_factory.mktemp("untrusted")
     (folder / "files").mkdir()
     files = other_files(folder) | hostile_files(good.read_bytes())
-    files |= strange_descriptions(torch.load(good, weights_only=True))
+    files |= malformed_descriptions(torch.load(good, weights_only=True))
     for name, content in files.items():
         (folder / "files" / name).write_bytes(content)
     with (folder / "files/heavy").open("wb") as file:
@@ -429,7 +259,7 @@ def answers(
     return result
 
 
-def test_untrusted_files_are_refused_in_one_line(answers: dict[str, tuple[str | None, int, float]]) -> None:
+def test_untrusted_files_are_refused_with_one_line(answers: dict[str, tuple[str | None, int, float]]) -> None:
     assert [name for name, (message, *_) in answers.items() if message is None] == []
     for name, (message, *_) in answers.items():
         assert message is not None
@@ -446,12 +276,11 @@ def test_untrusted_files_take_little_memory_and_time(
     assert {name: seconds for name, (*_, seconds) in answers.items() if seconds > 30} == {}
 
 
-def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
-    """Checkpoints whose network is fine, and whose run cannot go on."""
+def malformed_states(good: dict[str, Any]) -> dict[str, bytes]:
+    """Return checkpoints with a valid network and a malformed training state."""
     (optimizer,) = good["optimizer_states"]
     group = optimizer["param_groups"][0]
     position, (schedule,) = good["ImageDataModule"], good["lr_schedulers"]
-    (best,) = (key for key in good["callbacks"] if key.startswith("BestCheckpoint"))
     changes: dict[str, dict[str, Any]] = {
         "step": {"global_step": "1"},
         "steps": {"global_step": -1},
@@ -476,7 +305,7 @@ def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
         "no lowest rates": {"lr_schedulers": [schedule | {"min_lrs": []}]},
         "lowest rates": {"lr_schedulers": [schedule | {"min_lrs": 3}]},
         "first rates": {"lr_schedulers": [schedule | {"base_lrs": ["x", "x"]}]},
-        "first rates of no number": {"lr_schedulers": [schedule | {"base_lrs": [math.nan, math.nan]}]},
+        "first rates are NaN": {"lr_schedulers": [schedule | {"base_lrs": [math.nan, math.nan]}]},
         "no step of the schedule": {"lr_schedulers": [{}]},
         "step of the schedule": {"lr_schedulers": [schedule | {"last_epoch": "1"}]},
         "steps of the schedule": {"lr_schedulers": [schedule | {"last_epoch": -50}]},
@@ -484,7 +313,7 @@ def strange_states(good: dict[str, Any]) -> dict[str, bytes]:
         "count of the schedule": {"lr_schedulers": [schedule | {"_step_count": "x"}]},
         "callbacks": {"callbacks": 3},
         "history": {"callbacks": good["callbacks"] | {"EpochHistory": 3}},
-        "score": {"callbacks": good["callbacks"] | {best: {"score": 1}}},
+        "score": {"callbacks": good["callbacks"] | {"BestCheckpoint": {"score": "x"}}},
         "sums": {"train_metrics": 3},
     }
     return {f"state: {name}": saved(good | change) for name, change in changes.items()}
@@ -510,11 +339,13 @@ print(json.dumps(answers))
 """
 
 
-def test_no_run_goes_on_from_an_untrusted_file(tiny_run: Path, tiny_idx: Path, tmp_path: Path) -> None:
+def test_resume_from_untrusted_files_is_refused_with_one_line(
+    tiny_run: Path, tiny_idx: Path, tmp_path: Path
+) -> None:
     good = tiny_run / "checkpoints/last.ckpt"
     state = torch.load(good, weights_only=True)
     files = other_files(tmp_path) | hostile_files(good.read_bytes())
-    files |= strange_descriptions(state) | strange_states(state)
+    files |= malformed_descriptions(state) | malformed_states(state)
     (tmp_path / "files").mkdir()
     for name, content in files.items():
         (tmp_path / "files" / name).write_bytes(content)
@@ -535,7 +366,7 @@ def test_no_run_goes_on_from_an_untrusted_file(tiny_run: Path, tiny_idx: Path, t
     assert not (tmp_path / "payload-ran").exists()
 
 
-def test_targets_in_a_checkpoint_are_never_made(
+def test_targets_in_a_checkpoint_are_never_instantiated(
     script: Script, tiny_run: Path, tiny_idx: Path, tmp_path: Path
 ) -> None:
     good = torch.load(tiny_run / "checkpoints/last.ckpt", weights_only=True)
@@ -544,7 +375,7 @@ def test_targets_in_a_checkpoint_are_never_made(
     data = hparams["data"] | {"val_split": target}
     torch.save(good | {"hyper_parameters": hparams | target}, tmp_path / "top.ckpt")
     torch.save(good | {"hyper_parameters": hparams | {"data": data}}, tmp_path / "data.ckpt")
-    torch.save(good | {"extra": target} | target, tmp_path / "beside.ckpt")
+    torch.save(good | {"extra": target} | target, tmp_path / "extra.ckpt")
     root = f"data.root={tiny_idx}"
     for done in (
         script("predict.py", "ckpt=top.ckpt", "image=x.png"),
@@ -554,8 +385,8 @@ def test_targets_in_a_checkpoint_are_never_made(
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
-    evaluated = script("evaluate.py", "ckpt=beside.ckpt", "data=idx", root)
-    assert evaluated.returncode == 0, evaluated.stderr  # where nobody looks, they are values as any other
+    evaluated = script("evaluate.py", "ckpt=extra.ckpt", "data=idx", root)
+    assert evaluated.returncode == 0, evaluated.stderr  # unused keys are values like any other
     assert not (tmp_path / "payload-ran").exists()
 
 
@@ -571,7 +402,7 @@ def test_any_pickle_is_read_or_refused(
     cut: int | None,
     whole: bytes | None,
 ) -> None:
-    """The damage lies inside, where checksums are right and PyTorch's own reader has to cope with it."""
+    """The damage is inside an archive with valid checksums, so it reaches PyTorch's reader."""
     values = {"network.x": tensor(1, (1,), (1,)), "deep": [{"a": (1, 2.5, None, "text", 10**30, True)}]}
     content = bytearray(pickled(state_dict=values))
     for place, value in changes:
@@ -583,4 +414,4 @@ def test_any_pickle_is_read_or_refused(
     try:
         assert isinstance(load_checkpoint(path), dict)
     except InputError as error:
-        assert str(path) in str(error)  # noqa: PT017 - that there is an error is not asked for
+        assert str(path) in str(error)  # noqa: PT017 - an error is allowed, not required
