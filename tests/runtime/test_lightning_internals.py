@@ -24,7 +24,7 @@ from mobilenet_lab.runtime.lightning_internals import (
     epochs_processed,
     is_accumulating,
     is_resumable_step,
-    replace_rank_observer,
+    rank_observer,
     restore_callback_metrics,
 )
 
@@ -188,15 +188,15 @@ def test_sigterm_broadcast_is_the_method_that_the_training_loop_calls() -> None:
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor()  # would fail without a process group
 
 
-def test_rank_observer_is_the_function_that_the_launcher_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_observer_is_the_function_that_the_launcher_calls() -> None:
     original = subprocess_script._launch_process_observer  # type: ignore[attr-defined]
     assert list(inspect.signature(original).parameters) == ["child_processes"]
     launch = inspect.getsource(subprocess_script._SubprocessScriptLauncher.launch)
     assert "_launch_process_observer(self.procs)" in launch
-    monkeypatch.setattr(subprocess_script, "_launch_process_observer", original)  # restored after the test
     observed: list[Any] = []
-    replace_rank_observer(observed.append)
-    assert subprocess_script._launch_process_observer == observed.append  # type: ignore[attr-defined]
+    with rank_observer(observed.append):
+        assert subprocess_script._launch_process_observer == observed.append  # type: ignore[attr-defined]
+    assert subprocess_script._launch_process_observer is original  # type: ignore[attr-defined]
 
 
 def test_weight_averaging_swaps_in_the_hooks_that_ema_overrides() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY_RUN, composed
+from lightning.pytorch.strategies.launchers import subprocess_script
 
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.training.run import train
@@ -28,6 +29,7 @@ def process_state() -> dict[str, object]:
         "precision": torch.get_float32_matmul_precision(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "benchmark": torch.backends.cudnn.benchmark,
+        "observer": subprocess_script._launch_process_observer,  # type: ignore[attr-defined]
     }
 
 

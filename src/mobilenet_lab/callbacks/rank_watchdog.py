@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,7 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.environment import STARTED_BY
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, WORDS, RunInterrupted
 from mobilenet_lab.runtime.invocation import resume_command
-from mobilenet_lab.runtime.lightning_internals import replace_rank_observer
+from mobilenet_lab.runtime.lightning_internals import rank_observer
 
 POLL_S = 0.5  # between looks at the other processes
 LOOK_S = 5.0  # a rank that has lost its peers looks for this long which process is gone
@@ -44,10 +45,11 @@ class RankWatchdog(Callback):
         self._by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
         self._over = threading.Event()
         self._leaving = threading.Lock()
+        self._patches = ExitStack()
 
     def __enter__(self) -> None:
         """Start watching."""
-        replace_rank_observer(self._watch_children)
+        self._patches.enter_context(rank_observer(self._watch_children))
         if STARTED_BY in os.environ or self._by_torchrun:
             self._parent = int(os.environ.get(STARTED_BY, os.getppid()))
             self._start(self._look_at_parent)
@@ -61,6 +63,7 @@ class RankWatchdog(Callback):
         if error is not None and _lost_connection(error):
             self._leave(str(error))
         self._over.set()
+        self._patches.close()
         os.environ.pop(STARTED_BY, None)
         agreed = error is None or isinstance(error, (RunInterrupted, SystemExit, KeyboardInterrupt))
         if agreed and distributed.is_initialized():

@@ -7,7 +7,8 @@ when one of these parts changes: read it before raising a version limit in pypro
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -90,8 +91,9 @@ def disable_sigterm_broadcast(trainer: Trainer) -> None:
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
 
-def replace_rank_observer(observe: Callable[[list[subprocess.Popen[Any]]], None]) -> None:
-    """Replace Lightning's thread that watches the ranks of this machine.
+@contextmanager
+def rank_observer(observe: Callable[[list[subprocess.Popen[Any]]], None]) -> Iterator[None]:
+    """Replace Lightning's thread that watches the ranks of this machine while the block runs.
 
     Lightning's own looks every five seconds and kills all ranks, rank 0 included, without a message.
 
@@ -100,7 +102,12 @@ def replace_rank_observer(observe: Callable[[list[subprocess.Popen[Any]]], None]
 
     Relies on: the launcher calls the module's function `_launch_process_observer` after it starts the ranks.
     """
+    original = subprocess_script._launch_process_observer
     subprocess_script._launch_process_observer = observe  # type: ignore[attr-defined,assignment]
+    try:
+        yield
+    finally:
+        subprocess_script._launch_process_observer = original  # type: ignore[attr-defined]
 
 
 def compile_error() -> type[Exception]:
