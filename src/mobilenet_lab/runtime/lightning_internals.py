@@ -102,7 +102,7 @@ def rank_observer(observe: Callable[[list[subprocess.Popen[Any]]], None]) -> Ite
 
     Relies on: the launcher calls the module's function `_launch_process_observer` after it starts the ranks.
     """
-    original = subprocess_script._launch_process_observer
+    original = subprocess_script._launch_process_observer  # type: ignore[attr-defined]
     subprocess_script._launch_process_observer = observe  # type: ignore[attr-defined,assignment]
     try:
         yield
