@@ -324,7 +324,7 @@ def test_scripts_skip_corrupt_images_or_name_the_first(
     trained = script("train.py", *data, "data.on_corrupt_image=skip", f"output_dir={run}/run")
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.count("4 of 20 files") == 1
-    assert "8 images to train on, 4 held out, 4 to test" in trained.stdout
+    assert "8 training, 4 validation, 4 test images" in trained.stdout
     here = tuple(setting for setting in data if not setting.startswith(("model.", "trainer.")))
     measured = script("evaluate.py", f"ckpt={run}/run", *here, "data.on_corrupt_image=skip")
     assert measured.returncode == 0, measured.stderr
