@@ -87,8 +87,8 @@ def make_workspace(folder: Path) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         Image.fromarray(digit_images(1, seed=len(name))[0][0]).save(folder / name)
     for i, (pixels, label) in enumerate(zip(*digit_images(200, seed=9), strict=True)):
-        (folder / f"images/{label}").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / f"images/{label}/{i}.png")
+        (folder / f"photos_by_class/{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"photos_by_class/{label}/{i}.png")
     return folder
 
 

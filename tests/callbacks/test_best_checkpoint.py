@@ -54,7 +54,7 @@ def fit(best: BestCheckpoint, scores: Sequence[float], **options: Any) -> Traine
 
 
 def saved_step(folder: Path) -> int:
-    return int(torch.load(folder / "best.ckpt", weights_only=True)["global_step"])
+    return int(torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["global_step"])
 
 
 @pytest.mark.parametrize(("monitor", "mode"), [("val/accuracy", "max"), ("val/loss", "min")])
@@ -63,7 +63,7 @@ def test_best_epoch_is_kept(tmp_path: Path, monitor: str, mode: str) -> None:
     fit(best, [0.5, 0.75, 0.25, 0.75])
     assert (best.accuracy, abs(best.score or 0)) == (0.75, 0.75)
     assert saved_step(tmp_path) == 2 * BATCHES
-    state = torch.load(tmp_path / "best.ckpt", weights_only=True)["callbacks"]
+    state = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)["callbacks"]
     assert state == {"BestCheckpoint": best.state_dict()}
 
 

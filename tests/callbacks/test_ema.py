@@ -90,7 +90,7 @@ def test_current_weights_are_validated_and_saved_before_the_first_update(tmp_pat
 def test_best_checkpoint_holds_the_validated_average(tmp_path: Path) -> None:
     best = BestCheckpoint(str(tmp_path), "val/accuracy", "max")
     fit(EMAWeights(0.9, every_n_steps=1, start_step=0), tmp_path, best)
-    checkpoint = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    checkpoint = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
     # Of the first epoch, since the weight only falls.
     validated = expected_average([9.0, 8.0], 0.9)
     assert best.score == pytest.approx(validated)

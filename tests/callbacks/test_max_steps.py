@@ -41,7 +41,7 @@ class Counter(LightningModule):
 
 def fit(folder: Path, max_steps: int, resume: Path | None = None, **options: Any) -> tuple[Counter, Trainer]:
     module = Counter()
-    callbacks: list[Callback] = [MaxSteps(max_steps), LastCheckpoint(str(folder / "checkpoints"), None, None)]
+    callbacks: list[Callback] = [MaxSteps(max_steps), LastCheckpoint(str(folder), None, None)]
     trainer = Trainer(
         accelerator="cpu",
         logger=False,

@@ -8,7 +8,7 @@ from mobilenet_lab.config.fingerprint import flat_settings, result_relevant_sett
 def test_paths_of_the_run_folder_are_left_out() -> None:
     settings = flat_settings(composed("output_dir=a", "optimizer.lr=0.1"))
     assert (settings["optimizer.lr"], settings["trainer.accelerator"]) == (0.1, "auto")
-    assert not {"output_dir", "callbacks.best.dirpath"} & settings.keys()
+    assert not {"output_dir", "callbacks.best.folder"} & settings.keys()
 
 
 def test_settings_of_output_and_logging_are_not_relevant_to_results() -> None:

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from mobilenet_lab.runs.folder import BEST
+from mobilenet_lab.runs.folder import RunFolder
 
 
 class BestCheckpoint(Checkpoint):
@@ -18,7 +18,7 @@ class BestCheckpoint(Checkpoint):
     be resumed from, and otherwise right after the validation.
 
     Args:
-        dirpath: Folder of the checkpoints.
+        folder: The run folder.
         monitor: Name of the metric, `val/accuracy` or `val/loss`.
         mode: "max" if higher is better, "min" if lower is better.
 
@@ -27,8 +27,8 @@ class BestCheckpoint(Checkpoint):
         accuracy: Validation accuracy of best.ckpt, in [0, 1].
     """
 
-    def __init__(self, dirpath: str, monitor: str, mode: str) -> None:
-        self.path = Path(dirpath) / BEST
+    def __init__(self, folder: str, monitor: str, mode: str) -> None:
+        self.path = RunFolder(Path(folder)).best
         self.monitor = monitor
         self.mode = mode
         self.score: float | None = None

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from mobilenet_lab.checkpoints.state import CALLBACKS
-from mobilenet_lab.runs.folder import LAST, RunFolder
+from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.resume_logs import sync_logs
 from mobilenet_lab.runtime.lightning_internals import ends_epoch, is_accumulating, is_resumable_step
 from mobilenet_lab.runtime.ranks import SYNC_EVERY_N_BATCHES
@@ -28,13 +28,13 @@ class LastCheckpoint(Checkpoint):
     last.ckpt, updated with the results of the validation.
 
     Args:
-        dirpath: Folder of the checkpoints.
+        folder: The run folder.
         every_n_train_steps: Optimizer steps between checkpoints; None to save only at the end of an epoch.
         every_n_minutes: Minutes between checkpoints; None to save only at the end of an epoch.
     """
 
-    def __init__(self, dirpath: str, every_n_train_steps: int | None, every_n_minutes: float | None) -> None:
-        self._run = RunFolder.of_checkpoint(Path(dirpath) / LAST)
+    def __init__(self, folder: str, every_n_train_steps: int | None, every_n_minutes: float | None) -> None:
+        self._run = RunFolder(Path(folder))
         self.every_n_train_steps = every_n_train_steps
         self.every_n_minutes = every_n_minutes
         self._is_due = False

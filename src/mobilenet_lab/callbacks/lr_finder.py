@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from mobilenet_lab.callbacks.current_lr import CurrentLRMixin
+from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.plots import plot_range_test, save_plot
 
 log = logging.getLogger(__name__)
@@ -74,13 +75,13 @@ class LearningRateFinder(CurrentLRMixin):
     """Records rate and loss of every step, stops when the loss explodes, and plots and suggests a rate.
 
     Args:
-        image: File of the plot.
+        folder: The run folder, for the plot.
         smoothing: See `suggest`.
         stop_factor: See `suggest`.
     """
 
-    def __init__(self, image: str, smoothing: float, stop_factor: float) -> None:
-        self.image = Path(image)
+    def __init__(self, folder: str, smoothing: float, stop_factor: float) -> None:
+        self._plot = RunFolder(Path(folder)).lr_find
         self.smoothing = smoothing
         self.stop_factor = stop_factor
         self._rates: list[float] = []
@@ -102,8 +103,8 @@ class LearningRateFinder(CurrentLRMixin):
         if not trainer.is_global_zero or not self._losses:
             return
         result = self._result()
-        save_plot(plot_range_test(result.rates, result.losses, result.suggestion), self.image)
-        log.info("image   %s", self.image)
+        save_plot(plot_range_test(result.rates, result.losses, result.suggestion), self._plot)
+        log.info("plot      %s", self._plot)
         if result.suggestion is None:
             log.warning("the loss did not fall; lower optimizer.lr, the last and largest rate of the test")
         else:

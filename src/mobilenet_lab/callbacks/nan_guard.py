@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from mobilenet_lab.callbacks.current_lr import CurrentLRMixin
-from mobilenet_lab.runs.folder import LAST, RunFolder
+from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, InputError
 from mobilenet_lab.runtime.invocation import resume_command
 
@@ -22,11 +22,11 @@ class StopOnNaN(CurrentLRMixin):
     checkpoint.
 
     Args:
-        dirpath: Folder of the checkpoints, for the error message.
+        folder: The run folder, for the error message.
     """
 
-    def __init__(self, dirpath: str) -> None:
-        self._run = RunFolder.of_checkpoint(Path(dirpath) / LAST)
+    def __init__(self, folder: str) -> None:
+        self._run = RunFolder(Path(folder))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -90,6 +90,11 @@ class RunFolder:
         return self.path / "confusion.png"
 
     @property
+    def lr_find(self) -> Path:
+        """Plot of the learning-rate range test."""
+        return self.path / "lr_find.png"
+
+    @property
     def hparams(self) -> Path:
         """Empty file that Lightning's TensorBoard logger leaves behind."""
         return self.path / "hparams.yaml"

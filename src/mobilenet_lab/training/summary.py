@@ -43,7 +43,7 @@ def log_summary(
     cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], run: RunFolder
 ) -> None:
     """Log model, data, device and folder, one line each."""
-    parts = datamodule.subsets
+    subsets = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
     is_cuda = device.type == "cuda"
@@ -57,7 +57,7 @@ def log_summary(
     log.info(
         "data     %s: %s training, %s validation, %s test images; %dx%dx%d, batch size %d%s",
         datamodule.source.name,
-        *(f"{len(parts[name]):,}" for name in ("train", "val", "test")),
+        *(f"{len(subsets[name]):,}" for name in ("train", "val", "test")),
         cfg.data.image_size,
         cfg.data.image_size,
         cfg.data.channels,
