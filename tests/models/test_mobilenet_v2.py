@@ -4,6 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mobilenet_lab import MobileNetV2
+from mobilenet_lab.config import combinations
+from mobilenet_lab.models import mobilenet_v2
 from mobilenet_lab.models.mobilenet_v2 import InvertedResidual, round_channels
 
 # The paper's Table 2 as printed: t, c, n, s
@@ -190,3 +192,8 @@ def test_dropout_applies_in_training_only() -> None:
     dropped = network.train().classifier[0](features)
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
     assert torch.equal(network.eval().classifier[0](features), features)
+
+
+def test_check_of_the_configuration_knows_which_images_are_small() -> None:
+    """The check runs before PyTorch, and so this module, can be imported."""
+    assert combinations.SMALL_IMAGE == mobilenet_v2.SMALL_IMAGE

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilenet_lab.checkpoints.state import hyper_parameters, is_number, is_whole, weights
+from mobilenet_lab.data.images import FITS
 from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
         "data.name": isinstance(data.get("name"), str),
         "data.native_size": _is_side(data.get("native_size")),
         "data.mnist_style": isinstance(data.get("mnist_style"), bool),
-        "data.fit": data.get("fit") in ("crop", "pad", "stretch"),
+        "data.fit": isinstance(data.get("fit"), str) and data["fit"] in FITS,
     }
     for key in data.keys() - {"name", "fit", "native_size", "mnist_style"}:
         valid[f"data.{key}"] = data[key] is None or isinstance(data[key], bool) or is_number(data[key])
