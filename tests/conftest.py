@@ -44,6 +44,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("run" if starts_processes else "unit")
 
 
+@pytest.fixture(autouse=True)
+def unit_tests_start_no_python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test of the unit tier fail that starts a Python process."""
+    if not request.node.get_closest_marker("unit"):
+        return
+    start = subprocess.Popen.__init__
+
+    def refuse_python(self: subprocess.Popen[Any], args: Any, *others: Any, **options: Any) -> None:
+        command = [args] if isinstance(args, str) else list(args)
+        assert command[0] != sys.executable, "mark this test with pytest.mark.run"
+        start(self, args, *others, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse_python)
+
+
 def idx_bytes(values: np.ndarray) -> bytes:
     """An IDX file, written from the format's description and not with the project's code."""
     return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()

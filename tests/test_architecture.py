@@ -90,6 +90,7 @@ def test_modules_and_functions_are_small(path: Path) -> None:
             assert lines <= MAX_FUNCTION_LINES, node.name
 
 
+@pytest.mark.run
 def test_nothing_heavy_is_imported_before_the_check() -> None:
     names = ", ".join(f"mobilenet_lab.{name}" for name in LIGHT)
     program = f"import sys, {names}; print(*sorted({HEAVY!r} & set(sys.modules)))"

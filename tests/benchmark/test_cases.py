@@ -43,6 +43,7 @@ def test_benchmark_writes_figures_and_a_table(tmp_path: Path) -> None:
     assert "| training: bare loop over tensors in memory |" in table
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("argument", ["--image-size=27", "--image-size=26", "--filters=6", "--filters=0"])
 def test_invalid_size_is_refused(argument: str, tmp_path: Path) -> None:
     done = benchmark(argument, cwd=tmp_path)

@@ -180,6 +180,7 @@ def test_missing_argument_error_is_one_line(script: Script, argument: list[str])
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.run
 def test_prediction_imports_no_training_code() -> None:
     code = (
         "import sys; sys.path.insert(0, 'src'); import mobilenet_lab.inference.predict;"
@@ -359,6 +360,7 @@ def test_looping_links_count_once(tmp_path: Path) -> None:
     assert list_images([f"{folder}/**/*.jpg"])[1] == [f"image={folder}/**/*.jpg: no such file"]
 
 
+@pytest.mark.run
 def test_memory_is_bounded_for_images_of_huge_size(tmp_path: Path) -> None:
     bad = write_bad_images(tmp_path / "bad")
     Image.new("RGBA", (16_000, 16_000)).save(tmp_path / "bad/bomb.webp", lossless=True, quality=0, method=0)

@@ -142,6 +142,7 @@ def test_second_call_at_the_same_time_is_refused(capsys: pytest.CaptureFixture[s
     assert "another `make results` is running" in capsys.readouterr().err
 
 
+@pytest.mark.run
 def test_failed_run_is_reported_at_the_end() -> None:
     with pytest.raises(SystemExit, match="failed: outputs/results/fails/seed0"):
         call("fails")

@@ -218,6 +218,7 @@ def test_compile_error_is_the_base_of_the_compilers_errors() -> None:
     assert issubclass(Unsupported, compile_error())
 
 
+@pytest.mark.run
 def test_tensorboard_uses_its_stub_if_the_module_exists() -> None:
     program = """
 import sys

