@@ -562,7 +562,7 @@ def test_a_run_that_goes_on_says_what_changes(
     changes = ("augmentation=none", "optimizer.weight_decay=0.5")
     done = script("train.py", *settings, f"resume={tiny_run}", *changes)
     assert (done.returncode, done.stderr) == (0, "")
-    (line,) = (line for line in done.stdout.splitlines() if "goes on with changed settings" in line)
+    (line,) = (line for line in done.stdout.splitlines() if "resumes with changed settings" in line)
     assert "optimizer.weight_decay" not in line
     kept = "optimizer.weight_decay=0.5 is ignored: the checkpoint restores 0.0"
     assert sum(kept in line for line in done.stdout.splitlines()) == 1
