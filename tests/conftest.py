@@ -22,6 +22,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mobilenet_lab.config.validate import check
 
+pytest.register_assert_rewrite("runs_under_test", "ranks_under_test")
+
 ROOT = Path(__file__).resolve().parents[1]
 NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 

@@ -1,9 +1,12 @@
+"""Sweeps whose jobs are processes."""
+
 import csv
 import json
 from pathlib import Path
 
 import pytest
 from conftest import TINY_RUN, Script
+from runs_under_test import result_of
 
 from mobilenet_lab.sweeps.process_launcher import Job, job_returns
 
@@ -27,6 +30,15 @@ def test_failed_job_does_not_stop_the_others_but_fails_the_sweep(
     assert [job.name for job in jobs_of(tmp_path)] == ["1"]
 
 
+def test_failed_jobs_do_not_keep_a_sweep_from_the_others(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    done = script("train.py", "-m", *TINY_RUN, f"data.root={tiny_idx}", "model.round_to=5000,1")
+    assert done.returncode == 2
+    assert "jobs of the sweep failed: 0 (exit code 2)" in done.stderr
+    assert len(list(tmp_path.glob("outputs/multirun/*/*/1/result.json"))) == 1
+
+
 def test_job_runs_its_resolved_configuration_in_its_own_folder(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
@@ -43,6 +55,28 @@ def test_job_runs_its_resolved_configuration_in_its_own_folder(
         rows = list(csv.DictReader(file))
     assert [row["model.filters"] for row in rows] == ["1", "2"]
     assert rows[0]["parameters"] != rows[1]["parameters"]
+
+
+def test_sweep_is_a_folder_of_runs_with_one_table(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+    done = script(
+        "train.py",
+        "-m",
+        *TINY_RUN[:-1],
+        f"data.root={tiny_idx}",
+        "trainer.max_epochs=1",
+        "model.filters=1,2",
+        "optimizer=sgd,adamw",
+    )
+    assert done.returncode == 0, done.stderr
+    (table,) = tmp_path.glob("outputs/multirun/*/*/results.csv")
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["job"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["model.filters"] for row in rows] == ["1", "1", "2", "2"]
+    assert [row["optimizer._target_"] for row in rows] == ["torch.optim.SGD", "torch.optim.AdamW"] * 2
+    assert len({row["parameters"] for row in rows}) == 2
+    for row in rows:
+        assert float(row["test/accuracy"]) == result_of(table.parent / row["job"])["test/accuracy"]
 
 
 def test_sweep_refuses_an_output_dir(script: Script, tiny_idx: Path) -> None:
