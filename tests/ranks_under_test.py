@@ -1,4 +1,4 @@
-"""Runs of several processes on this machine's CPU over gloo, started as users start them."""
+"""Start runs of several ranks as users do: on this machine's CPU, over gloo."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The outputs of runs, and the settings that stop one."""
+"""Settings of runs that tests stop and resume, and access to the files that the runs leave."""
 
 import json
 import signal
@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from conftest import scalars
 
-# Everything that draws random numbers or has a state, and checkpoints all the time
+KILLED, INTERRUPTED, TERMINATED = -signal.SIGKILL, 130, 143
+
+# Everything that draws random numbers or has state
 BUSY = (
     "augmentation=elastic",
     "mixing=mixup",
@@ -17,34 +19,43 @@ BUSY = (
     "model.dropout=0.2",
     "num_threads=1",
 )
-
 PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5")
 EVERY_STEP = "callbacks.checkpoint.every_n_train_steps=1"
 
-KILLED, INTERRUPTED, TERMINATED = -signal.SIGKILL, 130, 143
+STATE = (
+    "state_dict",
+    "current_model_state",
+    "optimizer_states",
+    "lr_schedulers",
+    "epoch",
+    "global_step",
+    "train_metrics",
+    "averaging_state",
+)
 
 
-def result_of(run: Path) -> dict[str, object]:
-    return json.loads((run / "result.json").read_text())  # type: ignore[no-any-return]
+def stop_after(*arguments: str) -> list[str]:
+    """Return the overrides that add a `StopAfter` callback, for example `stop_after("steps=9")`."""
+    return ["+callbacks.stop._target_=stop_after.StopAfter", *(f"+callbacks.stop.{a}" for a in arguments)]
 
 
-def weights_of(checkpoint: Path) -> dict[str, torch.Tensor]:
-    return torch.load(checkpoint, weights_only=True)["state_dict"]  # type: ignore[no-any-return]
+def result_of(run: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((run / "result.json").read_text())
+    return result
 
 
-def assert_equal_bits(one: Path, other: Path) -> None:
-    a, b = weights_of(one), weights_of(other)
-    assert a.keys() == b.keys()
-    assert [key for key in a if not torch.equal(a[key], b[key])] == []
-
-
-def load(folder: Path, name: str = "last") -> dict[str, Any]:
-    checkpoint: dict[str, Any] = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
+def load_checkpoint(run: Path, name: str = "last") -> dict[str, Any]:
+    checkpoint: dict[str, Any] = torch.load(run / f"checkpoints/{name}.ckpt", weights_only=True)
     return checkpoint
 
 
+def assert_equal_weights(run: Path, other: Path, name: str = "last") -> None:
+    """Assert that two runs saved the same weights, bit for bit."""
+    assert differences(*(load_checkpoint(path, name)["state_dict"] for path in (run, other))) == []
+
+
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where two nested structures differ by a bit."""
+    """Return the places at which two nested structures differ by at least a bit."""
     if isinstance(one, torch.Tensor):
         return [] if torch.equal(one, other) else [where]
     if isinstance(one, dict):
@@ -53,32 +64,20 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
     if isinstance(one, list | tuple):
         assert len(one) == len(other)
         return [
-            t
+            text
             for i, (a, b) in enumerate(zip(one, other, strict=True))
-            for t in differences(a, b, f"{where}.{i}")
+            for text in differences(a, b, f"{where}.{i}")
         ]
     return [] if one == other else [where]
 
 
 def assert_same_run(whole: Path, stopped: Path, names: Sequence[str] = ("last", "best")) -> None:
+    """Assert that a stopped and resumed run left the same state, results and curves as a whole one."""
     for name in names:
-        one, other = load(whole, name), load(stopped, name)
-        kept = (
-            "state_dict",
-            "current_model_state",
-            "optimizer_states",
-            "lr_schedulers",
-            "epoch",
-            "global_step",
-        )
-        kept = (*kept, "train_metrics", "averaging_state")
-        assert differences(*({key: c[key] for key in kept if key in c} for c in (one, other))) == []
-    results = [json.loads((folder / "result.json").read_text()) for folder in (whole, stopped)]
+        one, other = load_checkpoint(whole, name), load_checkpoint(stopped, name)
+        assert differences(*({key: c[key] for key in STATE if key in c} for c in (one, other))) == []
+    one, other = result_of(whole), result_of(stopped)
     for key in ("train/accuracy", "val/accuracy", "test/accuracy", "epochs"):
-        assert results[0][key] == results[1][key]
+        assert one[key] == other[key]
     assert (whole / "metrics.csv").read_text() == (stopped / "metrics.csv").read_text()
     assert scalars(whole) == scalars(stopped)
-
-
-def stop_after(*arguments: str) -> list[str]:
-    return ["+callbacks.stop._target_=stop_after.StopAfter", *(f"+callbacks.stop.{a}" for a in arguments)]

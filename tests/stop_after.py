@@ -44,7 +44,7 @@ class LimitAfter(Callback):
         trainer.should_stop = trainer.should_stop or done >= self.batches
 
 
-class TellBegun(Callback):
+class TouchOnTrainStart(Callback):
     """Makes a file when the training begins."""
 
     def __init__(self, path: str) -> None:
@@ -54,7 +54,7 @@ class TellBegun(Callback):
         self.path.touch()
 
 
-class RefuseToWait(Callback):
+class ForbidCudaSync(Callback):
     """From one step to another, lets everything fail that waits for a CUDA device."""
 
     def __init__(self, steps: tuple[int, int]) -> None:
@@ -91,7 +91,7 @@ class Spoil(Callback):
         next(iter(pl_module.parameters())).fill_(torch.inf)
 
 
-class KillInTest(Callback):
+class KillAtTestStart(Callback):
     """Ends the process when all epochs are done, and the test images are about to be read."""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

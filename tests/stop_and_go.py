@@ -36,7 +36,7 @@ def stop_and_go(
     """
     chance = random.Random(seed)
     begun = folder.with_suffix(".begun")
-    tell = ["+callbacks.tell._target_=stop_after.TellBegun", f"+callbacks.tell.path={begun}"]
+    tell = ["+callbacks.tell._target_=stop_after.TouchOnTrainStart", f"+callbacks.tell.path={begun}"]
     codes, steps = [], []
     while len(codes) < stops:
         begun.unlink(missing_ok=True)

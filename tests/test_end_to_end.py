@@ -49,7 +49,7 @@ def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cwd / "run"
 
 
-def test_mnist_is_there_and_is_mnist(mnist_run: Path) -> None:
+def test_mnist_has_its_published_counts_and_moments(mnist_run: Path) -> None:
     assert {path.name for path in (DATA / "mnist").iterdir()} >= set(MNIST_SHA256)
     train, test = (mnist(str(DATA)).open(part) for part in ("train", "test"))
     assert (len(train), len(test)) == (60_000, 10_000)
@@ -72,7 +72,7 @@ def test_evaluation_agrees_with_training(script: Script, mnist_run: Path) -> Non
     assert json.loads(done.stdout)["accuracy"] == pytest.approx(result["test/accuracy"], abs=1e-4)
 
 
-def test_names_held_out_images_saved_as_png(script: Script, mnist_run: Path, tmp_path: Path) -> None:
+def test_test_images_saved_as_png_are_classified(script: Script, mnist_run: Path, tmp_path: Path) -> None:
     test = mnist(str(DATA)).open("test")
     for i in range(30):
         Image.fromarray(test.images[i]).save(tmp_path / f"{i:02d}_{test.labels[i]}.png")
@@ -82,7 +82,7 @@ def test_names_held_out_images_saved_as_png(script: Script, mnist_run: Path, tmp
     assert right >= 29
 
 
-def test_names_digits_written_with_a_dark_pen_on_white_paper(
+def test_digits_written_with_a_dark_pen_on_white_paper_are_classified(
     script: Script, mnist_run: Path, tmp_path: Path
 ) -> None:
     for digit, font in enumerate(FONTS):
@@ -105,7 +105,7 @@ finally:
 
 @pytest.mark.soak
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_data_set_a_hundred_times_the_size_takes_no_more_memory(tmp_path: Path) -> None:
+def test_data_set_a_hundred_times_as_large_takes_no_more_memory(tmp_path: Path) -> None:
     """Six million images in a sparse file; memory of the file's own pages is not counted."""
     mnist(str(DATA)).prepare()
     large = tmp_path / "large"

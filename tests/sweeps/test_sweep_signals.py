@@ -1,4 +1,4 @@
-"""Signals to a sweep."""
+"""A sweep forwards its signals to the running job and waits for it."""
 
 import os
 import signal
@@ -13,16 +13,18 @@ from conftest import ROOT, TINY_RUN, wait_for
 
 from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
 
+pytestmark = pytest.mark.run
 
-def heed_signals() -> None:
-    """As a terminal's programs do; what ignores them hands that on to what it starts."""
+
+def restore_default_handlers() -> None:
+    """Undo ignored signals, which a child inherits, so that it behaves as if started in a terminal."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
 def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep of two long jobs, of which the first has written a checkpoint."""
+    """Start a sweep of two long jobs; return when the first has saved a checkpoint."""
     process = subprocess.Popen(
         [
             *(sys.executable, str(ROOT / "train.py"), "-m", *TINY_RUN, f"data.root={tiny_idx}"),
@@ -33,7 +35,7 @@ def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=heed_signals,
+        preexec_fn=restore_default_handlers,
     )
     wait_for((tmp_path / "sweep/0/checkpoints/last.ckpt").is_file, 120)
     yield process
@@ -41,8 +43,7 @@ def sweep(tmp_path: Path, tiny_idx: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-@pytest.mark.run
-def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
+def test_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
     tmp_path: Path, sweep: subprocess.Popen[str]
 ) -> None:
     os.killpg(sweep.pid, signal.SIGTERM)
@@ -52,12 +53,11 @@ def test_a_signal_to_a_sweep_ends_its_job_with_a_checkpoint(
     assert not (tmp_path / "sweep/1").exists()
 
 
-@pytest.mark.run
-def test_a_second_signal_to_a_sweep_does_not_leave_its_job_alone(sweep: subprocess.Popen[str]) -> None:
+def test_sweep_waits_for_its_job_after_a_second_signal(sweep: subprocess.Popen[str]) -> None:
     children = Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text()
     (job,) = (int(pid) for pid in children.split())
     assert f"{SIGNALS_FORWARDED}=" in Path(f"/proc/{job}/environ").read_text()
-    os.kill(job, signal.SIGSTOP)  # it has much to do yet
+    os.kill(job, signal.SIGSTOP)  # so that the job does not end yet
     for _ in range(2):
         os.kill(sweep.pid, signal.SIGTERM)
         time.sleep(0.5)

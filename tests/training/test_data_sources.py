@@ -8,7 +8,7 @@ from PIL import Image
 from runs_under_test import result_of
 
 
-def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_image_folder_in_the_original_layout_trains(script: Script, tmp_path: Path) -> None:
     images, labels = digit_images(60, seed=3)
     for i, (pixels, label) in enumerate(zip(images, labels, strict=True)):
         folder = tmp_path / f"images (all)/{label}"
@@ -29,7 +29,7 @@ def test_image_folder_of_the_original_layout(script: Script, tmp_path: Path, tin
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 
-def test_damaged_image_in_a_folder_is_one_line(script: Script, tmp_path: Path) -> None:
+def test_corrupt_image_is_one_line(script: Script, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "images" / name).mkdir(parents=True)
         for i in range(10):
@@ -45,9 +45,7 @@ def test_damaged_image_in_a_folder_is_one_line(script: Script, tmp_path: Path) -
     assert done.stderr == f"error: images/a/3.png: not an image; {fix}\n"
 
 
-def test_an_evaluation_says_where_its_test_images_may_have_been_trained_on(
-    script: Script, tmp_path: Path
-) -> None:
+def test_evaluation_warns_if_its_images_may_have_been_trained_on(script: Script, tmp_path: Path) -> None:
     images, labels = digit_images(60, seed=1)
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         (tmp_path / f"images/{label}").mkdir(parents=True, exist_ok=True)
@@ -56,10 +54,8 @@ def test_an_evaluation_says_where_its_test_images_may_have_been_trained_on(
     settings = (*TINY_RUN[3:], "data.val_split=0", "trainer.max_epochs=1", "output_dir=run")
     done = script("train.py", *files, *settings)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (
-        "was trained with another split"
-        in script("evaluate.py", "ckpt=run", *files, "data.val_split=0.1").stderr
-    )
+    other_split = script("evaluate.py", "ckpt=run", *files, "data.val_split=0.1")
+    assert "was trained with another split" in other_split.stderr
     assert script("evaluate.py", "ckpt=run", *files).stderr == ""
 
 

@@ -1,4 +1,4 @@
-"""Memory and open files of a long run."""
+"""The memory and the open files of a long run."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from conftest import TINY_RUN, Script
 
 @pytest.mark.soak
 @pytest.mark.timeout(3000)
-def test_memory_and_open_files_stay_the_same(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_memory_and_open_files_stay_constant(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     steps = 10_000
     done = fresh_script(
         "train.py",

@@ -1,7 +1,6 @@
-"""Ranks that are killed, get a signal or diverge."""
+"""Ranks that are killed, receive a signal or diverge."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -9,12 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import TINY_RUN, Script, wait_for
 from ranks_under_test import command_of, descendants, started
+from runs_under_test import TERMINATED, load_checkpoint, result_of, stop_after
 
 pytestmark = pytest.mark.run
-
 
 LONG = ("trainer.max_epochs=2000", "callbacks.checkpoint.every_n_train_steps=5", "output_dir=run")
 
@@ -71,7 +69,7 @@ def test_killed_torchrun_ends_all_ranks(tmp_path: Path, tiny_idx: Path) -> None:
     assert "error: torchrun is gone" in (tmp_path / "stderr0.txt").read_text()
 
 
-def test_two_ranks_end_together_when_one_is_told_to(
+def test_sigterm_to_one_rank_ends_both_at_the_same_step(
     fresh_script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
     done = fresh_script(
@@ -82,22 +80,19 @@ def test_two_ranks_end_together_when_one_is_told_to(
         "data.batch_size=8",
         "trainer.max_epochs=50",
         "output_dir=run",
-        "+callbacks.stop._target_=stop_after.StopAfter",
-        "+callbacks.stop.steps=9",
-        "+callbacks.stop.rank=1",
-        f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
+        *stop_after("steps=9", "rank=1", f"signal_number={int(signal.SIGTERM)}"),
     )
-    assert done.returncode == 143
-    # They ask each other after the first batch of an epoch of seven, and at its end.
+    assert done.returncode == TERMINATED
+    # Ranks exchange signals after the first batch of a 7-step epoch and at its end.
     hint = f"resume from its last checkpoint with python train.py {TINY_RUN[0]} "
     assert done.stderr.startswith(f"terminated at step 14 (epoch 2): {hint}")
     assert done.stderr.endswith(" resume=run\n")
     assert done.stderr.count("\n") == 1
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 14
+    assert load_checkpoint(tmp_path / "run")["global_step"] == 14
 
 
 def test_signal_to_torchrun_and_all_ranks_ends_with_a_checkpoint(tmp_path: Path, tiny_idx: Path) -> None:
-    """A cluster does so; torchrun forwards its own signal, so every rank gets two."""
+    """Clusters send it to all processes. Since torchrun forwards its own, every rank receives two."""
     with started(command_of("torchrun", *LONG, f"data.root={tiny_idx}"), tmp_path) as process:
         wait_for((tmp_path / "run/checkpoints/last.ckpt").is_file, 120)
         for pid in (*descendants(process.pid), process.pid):
@@ -107,12 +102,12 @@ def test_signal_to_torchrun_and_all_ranks_ends_with_a_checkpoint(tmp_path: Path,
     (step,) = re.findall(
         r"^terminated at step ([\d,]+) \(epoch \d+\): resume from its last ", stderr, re.MULTILINE
     )
-    checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    checkpoint = load_checkpoint(tmp_path / "run")
     assert checkpoint["global_step"] == int(step.replace(",", ""))
 
 
 @pytest.mark.parametrize("launcher", ["lightning", "torchrun"])
-def test_two_ranks_save_by_minutes_and_stop_when_they_diverge(
+def test_two_ranks_save_every_n_minutes_and_stop_when_they_diverge(
     tmp_path: Path, tiny_idx: Path, launcher: str
 ) -> None:
     command = command_of(
@@ -133,7 +128,7 @@ def test_two_ranks_save_by_minutes_and_stop_when_they_diverge(
     if launcher == "lightning":
         assert stderr == line
     # Checkpoints are due after every batch, but ranks exchange it every tenth batch of 7-step epochs.
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 15
+    assert load_checkpoint(tmp_path / "run")["global_step"] == 15
 
 
 def test_restarted_ranks_of_torchrun_resume_from_the_last_checkpoint(tmp_path: Path, tiny_idx: Path) -> None:
@@ -146,8 +141,8 @@ def test_restarted_ranks_of_torchrun_resume_from_the_last_checkpoint(tmp_path: P
         wait_for((tmp_path / "run/checkpoints/last.ckpt").is_file, 120)
         os.kill(rank_of(process, 1), signal.SIGKILL)
         assert process.wait(300) == 0
-    result = json.loads((tmp_path / "run/result.json").read_text())
+    result = result_of(tmp_path / "run")
     assert result["epochs"] == 12
-    checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    checkpoint = load_checkpoint(tmp_path / "run")
     assert [row["epoch"] for row in checkpoint["callbacks"]["EpochHistory"]["epochs"]] == list(range(1, 13))
     assert "resume: null" not in (tmp_path / "run/config.yaml").read_text()

@@ -1,4 +1,4 @@
-"""Runs of several ranks compute what one process computes."""
+"""Several ranks or nodes give the results of one process."""
 
 import contextlib
 import json
@@ -9,16 +9,16 @@ import pytest
 import torch
 from conftest import NUM_TINY_TEST, NUM_TINY_TRAIN, TINY_RUN, Script
 from ranks_under_test import DOUBLE, TWO_RANKS, command_of, started
+from runs_under_test import load_checkpoint, result_of
 
 pytestmark = pytest.mark.run
-
 
 ONLY_TRAIN = ("data.val_split=0", "trainer.limit_test_batches=0", "model.stem_stride=2", "logger=none")
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """Return the last weights without BatchNorm's running statistics, which are those of rank 0."""
-    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    """Return the last weights without BatchNorm's running statistics, which come from rank 0."""
+    state = load_checkpoint(run)["state_dict"]
     return {name: value for name, value in state.items() if not name.endswith(("mean", "var", "tracked"))}
 
 
@@ -43,12 +43,12 @@ def train(fresh_script: Script, tiny_idx: Path, *settings: str) -> str:
 def test_two_ranks_reach_the_weights_of_one(
     fresh_script: Script, tmp_path: Path, tiny_idx: Path, kind: tuple[str, ...], alone: tuple[str, ...]
 ) -> None:
-    # 96 images make whole batches: 9 epochs of 6 steps
+    # 96 images make 6 whole batches: 9 epochs are 54 steps.
     common = (*kind, *ONLY_TRAIN, DOUBLE, "data.max_train_samples=96", "trainer.max_epochs=9")
     train(fresh_script, tiny_idx, *TWO_RANKS, *common, "output_dir=two")
     train(fresh_script, tiny_idx, *common, *alone, "augmentation=none", "num_threads=1", "output_dir=one")
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["global_step"] == 54
+    assert load_checkpoint(tmp_path / "two")["global_step"] == 54
     # The weights of the first norm start at 1, so the network has trained down to its first layer.
     assert (one["network.features.0.1.weight"] - 1).abs().max() > 0.001
     for name in one:
@@ -58,7 +58,7 @@ def test_two_ranks_reach_the_weights_of_one(
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_idx: Path, ranks: int) -> None:
-    # 97 training, 23 validation and 40 test images: neither 2 nor 3 ranks divide all of them
+    # 97 training, 23 validation and 40 test images: neither 2 nor 3 divides all three numbers.
     settings = (
         f"trainer.devices={ranks}",
         "data.val_split=23",
@@ -77,13 +77,13 @@ def test_ranks_see_every_image_once(fresh_script: Script, tmp_path: Path, tiny_i
         assert len(images) == count, stage
         assert len(set(images)) == count, stage
     assert [rank["confusion"] for rank in seen] == [NUM_TINY_TEST] * ranks
-    # One process counts every test image once, and so must the ranks.
+    # Evaluation in one process counts every test image once.
     arguments = ("ckpt=run", "data=idx", f"data.root={tiny_idx}", "format=json")
     alone = json.loads(fresh_script("evaluate.py", *arguments).stdout)
-    result = json.loads((tmp_path / "run/result.json").read_text())
+    result = result_of(tmp_path / "run")
     assert result["test/accuracy"] == pytest.approx(alone["accuracy"], abs=1e-6)
-    # The saved metrics are those of all ranks, and those of the last epoch are complete.
-    last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    # The saved metrics cover the images of all ranks in the whole last epoch.
+    last = load_checkpoint(tmp_path / "run")
     assert last["train_metrics"]["confusion"].sum() == NUM_TINY_TRAIN - 23
 
 
@@ -104,8 +104,8 @@ def test_two_nodes_reach_the_weights_of_one(fresh_script: Script, tmp_path: Path
             nodes.append(stack.enter_context(started(command, folder)))
         assert [node.wait(120) for node in nodes] == [0, 0]
     assert not (tmp_path / "node1/run/result.json").exists()
-    one = json.loads((tmp_path / "one/result.json").read_text())
-    two = json.loads((tmp_path / "node0/run/result.json").read_text())
+    one = result_of(tmp_path / "one")
+    two = result_of(tmp_path / "node0/run")
     for key in ("train/accuracy", "val/accuracy", "test/accuracy", "epochs"):
         assert two[key] == one[key]
     one_weights = weights(tmp_path / "one")
@@ -113,12 +113,10 @@ def test_two_nodes_reach_the_weights_of_one(fresh_script: Script, tmp_path: Path
         torch.testing.assert_close(value, one_weights[name], rtol=0, atol=1e-10, msg=name)
 
 
-def test_two_ranks_go_on_with_the_latest_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_two_ranks_resume_the_latest_run(fresh_script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer=ddp_cpu", "data.batch_size=8")
     assert fresh_script("train.py", *settings, "trainer.max_epochs=1", "output_dir=one").returncode == 0
     done = fresh_script("train.py", *settings, "trainer.max_epochs=2", "output_dir=two", "resume=latest")
     assert (done.returncode, done.stderr) == (0, "")
-    history = torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["callbacks"][
-        "EpochHistory"
-    ]
+    history = load_checkpoint(tmp_path / "two")["callbacks"]["EpochHistory"]
     assert [row["epoch"] for row in history["epochs"]] == [1, 2]

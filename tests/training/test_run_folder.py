@@ -1,4 +1,4 @@
-"""The files of a run and its output."""
+"""The files that a run writes, and its output."""
 
 import csv
 import json
@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from conftest import NUM_TINY_TEST, TINY_RUN, Script
 from PIL import Image
-from runs_under_test import KILLED, differences, load, result_of, stop_after
+from runs_under_test import KILLED, differences, load_checkpoint, result_of, stop_after
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"}
 
 
 def test_run_folder_is_complete(tiny_run: Path) -> None:
@@ -37,19 +38,19 @@ def test_latest_is_a_relative_link(tiny_run: Path) -> None:
     assert latest.resolve() == tiny_run
 
 
-def test_result_has_what_others_read(tiny_run: Path) -> None:
+def test_result_has_the_documented_keys(tiny_run: Path) -> None:
     result = result_of(tiny_run)
     for key in ("train/accuracy", "val/accuracy", "test/accuracy"):
-        assert 0 <= result[key] <= 1  # type: ignore[operator]
-    # Of 40 images, the share that is right is a whole number of fortieths.
-    assert (result["test/accuracy"] * NUM_TINY_TEST) % 1 == pytest.approx(0, abs=1e-4)  # type: ignore[operator]
+        assert 0 <= result[key] <= 1
+    # Of 40 images, a whole number is classified correctly.
+    assert (result["test/accuracy"] * NUM_TINY_TEST) % 1 == pytest.approx(0, abs=1e-4)
     assert result["epochs"] == 2
-    assert result["images_per_second"] > 0  # type: ignore[operator]
-    assert result["fit_seconds"] > 0  # type: ignore[operator]
-    assert result["parameters"] > 50_000  # type: ignore[operator]
-    assert result["macs"] > 100_000  # type: ignore[operator]
-    assert Path(str(result["checkpoint"])).name == "best.ckpt"
-    assert "train.py data=idx" in str(result["command"])
+    assert result["images_per_second"] > 0
+    assert result["fit_seconds"] > 0
+    assert result["parameters"] > 50_000
+    assert result["macs"] > 100_000
+    assert Path(result["checkpoint"]).name == "best.ckpt"
+    assert "train.py data=idx" in result["command"]
 
 
 def test_config_is_resolved(tiny_run: Path) -> None:
@@ -58,14 +59,11 @@ def test_config_is_resolved(tiny_run: Path) -> None:
     assert "${" not in (tiny_run / "config.yaml").read_text()
 
 
-def test_checkpoints_hold_plain_values_alone(tiny_run: Path) -> None:
-    for name in ("best.ckpt", "last.ckpt"):
-        checkpoint = torch.load(tiny_run / "checkpoints" / name, weights_only=True)
+def test_checkpoints_hold_only_plain_values(tiny_run: Path) -> None:
+    for name in ("best", "last"):
+        checkpoint = load_checkpoint(tiny_run, name)
         assert {"state_dict", "hyper_parameters", "epoch", "global_step"} <= set(checkpoint)
         json.dumps(checkpoint["hyper_parameters"])
-
-
-METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"}
 
 
 def test_metrics_are_logged_to_csv_and_tensorboard(tiny_run: Path) -> None:
@@ -79,7 +77,7 @@ def test_metrics_are_logged_to_csv_and_tensorboard(tiny_run: Path) -> None:
     assert "custom_scalars__config__" in events.Tags()["tensors"]
 
 
-def test_output_is_for_people(tiny_run: Path) -> None:
+def test_output_is_short_and_readable(tiny_run: Path) -> None:
     stdout = (tiny_run.parents[2] / "stdout.txt").read_text()
     lines = stdout.splitlines()
     assert lines[0].startswith("model    mobilenet_v2(filters=1),")
@@ -93,14 +91,14 @@ def test_output_is_for_people(tiny_run: Path) -> None:
     assert (tiny_run.parents[2] / "stderr.txt").read_text() == ""
 
 
-def test_latest_stays_with_the_run_that_has_weights(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_latest_ignores_a_run_without_checkpoints(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = (*TINY_RUN[:-2], f"data.root={tiny_idx}", "trainer.limit_train_batches=2")
     assert script("train.py", *settings, "output_dir=run").returncode == 0
     assert script("train.py", *settings, "output_dir=other", "callbacks=progress").returncode == 0
     assert (tmp_path / "outputs/latest").resolve() == tmp_path / "run"
 
 
-def test_groups_may_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_config_groups_can_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
     settings = [s for s in TINY_RUN if not s.startswith("callbacks")]
     done = script("train.py", *settings, f"data.root={tiny_idx}", "output_dir=run", "~callbacks", "~logger")
     assert done.returncode == 0, done.stderr
@@ -112,7 +110,7 @@ def test_groups_may_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -
     }
 
 
-def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
+def test_failed_command_leaves_an_earlier_run_unchanged(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
@@ -123,17 +121,18 @@ def test_a_command_that_fails_leaves_an_earlier_run_as_it_is(
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
-def test_a_run_that_begins_anew_does_not_go_on_with_the_one_before(
+def test_run_from_scratch_removes_the_files_of_an_earlier_run(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
     assert script("train.py", *settings, "seed=1").returncode == 0
     assert script("train.py", *settings, *stop_after("steps=3")).returncode == KILLED
     assert list((tmp_path / "run/checkpoints").iterdir()) == []
-    assert not {"result.json", "curves.png", "confusion.png"} & {p.name for p in (tmp_path / "run").iterdir()}
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert not {"result.json", "curves.png", "confusion.png"} & names
 
 
-def test_a_run_without_checkpoints_leaves_earlier_ones_alone(
+def test_run_without_checkpoint_callbacks_keeps_earlier_checkpoints(
     script: Script, tmp_path: Path, tiny_run: Path, tiny_idx: Path
 ) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
@@ -141,7 +140,7 @@ def test_a_run_without_checkpoints_leaves_earlier_ones_alone(
     for folder in ("run", "another"):
         done = script("train.py", *settings, "resume=run", f"output_dir={folder}")
         assert done.returncode == 0, done.stderr
-        result = json.loads((tmp_path / folder / "result.json").read_text())
+        result = result_of(tmp_path / folder)
         assert (result["epochs"], result["checkpoint"]) == (3, None)
-    assert differences(load(tmp_path / "run", "best"), load(tiny_run, "best")) == []
+    assert differences(load_checkpoint(tmp_path / "run", "best"), load_checkpoint(tiny_run, "best")) == []
     assert not (tmp_path / "another/checkpoints/best.ckpt").exists()

@@ -1,4 +1,4 @@
-"""Signals to a run."""
+"""Signals that end a run."""
 
 import os
 import shlex
@@ -8,42 +8,41 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT, TINY_RUN, Script
-from runs_under_test import INTERRUPTED, load, result_of, stop_after
+from runs_under_test import INTERRUPTED, TERMINATED, load_checkpoint, result_of, stop_after
 
 
-def test_sigterm_ends_a_run_with_a_word(script: Script, tmp_path: Path, tiny_idx: Path) -> None:
+def test_sigterm_saves_a_checkpoint_and_prints_the_resume_command(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
     done = script(
         "train.py",
         *TINY_RUN,
         f"data.root={tiny_idx}",
         "output_dir=run",
-        "+callbacks.stop._target_=stop_after.StopAfter",
-        "+callbacks.stop.steps=9",
-        f"+callbacks.stop.signal_number={int(signal.SIGTERM)}",
+        *stop_after("steps=9", f"signal_number={int(signal.SIGTERM)}"),
     )
-    assert done.returncode == 143
-    said, _, command = done.stderr.partition(": ")
-    assert said == "terminated at step 10 (epoch 2)"
+    assert done.returncode == TERMINATED
+    message, _, command = done.stderr.partition(": ")
+    assert message == "terminated at step 10 (epoch 2)"
     assert command.startswith(f"resume from its last checkpoint with python train.py {TINY_RUN[0]} ")
     assert command.endswith(" resume=run\n")
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
+    assert load_checkpoint(tmp_path / "run")["global_step"] == 10
     done = script("train.py", *shlex.split(command.partition(" train.py ")[2]))
     assert (done.returncode, done.stderr) == (0, "")
     assert "changed settings" not in done.stdout
     assert result_of(tmp_path / "run")["epochs"] == 2
 
 
-def test_a_second_signal_ends_the_process_at_once(script: Script, tiny_idx: Path) -> None:
+def test_second_signal_ends_the_process_at_once(script: Script, tiny_idx: Path) -> None:
     stop = stop_after("steps=9", f"signal_number={int(signal.SIGTERM)}", "times=2")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", *stop)
     assert done.returncode == -signal.SIGTERM
 
 
 @pytest.mark.run
-def test_sigint_to_the_workers_too_ends_in_good_order(tmp_path: Path, tiny_idx: Path) -> None:
-    """As a terminal's Ctrl-C."""
+def test_sigint_to_a_run_and_its_workers_saves_a_checkpoint(tmp_path: Path, tiny_idx: Path) -> None:
+    """Ctrl-C in a terminal reaches the worker processes as well."""
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "data.num_workers=2", "trainer.max_epochs=500"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *settings, "output_dir=run"],
@@ -64,4 +63,4 @@ def test_sigint_to_the_workers_too_ends_in_good_order(tmp_path: Path, tiny_idx: 
     assert errors.startswith("interrupted at step ")
     assert errors.endswith(" resume=run\n")
     assert errors.count("\n") == 1
-    assert load(tmp_path / "run")["global_step"] > 8
+    assert load_checkpoint(tmp_path / "run")["global_step"] > 8
