@@ -1,4 +1,4 @@
-"""A failure here means: a new version changed an internal that runtime/lightning_internals.py relies on."""
+"""A failure means that a new version changed an internal that runtime/lightning_internals.py relies on."""
 
 import inspect
 import subprocess

@@ -5,7 +5,7 @@ import pytest
 
 from mobilenet_lab.runtime.machine import proc_field
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 
 
 def test_proc_field_is_read_by_its_full_name() -> None:
