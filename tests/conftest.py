@@ -1,4 +1,4 @@
-"""Fixtures: tiny data sets in the real file formats, scripts as processes, one short run to look at."""
+"""Fixtures: tiny data sets in the real file formats, scripts as processes, one short finished run."""
 
 import functools
 import gzip
@@ -21,6 +21,8 @@ from omegaconf import DictConfig, open_dict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mobilenet_lab.config.validate import check
+
+pytest.register_assert_rewrite("runs_under_test", "ranks_under_test")
 
 ROOT = Path(__file__).resolve().parents[1]
 NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
@@ -60,12 +62,12 @@ def unit_tests_start_no_python(request: pytest.FixtureRequest, monkeypatch: pyte
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
-    """An IDX file, written from the format's description and not with the project's code."""
+    """Return an IDX file, written from the description of the format without the project's code."""
     return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
 
 
 def digit_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ten kinds of 28 x 28 images that a network can tell apart: a bright bar in one of ten places."""
+    """Return images of 28 x 28 pixels, with a bright bar in one of ten places, and their labels."""
     random = np.random.default_rng(seed)
     labels = (np.arange(count) % 10).astype(np.uint8)
     images = random.integers(0, 30, (count, 28, 28), np.uint8)
@@ -86,7 +88,7 @@ def write_idx_files(folder: Path, packed: bool = False) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_idx(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny data set in MNIST's four files."""
+    """Return a folder with a tiny data set in the four files of MNIST."""
     folder = tmp_path_factory.mktemp("idx")
     write_idx_files(folder)
     return folder
@@ -98,11 +100,11 @@ def run_script(
     """Run a root script as a user would, and wait.
 
     Args:
-        script: Its name.
-        arguments: Its arguments.
+        script: The script's name.
+        arguments: The script's arguments.
         cwd: The working directory.
         fresh: Start a new Python process, with all its imports, instead of forking one that has them.
-        options: `input` and `timeout` as of `subprocess.run`, `limits` for `resource.setrlimit`.
+        options: `input` and `timeout` as in `subprocess.run`; `limits` for `resource.setrlimit`.
     """
     command = [str(ROOT / script), *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
@@ -116,13 +118,13 @@ def run_script(
 
 
 def seconds_of_children() -> float:
-    """What processes that have ended took of the processor, however much else runs beside."""
+    """Return the CPU seconds of ended child processes, which do not depend on other load."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a run, by tag."""
+    """Return what TensorBoard shows of a run: (step, value) pairs by tag."""
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     tags = events.Tags()["scalars"]
@@ -130,15 +132,15 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    """Return as soon as the condition holds."""
+    """Wait until a condition holds; fail after some seconds."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "waited in vain"
+        assert time.monotonic() < until, f"still false after {seconds} s"
         time.sleep(0.1)
 
 
 def composed(*overrides: str, script: str = "train") -> DictConfig:
-    """What a script would get, with Hydra's own part set, as under `hydra.main`."""
+    """Return a script's configuration, with the global `HydraConfig` set, as `hydra.main` does."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose(script, overrides=list(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
@@ -150,13 +152,13 @@ def composed(*overrides: str, script: str = "train") -> DictConfig:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Runs a root script in an empty folder, in a forked process."""
+    """Return a function that runs a root script in an empty folder, in a forked process."""
     return functools.partial(run_script, cwd=tmp_path)
 
 
 @pytest.fixture
 def fresh_script(tmp_path: Path) -> Script:
-    """Runs a root script in an empty folder, in a new process with all its imports."""
+    """Return a function that runs a root script in an empty folder, in a new process with all its imports."""
     return functools.partial(run_script, cwd=tmp_path, fresh=True)
 
 
@@ -175,9 +177,9 @@ TINY_RUN = (
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
-    """The folder of a finished run of train.py on the tiny data set; its output lies in stdout.txt."""
+    """Return the folder of a finished run on the tiny data set; its output is in stdout.txt."""
     cwd = tmp_path_factory.mktemp("run")
-    # A new process, so that tests which compare with its bits compare forked processes with one
+    # A new process, so that tests of equal bits compare forked processes with a real one
     done = run_script("train.py", *TINY_RUN, f"data.root={tiny_idx}", cwd=cwd, fresh=True)
     assert done.returncode == 0, done.stderr
     (cwd / "stdout.txt").write_text(done.stdout)

@@ -1,4 +1,4 @@
-"""Digits as a dark pen writes them on white paper, drawn with matplotlib's fonts."""
+"""Photos of digits written with a dark pen on white paper, drawn with the fonts of matplotlib."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def draw_digit(
     ink: int = 40,
     paper: int = 230,
 ) -> Image.Image:
-    """A digit off the centre of a larger grey image, with noise and light that falls from one side."""
+    """Draw a digit off the center of a larger gray image, with noise and uneven light."""
     image = Image.new("L", size, paper)
     face = ImageFont.truetype(str(FONTS / font), height)
     ImageDraw.Draw(image).text(place, str(digit), fill=ink, font=face)

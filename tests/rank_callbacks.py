@@ -1,4 +1,4 @@
-"""Callbacks for the runs of several ranks that tests look into."""
+"""Callbacks that make runs of several ranks comparable, or record what they do."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from torch import nn
 
 
 class FreezeNorms(Callback):
-    """Lets BatchNorm use fixed statistics, those of noise, so that a image's result depends on no other."""
+    """Fixes the statistics of BatchNorm to those of noise, so that an image's output depends on no other."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         noise = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -31,7 +31,7 @@ class FreezeNorms(Callback):
 
 
 class DoublePrecision(Callback):
-    """Trains in float64, where what one rank and several compute differs by far less than what they learn."""
+    """Trains in float64, so that rounding differences between one rank and several stay tiny."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         pl_module.double()
@@ -39,10 +39,10 @@ class DoublePrecision(Callback):
 
 
 class RecordImages(Callback):
-    """Writes down which images each rank has seen, by a digest of their pixels, in a file a rank.
+    """Records the images that each rank reads, as digests of their pixels.
 
     Args:
-        folder: Where.
+        folder: The folder of the files, one JSON file per rank.
     """
 
     def __init__(self, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Callbacks for the runs that tests interrupt or watch."""
+"""Callbacks that interrupt or watch the runs of tests."""
 
 import json
 import os
@@ -13,7 +13,14 @@ from mobilenet_lab.runtime.machine import proc_field
 
 
 class StopAfter(Callback):
-    """Sends the process a signal once so many steps are done: SIGKILL is what a loss of power is like."""
+    """Sends the process a signal after some steps; SIGKILL acts like a power failure.
+
+    Args:
+        steps: The number of steps.
+        signal_number: The signal.
+        rank: The rank that gets the signal; None sends it to all.
+        times: How often it is sent.
+    """
 
     def __init__(
         self, steps: int, signal_number: int = signal.SIGKILL, rank: int | None = None, times: int = 1
@@ -32,7 +39,7 @@ class StopAfter(Callback):
 
 
 class LimitAfter(Callback):
-    """Ends the run after so many batches, as a limit of time does."""
+    """Ends the run after some batches, as a time limit does."""
 
     def __init__(self, batches: int) -> None:
         self.batches = batches
@@ -44,8 +51,8 @@ class LimitAfter(Callback):
         trainer.should_stop = trainer.should_stop or done >= self.batches
 
 
-class TellBegun(Callback):
-    """Makes a file when the training begins."""
+class TouchOnTrainStart(Callback):
+    """Creates a file when training starts."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
@@ -54,8 +61,8 @@ class TellBegun(Callback):
         self.path.touch()
 
 
-class RefuseToWait(Callback):
-    """From one step to another, lets everything fail that waits for a CUDA device."""
+class ForbidCudaSync(Callback):
+    """Makes every operation fail that waits for a CUDA device, from one step of an epoch until another."""
 
     def __init__(self, steps: tuple[int, int]) -> None:
         self.steps = steps
@@ -68,7 +75,7 @@ class RefuseToWait(Callback):
 
 
 class Spoil(Callback):
-    """Makes the weights infinite before or after a step, as a learning rate that is far too high would."""
+    """Makes weights infinite before or after a step, as a far too high learning rate does."""
 
     def __init__(self, steps: int, after: bool = False) -> None:
         self.steps = steps
@@ -91,15 +98,15 @@ class Spoil(Callback):
         next(iter(pl_module.parameters())).fill_(torch.inf)
 
 
-class KillInTest(Callback):
-    """Ends the process when all epochs are done, and the test images are about to be read."""
+class KillAtTestStart(Callback):
+    """Kills the process after all epochs, just before the test."""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class WatchProcess(Callback):
-    """Writes down every so many steps how much memory of its own the process has, and how many open files."""
+    """Records the anonymous memory and the number of open files every n steps, in watched.json."""
 
     def __init__(self, every_n_steps: int) -> None:
         self.every_n_steps = every_n_steps

@@ -1,4 +1,4 @@
-"""Runs that are stopped and resumed again and again, each attempt in a process of its own."""
+"""Stop and resume a run repeatedly, each attempt in its own process."""
 
 import os
 import random
@@ -21,41 +21,41 @@ def stop_and_go(
     longest: float = 1.0,
     seed: int = 0,
 ) -> tuple[list[int], list[int]]:
-    """Stop a run at random moments, one in four while it starts, then let it end.
+    """Stop a run at random moments, a quarter of them while it starts, then let it end.
 
     Args:
-        folder: The run's folder; the output goes to a file next to it.
-        settings: As of train.py.
-        stops: How often the run is stopped.
-        signals: Chosen at random: KILL, TERM, INT.
-        longest: Seconds of training in an attempt.
-        seed: Of what is chosen at random.
+        folder: The run's folder; the output goes to a log file next to it.
+        settings: Overrides for train.py.
+        stops: The number of stops.
+        signals: Names to choose from at random: KILL, TERM, INT.
+        longest: The longest training before a stop, in seconds.
+        seed: The seed of the random choices.
 
     Returns:
-        The exit code of each attempt, and the steps in the checkpoint after each stop.
+        The exit code of each attempt, and the step of the last checkpoint after each stop.
     """
     chance = random.Random(seed)
-    begun = folder.with_suffix(".begun")
-    tell = ["+callbacks.tell._target_=stop_after.TellBegun", f"+callbacks.tell.path={begun}"]
+    started = folder.with_suffix(".started")
+    touch = ["+callbacks.touch._target_=stop_after.TouchOnTrainStart", f"+callbacks.touch.path={started}"]
     codes, steps = [], []
     while len(codes) < stops:
-        begun.unlink(missing_ok=True)
-        process = _start(folder, [*settings, *tell])
+        started.unlink(missing_ok=True)
+        process = _start(folder, [*settings, *touch])
         if chance.random() < 0.25:
             time.sleep(chance.uniform(0, START_S))
         else:
-            while not begun.exists() and process.poll() is None:
+            while not started.exists() and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, longest))
         process.send_signal(signal.Signals[f"SIG{chance.choice(signals)}"])
         codes.append(process.wait())
         steps.append(_steps_saved(folder))
-    codes.append(_start(folder, [*settings, *tell]).wait())
+    codes.append(_start(folder, [*settings, *touch]).wait())
     return codes, steps
 
 
 def _start(folder: Path, settings: Sequence[str]) -> ForkedProcess:
-    """Start one attempt, which resumes from the last checkpoint if there is one."""
+    """Start an attempt, which resumes from the last checkpoint if there is one."""
     command = [str(ROOT / "train.py"), *settings, f"output_dir={folder}", "resume=auto"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     with folder.with_suffix(".log").open("ab") as log:

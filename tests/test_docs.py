@@ -1,4 +1,4 @@
-"""Paths that the documentation names exist."""
+"""Paths and links in the documentation exist."""
 
 import re
 from pathlib import Path

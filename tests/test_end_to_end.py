@@ -1,4 +1,4 @@
-"""The whole path on MNIST itself, fetched by the project's own code on first use."""
+"""Training, evaluation and prediction on MNIST, which the project downloads on first use."""
 
 import json
 import os
@@ -33,7 +33,7 @@ FONTS = (
 
 @pytest.fixture(scope="session")
 def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short run on the real 60,000 images: a third of the default's steps, at half its width."""
+    """Return a short run on the 60,000 images: a third of the default steps, at half the default width."""
     cwd = tmp_path_factory.mktemp("mnist")
     done = run_script(
         "train.py",
@@ -49,12 +49,12 @@ def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cwd / "run"
 
 
-def test_mnist_is_there_and_is_mnist(mnist_run: Path) -> None:
+def test_mnist_has_its_published_counts_and_moments(mnist_run: Path) -> None:
     assert {path.name for path in (DATA / "mnist").iterdir()} >= set(MNIST_SHA256)
-    train, test = (mnist(str(DATA)).open(part) for part in ("train", "test"))
+    train, test = (mnist(str(DATA)).open(split) for split in ("train", "test"))
     assert (len(train), len(test)) == (60_000, 10_000)
     assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    # Mean and deviation of the training pixels, the usual constants.
+    # The well-known mean and standard deviation of the training pixels
     assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
     assert train.images.std() / 255 == pytest.approx(0.3081, abs=5e-5)
 
@@ -72,17 +72,17 @@ def test_evaluation_agrees_with_training(script: Script, mnist_run: Path) -> Non
     assert json.loads(done.stdout)["accuracy"] == pytest.approx(result["test/accuracy"], abs=1e-4)
 
 
-def test_names_held_out_images_saved_as_png(script: Script, mnist_run: Path, tmp_path: Path) -> None:
+def test_png_files_of_test_images_are_classified(script: Script, mnist_run: Path, tmp_path: Path) -> None:
     test = mnist(str(DATA)).open("test")
     for i in range(30):
         Image.fromarray(test.images[i]).save(tmp_path / f"{i:02d}_{test.labels[i]}.png")
     done = script("predict.py", f"ckpt={mnist_run}", f"image={tmp_path}/*.png", "format=json")
     entries = json.loads(done.stdout)
-    right = sum(entry["class"] == Path(entry["image"]).stem[-1] for entry in entries)
-    assert right >= 29
+    correct = sum(entry["class"] == Path(entry["image"]).stem[-1] for entry in entries)
+    assert correct >= 29
 
 
-def test_names_digits_written_with_a_dark_pen_on_white_paper(
+def test_digits_written_with_a_dark_pen_on_white_paper_are_classified(
     script: Script, mnist_run: Path, tmp_path: Path
 ) -> None:
     for digit, font in enumerate(FONTS):
@@ -105,8 +105,8 @@ finally:
 
 @pytest.mark.soak
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_data_set_a_hundred_times_the_size_takes_no_more_memory(tmp_path: Path) -> None:
-    """Six million images in a sparse file; memory of the file's own pages is not counted."""
+def test_data_set_a_hundred_times_as_large_takes_no_more_memory(tmp_path: Path) -> None:
+    """Six million images are in a sparse file. The pages of the mapped file do not count as memory."""
     mnist(str(DATA)).prepare()
     large = tmp_path / "large"
     large.mkdir()

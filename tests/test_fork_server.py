@@ -1,4 +1,4 @@
-"""A forked script behaves as one that `subprocess` starts: every probe runs in both kinds of process."""
+"""A forked script behaves like one that `subprocess` starts: every probe runs in both kinds of process."""
 
 import os
 import resource
@@ -58,11 +58,11 @@ def probe(folder: Path, code: str, *arguments: str, **options: object) -> tuple[
 @pytest.mark.parametrize("name", PROBES)
 def test_forked_script_is_like_a_new_process(tmp_path: Path, name: str) -> None:
     *_, forked, new = probe(tmp_path, PROBES[name], "a b", "ü", input="text\n")
-    if name != "interrupt":  # whose traceback has more frames
+    if name != "interrupt":  # its traceback has more frames
         assert forked == new
 
 
-def test_error_ends_with_its_traceback(tmp_path: Path) -> None:
+def test_uncaught_error_prints_its_traceback(tmp_path: Path) -> None:
     code, _, forked, new = probe(tmp_path, "1 / 0")
     assert code == 1
     assert str(forked).splitlines()[-3:] == str(new).splitlines()[-3:]
@@ -74,12 +74,12 @@ def test_binary_input_gives_binary_output(tmp_path: Path) -> None:
     assert probe(tmp_path, code, input=content)[1] == content[::-1]
 
 
-def test_input_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
+def test_unread_input_is_no_error(tmp_path: Path) -> None:
     assert probe(tmp_path, "pass", input=b"x" * (1 << 20))[0] == 0
 
 
-def test_generators_start_as_in_a_new_process(tmp_path: Path) -> None:
-    """Each with a seed of its own, so that a run which forgets to set one is not repeatable."""
+def test_random_generators_start_as_in_a_new_process(tmp_path: Path) -> None:
+    """Each child has its own seed, so a run that forgets to set one is not reproducible."""
     code = """
 import random, numpy, torch
 print(random.random(), numpy.random.random(), torch.rand(1).item(), sep="\\n")
@@ -94,7 +94,7 @@ print(random.random(), numpy.random.random(), torch.rand(1).item(), sep="\\n")
     assert [a == b for a, b in zip(one, other, strict=True)] == [False] * 3 + [True] * 3
 
 
-def test_timeout_kills(tmp_path: Path) -> None:
+def test_timeout_kills_the_child(tmp_path: Path) -> None:
     code = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
     (tmp_path / "probe.py").write_text(code)
     began = time.monotonic()
@@ -105,7 +105,7 @@ def test_timeout_kills(tmp_path: Path) -> None:
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_limits_are_those_of_the_child(tmp_path: Path) -> None:
+def test_resource_limits_apply_to_the_child(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text("with open('file', 'w') as file: file.write('x' * 2000)")
     limits = {resource.RLIMIT_FSIZE: 1000}
     done = SERVER.run([str(tmp_path / "probe.py")], cwd=tmp_path, env=os.environ, limits=limits)
@@ -113,7 +113,7 @@ def test_limits_are_those_of_the_child(tmp_path: Path) -> None:
     assert "File too large" in done.stderr
 
 
-def test_two_children_run_side_by_side(tmp_path: Path) -> None:
+def test_two_children_run_at_the_same_time(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text("import sys; sys.exit(len(input()))")
     with (tmp_path / "output").open("wb") as output:
         pipes = [os.pipe(), os.pipe()]
@@ -130,7 +130,7 @@ def test_two_children_run_side_by_side(tmp_path: Path) -> None:
     assert [child.wait(20) for child in children] == [3, 5]
 
 
-def test_environment_that_is_read_at_start_needs_a_new_process() -> None:
+def test_variables_read_at_start_need_a_new_process() -> None:
     assert SERVER.can_run(os.environ | {"PYTHONPATH": "elsewhere", "HOME": "elsewhere"})
     assert not SERVER.can_run(os.environ | {"OMP_NUM_THREADS": "7"})
     assert not SERVER.can_run(os.environ | {"CXX": "c++"})

@@ -1,4 +1,4 @@
-"""A wheel holds every package, and conf/ as mobilenet_lab/conf."""
+"""A wheel contains every package, and conf/ as mobilenet_lab/conf."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""The examples of docs/python-api.md, with tiny data in place of MNIST."""
+"""Run the examples of docs/python-api.md, with tiny data instead of MNIST."""
 
 import re
 from collections.abc import Callable
@@ -36,7 +36,7 @@ QUIET = {
 
 
 def constant(optimizer: Optimizer) -> dict[str, Any]:
-    """A schedule that a resumed run may extend, unlike PyTorch's one-cycle."""
+    """Return a schedule that a resumed run can extend, unlike the one-cycle schedule of PyTorch."""
     return {"scheduler": LambdaLR(optimizer, lambda step: 1.0), "interval": "step"}
 
 
@@ -74,7 +74,7 @@ def test_features_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_datamodule_serves_a_second_trainer_from_its_first_batch(
     datamodule: Callable[..., ImageDataModule], tmp_path: Path
 ) -> None:
-    """A resumed fit leaves no position behind, and the weights are those of a new data module."""
+    """A resumed fit leaves no position behind: the weights equal those with a new data module."""
 
     def fit(data: ImageDataModule, ckpt_path: Path | None = None, *callbacks: Callback) -> Trainer:
         torch.manual_seed(0)

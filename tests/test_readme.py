@@ -1,4 +1,4 @@
-"""Every command of the README and of CONTRIBUTING.md, run as printed, in a copy of the repository."""
+"""Run every command of README.md and CONTRIBUTING.md in a copy of the repository."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def commands(document: str) -> list[str]:
     return [line for block in blocks(document, "sh") for line in block.splitlines() if line]
 
 
-# What is left out or added so that a command takes seconds; none changes what is run.
+# Replacements that make a command take seconds
 SHORTENED = {
     'make results ARGS="two_epochs --seeds 0 1 2"': 'make results ARGS="two_epochs --no-runs"',
     "make train": 'make train ARGS="debug=smoke"',
@@ -44,7 +44,7 @@ SHORTENED = {
 }
 
 
-# Commands that look at the newest run, or resume it. They share a folder, and one worker runs them all.
+# Commands that use or resume the newest run. They share a folder, so one worker runs them all.
 NEED_A_RUN = ("resume=latest", "predict.py", "evaluate")
 SHARED = pytest.mark.xdist_group("readme")
 
@@ -53,7 +53,7 @@ def needs_a_run(command: str) -> bool:
     return any(word in command for word in NEED_A_RUN)
 
 
-# Variables that `make test` passes on, which would change the commands
+# Variables that `make test` passes on; they would change the commands
 OF_MAKE = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 TINY = "outputs/tiny"  # a run with a small network
 
@@ -75,7 +75,7 @@ def shortened(command: str) -> str:
 
 
 def make_workspace(folder: Path) -> Path:
-    """Copy the tracked files, with the environment and the data that `make setup` and a first run leave."""
+    """Copy the tracked files; link the environment and data that `make setup` and a first run create."""
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -106,7 +106,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def workspace_with_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which a run has ended, so that each command may be run alone."""
+    """Return a workspace with finished runs, so that each command can run alone."""
     folder = make_workspace(tmp_path_factory.mktemp("readme"))
     run(folder, f"python train.py debug=smoke model.filters=1 output_dir={TINY}")
     run(folder, "python train.py debug=smoke")
@@ -150,7 +150,7 @@ def test_documents_have_commands() -> None:
 )
 def test_command_runs(request: pytest.FixtureRequest, command: str, folder: str) -> None:
     if "fashion_mnist" in command and not has_fashion_mnist():
-        pytest.skip("Fashion-MNIST is not on this machine, and not every machine reaches its mirrors")
+        pytest.skip("Fashion-MNIST is not on this machine, and its mirrors may be out of reach")
     done = run(request.getfixturevalue(folder), shortened(command))
     if "accelerator=gpu" in command and not torch.cuda.is_available():
         assert done.returncode == 2
@@ -165,8 +165,8 @@ def test_command_runs(request: pytest.FixtureRequest, command: str, folder: str)
 
 
 def has_fashion_mnist() -> bool:
-    places = (ROOT / "data/fashion_mnist", Path("/usr/share/datasets/fashion-mnist"))
-    return any(list(place.glob("train-images-idx3-ubyte*")) for place in places)
+    folders = (ROOT / "data/fashion_mnist", Path("/usr/share/datasets/fashion-mnist"))
+    return any(list(folder.glob("train-images-idx3-ubyte*")) for folder in folders)
 
 
 @SHARED

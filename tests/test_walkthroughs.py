@@ -1,4 +1,4 @@
-"""The walk-throughs of docs/add-a-dataset.md, add-a-network.md and add-a-callback.md, run as printed."""
+"""Run the walkthroughs of docs/add-a-dataset.md, add-a-network.md and add-a-callback.md."""
 
 import os
 import re
@@ -79,7 +79,7 @@ def test_callback_freezes_layers(tmp_path: Path, tiny_idx: Path) -> None:
     done = run(f"{command} {settings} trainer.accelerator=cpu output_dir=run", tmp_path)
     assert done.returncode == 0, done.stderr
     weights = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    # BatchNorm's weights start as ones, and a step changes those that are trained.
+    # The weights of BatchNorm start as ones, and a step changes the trained ones.
     norms = {key: value for key, value in weights.items() if key.endswith(".weight") and value.ndim == 1}
     unchanged = {key for key, value in norms.items() if torch.equal(value, torch.ones_like(value))}
     assert unchanged == {key for key in norms if key.split(".")[2] in ("0", "1", "2")}

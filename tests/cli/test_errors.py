@@ -42,7 +42,9 @@ def test_input_error_from_a_worker_process_is_its_last_line(capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOENT, errno.EACCES, errno.ESTALE, errno.EMFILE])
-def test_errors_of_files_and_machine_are_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_files_and_the_machine_are_one_line(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended, one_line_errors():
         raise OSError(number, os.strerror(number), "file")
     assert ended.value.code == 2

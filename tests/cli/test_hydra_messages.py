@@ -1,4 +1,4 @@
-"""One test per text of Hydra's and OmegaConf's errors that cli/hydra_messages.py matches."""
+"""One test for each error text of Hydra and OmegaConf that cli/hydra_messages.py matches."""
 
 import sys
 
@@ -18,7 +18,7 @@ def train_script(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def explanation(*overrides: str) -> str:
-    """Return what is said about overrides that Hydra cannot compose."""
+    """Return the explanation of an error in composing overrides."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         with pytest.raises(HydraException) as raised:
             compose("train", overrides=list(overrides))

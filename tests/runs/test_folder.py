@@ -3,7 +3,7 @@ from pathlib import Path
 from mobilenet_lab.runs.folder import RunFolder
 
 
-def test_paths_are_those_of_a_real_run(tiny_run: Path) -> None:
+def test_paths_exist_in_a_real_run(tiny_run: Path) -> None:
     run = RunFolder(tiny_run)
     files = [run.last, run.best, run.config, run.result, run.metrics, run.curves, run.confusion]
     assert all(path.is_file() for path in [*files, *run.event_files()])
@@ -12,7 +12,7 @@ def test_paths_are_those_of_a_real_run(tiny_run: Path) -> None:
     assert run.has_resumable_checkpoint()
 
 
-def test_result_is_read_or_none(tiny_run: Path, tmp_path: Path) -> None:
+def test_result_is_none_unless_the_file_is_complete(tiny_run: Path, tmp_path: Path) -> None:
     result = RunFolder(tiny_run).read_result()
     assert result is not None
     assert 0 <= result["test/accuracy"] <= 1

@@ -25,7 +25,7 @@ RUN_JOB = f"""
 import signal, sys
 from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.runtime.child_process import run_forwarding_signals
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with one_line_errors():
     run_forwarding_signals([sys.executable, "-c", {COUNT_SIGNALS!r}], {{}})

@@ -1,4 +1,4 @@
-"""A failure here means: a new version changed an internal that runtime/lightning_internals.py relies on."""
+"""A failure means that a new version changed an internal that runtime/lightning_internals.py relies on."""
 
 import inspect
 import subprocess
@@ -69,7 +69,7 @@ def fit(folder: Path, callback: Callback, **options: Any) -> Trainer:
 
 
 class Compare(Callback):
-    """Compares the public properties with what Lightning does."""
+    """Compares public properties of the trainer with what Lightning does."""
 
     def __init__(self) -> None:
         self.resumable: list[tuple[int, int]] = []

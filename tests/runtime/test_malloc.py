@@ -20,7 +20,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.run
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
 def test_large_tensors_reuse_their_pages(pytestconfig: pytest.Config) -> None:
     faults = {}
     for setting in ("keep", "default"):

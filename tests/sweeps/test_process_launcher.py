@@ -1,9 +1,11 @@
+"""Sweeps whose jobs are processes."""
+
 import csv
-import json
 from pathlib import Path
 
 import pytest
 from conftest import TINY_RUN, Script
+from runs_under_test import result_of
 
 from mobilenet_lab.sweeps.process_launcher import Job, job_returns
 
@@ -27,22 +29,28 @@ def test_failed_job_does_not_stop_the_others_but_fails_the_sweep(
     assert [job.name for job in jobs_of(tmp_path)] == ["1"]
 
 
-def test_job_runs_its_resolved_configuration_in_its_own_folder(
+def test_sweep_runs_each_job_in_its_own_folder_and_writes_one_table(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
-    settings = (*TINY_RUN, *FAST, f"data.root={tiny_idx}", "seed=${trainer.max_epochs}")
-    done = script("train.py", "-m", *settings, "model.filters=1,2")
+    settings = (*TINY_RUN[:-1], f"data.root={tiny_idx}", "trainer.max_epochs=1", "seed=${trainer.max_epochs}")
+    done = script("train.py", "-m", *settings, "model.filters=1,2", "optimizer=sgd,adamw")
     assert done.returncode == 0, done.stderr
-    one, two = jobs_of(tmp_path)
-    assert (one.name, two.name) == ("0", "1")
-    assert "seed: 1\n" in (two / "config.yaml").read_text()
-    command = json.loads((two / "result.json").read_text())["command"]
+    jobs = jobs_of(tmp_path)
+    assert [job.name for job in jobs] == ["0", "1", "2", "3"]
+    # A job gets its resolved configuration.
+    assert "seed: 1\n" in (jobs[3] / "config.yaml").read_text()
+    command = result_of(jobs[3])["command"]
     assert "model.filters=2" in command
-    assert command.endswith(f"output_dir={two.relative_to(tmp_path)}")
-    with (one.parent / "results.csv").open() as file:
+    assert command.endswith(f"output_dir={jobs[3].relative_to(tmp_path)}")
+    (table,) = tmp_path.glob("outputs/multirun/*/*/results.csv")
+    with table.open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["model.filters"] for row in rows] == ["1", "2"]
-    assert rows[0]["parameters"] != rows[1]["parameters"]
+    assert [row["job"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["model.filters"] for row in rows] == ["1", "1", "2", "2"]
+    assert [row["optimizer._target_"] for row in rows] == ["torch.optim.SGD", "torch.optim.AdamW"] * 2
+    assert len({row["parameters"] for row in rows}) == 2
+    for row in rows:
+        assert float(row["test/accuracy"]) == result_of(table.parent / row["job"])["test/accuracy"]
 
 
 def test_sweep_refuses_an_output_dir(script: Script, tiny_idx: Path) -> None:
@@ -66,7 +74,7 @@ def test_sweep_under_a_launcher_with_worker_processes_fails_if_its_jobs_fail(
         assert "error: model.filters=0: must be " in done.stderr
     else:
         (job,) = jobs_of(tmp_path)
-        accuracy = json.loads((job / "result.json").read_text())["val/accuracy"]
+        accuracy = result_of(job)["val/accuracy"]
         assert f"objective of job 0: {accuracy}" in done.stdout
 
 

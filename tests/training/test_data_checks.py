@@ -1,4 +1,4 @@
-"""Settings that do not fit the data set end in one line, before the run folder is created."""
+"""Settings that do not fit the data set give a one-line error before the run folder is created."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Devices that the machine does not have end in one line."""
+"""Devices that the machine does not have give a one-line error."""
 
 import re
 

@@ -1,3 +1,5 @@
+"""`train` can be called repeatedly: it leaves the configuration and the process as they were."""
+
 import copy
 import logging
 import os
@@ -11,6 +13,7 @@ import pytest
 import torch
 from conftest import TINY_RUN, composed
 from lightning.pytorch.strategies.launchers import subprocess_script
+from runs_under_test import assert_equal_weights
 
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.training.run import train
@@ -46,7 +49,6 @@ def settings(tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_train_twice_in_one_process_gives_equal_bits_and_leaves_no_trace(settings: tuple[str, ...]) -> None:
-    weights = []
     for name in ("one", "two"):
         cfg = composed(*settings, f"output_dir={name}")
         before, state = copy.deepcopy(cfg), process_state()
@@ -54,8 +56,7 @@ def test_train_twice_in_one_process_gives_equal_bits_and_leaves_no_trace(setting
         assert cfg == before
         assert {key for key, value in process_state().items() if value != state[key]} == set()
         assert result["epochs"] == 1
-        weights.append(torch.load(f"{name}/checkpoints/last.ckpt", weights_only=True)["state_dict"])
-    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert_equal_weights(Path("one"), Path("two"))
 
 
 def test_failed_train_leaves_no_trace(settings: tuple[str, ...]) -> None:

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT, TINY_RUN
+from runs_under_test import load_checkpoint
 
 SCRIPT = f"""
 import runpy
@@ -45,7 +45,7 @@ def test_second_network_trains_from_a_users_config_dir(tmp_path: Path, tiny_idx:
     done = run("trainer.max_epochs=1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("model    linear(hidden=5), 860 parameters,")  # 5 * (9 + 1) + 10 * (80 + 1)
-    checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    checkpoint = load_checkpoint(tmp_path / "run")
     assert checkpoint["hyper_parameters"]["model"] == {"network": "linear", "hidden": 5}
     assert checkpoint["global_step"] == 1
     refused = run("model.hidden=65")
