@@ -32,7 +32,8 @@ def test_flat_description_of_an_earlier_version_is_one_clear_line() -> None:
     with pytest.raises(InputError) as raised:
         network_from(checkpoint, Path("x.ckpt"))
     assert str(raised.value) == (
-        "x.ckpt: not a checkpoint of this version of the project; hyper_parameters lacks model"
+        "x.ckpt: not a checkpoint of this version of the project; hyper_parameters lacks model; "
+        "use another checkpoint"
     )
 
 

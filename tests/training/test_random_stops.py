@@ -22,7 +22,7 @@ pytestmark = pytest.mark.run
 
 
 def run_attempts(folder: Path, root: Path, *settings: str, stops: int = 0, **options: Any) -> list[int]:
-    """Train to the end, stopped at random moments within the time of an uninterrupted run; return exit codes."""
+    """Train to the end with stops at random moments; return the exit codes."""
     if stops:
         whole = result_of(folder.with_name("whole"))
         options["longest"] = 2 * whole["fit_seconds"] / stops

@@ -21,8 +21,8 @@ from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, WORDS, RunInterrupted
 from mobilenet_lab.runtime.invocation import resume_command
 from mobilenet_lab.runtime.lightning_internals import rank_observer
 
-POLL_S = 0.5  # between looks at the other processes
-LOOK_S = 5.0  # a rank that has lost its peers looks for this long which process is gone
+POLL_S = 0.5  # between polls of the other processes
+LOOK_S = 5.0  # time to find out which process died after a lost connection
 AGREED_END_S = 30.0  # ranks that have agreed to stop get this long to end
 
 

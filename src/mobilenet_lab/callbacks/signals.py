@@ -26,7 +26,7 @@ class StopOnSignal(Checkpoint):
     """Finishes the step after SIGINT or SIGTERM, writes last.ckpt and raises `RunInterrupted`.
 
     During a validation, a signal takes effect at the end of the validation. A second signal ends the process
-    at once. Every ten batches, the ranks exchange whether one has received a signal, and stop together.
+    at once. Every ten batches, the ranks tell each other about signals, and stop together.
     Lightning does so before every batch, and waits for the device each time.
 
     It derives from Lightning's `Checkpoint` to be called after all other callbacks. It must be the last one.

@@ -1,4 +1,4 @@
-"""Read a checkpoint that may come from a stranger."""
+"""Read a checkpoint that may be untrusted."""
 
 import logging
 import pickle
@@ -53,7 +53,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
-        raise InputError(f"{path}: not a checkpoint of this project: it lacks {', '.join(missing)}")
+        raise InputError(
+            f"{path}: not a checkpoint of this project, lacks {', '.join(missing)}; use another one"
+        )
     return checkpoint
 
 

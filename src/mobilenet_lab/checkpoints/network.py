@@ -44,7 +44,7 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
         network.load_state_dict(network_weights)
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: the weights do not fit the network it describes: {reason}") from error
+        raise InputError(f"{path}: the weights do not fit its network: {reason}; use another one") from error
     return network.eval()
 
 
@@ -96,7 +96,7 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
     if missing := [group for group in groups if not isinstance(given.get(group), dict)]:
         raise InputError(
             f"{path}: not a checkpoint of this version of the project; hyper_parameters lacks "
-            f"{', '.join(missing)}"
+            f"{', '.join(missing)}; use another checkpoint"
         )
     model, preprocessing, data = (given[group] for group in groups)
     classes, channels = given.get("classes"), preprocessing.get("channels")
@@ -117,7 +117,9 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
     for key in data.keys() - {"name", "fit", "native_size", "mnist_style"}:
         valid[f"data.{key}"] = data[key] is None or isinstance(data[key], bool) or is_number(data[key])
     if wrong := [key for key, is_valid in valid.items() if not is_valid]:
-        raise InputError(f"{path}: not a checkpoint of this project; invalid {', '.join(wrong)}")
+        raise InputError(
+            f"{path}: not a checkpoint of this project, invalid {', '.join(wrong)}; use another one"
+        )
 
 
 def _is_side(value: Any) -> bool:

@@ -1,1 +1,1 @@
-"""What the scripts share: from command-line arguments to one call, errors as one line."""
+"""Entry point of the scripts, and errors as one line."""

@@ -92,7 +92,7 @@ def _suggest_key(key: str) -> str:
     GlobalHydra.instance().clear()
     groups = {folder.name for folder in conf.iterdir() if folder.is_dir()}
     if key in groups:  # only a key of the group is set
-        return f"choose {key}=... as well, see --help"
+        return f"add {key}=<choice> to the command line; see --help"
     chosen = (argument.partition("=") for argument in sys.argv[1:])
     choices = {name.lstrip("+"): choice for name, _, choice in chosen if name.lstrip("+") in groups}
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from mobilenet_lab.config.rules import START
+from mobilenet_lab.config.suggestions import OVERLAYS
 from mobilenet_lab.config.yaml_rules import COMMENT, HYDRA_KEYS, Loader, leaves
 from mobilenet_lab.runtime.atomic_files import write_atomically
 from mobilenet_lab.runtime.machine import ROOT
@@ -16,8 +17,6 @@ from mobilenet_lab.runtime.machine import ROOT
 CONF = ROOT / "conf"
 PAGE = ROOT / "docs/configuration.md"
 SCRIPTS = ("train", "predict", "evaluate")
-# Their files change other groups and add no keys.
-OVERLAYS = ("experiment", "debug")
 
 
 def render() -> str:
@@ -29,7 +28,9 @@ def render() -> str:
         paths = sorted((CONF / group).glob("*.yaml"), key=lambda path: (path.stem != default, path.stem))
         lines += [f"## {group}", "", *_choice_table(group, paths, default), ""]
         for path in paths if group not in OVERLAYS else ():
-            if table := _key_table([key for key in _keys(path, group) if key.is_described]):
+            if table := _key_table(
+                [key for key in _keys(path, group) if key.is_described or not _extends(path)]
+            ):
                 lines += [f"`{group}={path.stem}`:", "", *table, ""]
     return "\n".join(lines)
 
@@ -45,7 +46,7 @@ class Key:
 
     @property
     def is_described(self) -> bool:
-        """Whether the line has a comment; a line without one overrides a key of another file."""
+        """True if the line has a comment; a line without one often overrides a key of another file."""
         return bool(self.rule or self.note)
 
 
@@ -83,7 +84,10 @@ def _first_sentence(path: Path) -> str:
             break
         if "@package" not in line:
             header.append(line.removeprefix("#").strip())
-    return re.split(r"(?<!et al)[.:] (?=[A-Z0-9])|[.:]$", " ".join(header))[0]
+    text = " ".join(header)
+    if text.startswith("Result: "):
+        return text.removeprefix("Result: ").split(" Hardware")[0].rstrip(".")
+    return re.split(r"(?<!et al)[.:] (?=[A-Z0-9])|[.:]$", text)[0]
 
 
 def _keys(path: Path, group: str) -> list[Key]:

@@ -18,13 +18,13 @@ from mobilenet_lab.config.nested import keys, shown, value_of
 from mobilenet_lab.config.rules import Rule, rule_of_default
 from mobilenet_lab.config.suggestions import OVERLAYS, compose_choices, suggest
 from mobilenet_lab.config.yaml_rules import read_rules
+from mobilenet_lab.runs.folder import RESOLVED_CONFIG
 from mobilenet_lab.runtime.errors import InputError
 
 # Groups of named objects, which a command line may extend.
 OPEN_GROUPS = ("callbacks", "logger")
 MISSING = "???"
 AUTO = "auto"  # resume=auto: resume if the run folder contains a checkpoint, otherwise start from scratch
-RESOLVED = "config"  # a run's config.yaml, which holds values without groups
 
 
 def check(cfg: DictConfig) -> None:
@@ -44,14 +44,14 @@ def check(cfg: DictConfig) -> None:
     choices = {
         group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")
     }
-    if choices or name != RESOLVED:
+    if choices or name != RESOLVED_CONFIG:
         known = compose_choices(name, choices)
         _check_keys(values, known)
         folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
         defining = {group: choice for group, choice in choices.items() if group not in OVERLAYS}
         _check_values(values, known, read_rules(folders, name, defining))
     check_combinations(values, choices)
-    # "latest" is a default; the code that opens the checkpoint looks for it.
+    # `resume=latest` is looked up when the checkpoint is opened.
     if values.get("resume") not in (None, AUTO, "latest"):
         find_checkpoint(values["resume"], "resume", prefer="last")
 
@@ -72,7 +72,7 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     nulls = tuple(f"{key}." for key in present if value_of(values, key) is None)
     for key in known_keys - present:
         if key.split(".")[0] not in OPEN_GROUPS and not key.startswith(nulls):
-            raise InputError(f"{key}: the key is missing; do not delete it, it has a default")
+            raise InputError(f"{key}: the key is missing; remove ~{key} from the command line")
 
 
 def _check_values(values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:

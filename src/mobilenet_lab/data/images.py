@@ -148,12 +148,12 @@ def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
             if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
                 raise InputError(f"{name}: not a file")
             if status.st_size > MAX_BYTES:
-                raise InputError(f"{name}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+                raise InputError(f"{name}: has {status.st_size:,} bytes; reduce it to at most {MAX_BYTES:,}")
         # Given a path, Pillow would leave the file open after an error in its first bytes.
         opened = file.open("rb") if isinstance(file, Path) else nullcontext(file)
         with opened as stream, Image.open(stream, formats=FORMATS) as image:
             if (num_pixels := max(image.width * image.height, _tile_pixels(image))) > MAX_PIXELS:
-                raise InputError(f"{name}: has {num_pixels:,} pixels; at most {MAX_PIXELS:,} are decoded")
+                raise InputError(f"{name}: has {num_pixels:,} pixels; reduce it to at most {MAX_PIXELS:,}")
             image.load()
             return to_gray_or_rgb(image)
     except InputError:

@@ -55,7 +55,7 @@ class Ensemble:
         try:
             preprocessing = Preprocessing(**hparams["preprocessing"])
         except (TypeError, InputError) as error:
-            raise InputError(f"{path}: not a checkpoint of this project: {error}") from error
+            raise InputError(f"{path}: not a checkpoint of this project, {error}; use another one") from error
         reading = (data["native_size"], data["fit"], data["mnist_style"], preprocessing.channels)
         if not self._members:
             self._reading = reading

@@ -65,7 +65,7 @@ def open_source(data: DictConfig, ensemble: Ensemble) -> DatasetSource:
             f"{len(classes)}; choose the data it was trained on"
         )
     if source.classes != classes:
-        log.warning("Class names differ from those in training: %s", ", ".join(source.classes))
+        log.warning("class names differ from those in training: %s", ", ".join(source.classes))
     return source
 
 
@@ -77,7 +77,7 @@ def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: E
     """
     given = _given_keys()
     if ignored := [key for key in given if key.startswith("data.") and key[5:] not in USED_KEYS]:
-        log.warning("%s: ignored; images are prepared as in training", ", ".join(ignored))
+        log.warning("%s: ignored, because evaluation prepares images as in training", ", ".join(ignored))
     trained_on = ensemble.data[0]
     is_own_split = split in ("val", "test") and source.has_split(split)
     if not is_own_split and source.name == trained_on["name"]:
@@ -90,7 +90,7 @@ def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: E
             if source.name == member["name"]:
                 _warn_of_other_split(path, member, data, num_images)
     if not len(subsets[split]):
-        raise InputError(f"split={split}: the data set has no such images")
+        raise InputError(f"split={split}: the data set has no such images; choose another split")
     return subsets[split]
 
 

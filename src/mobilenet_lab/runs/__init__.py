@@ -1,1 +1,1 @@
-"""What a run writes: its folder, logs and plots."""
+"""The run folder, its logs and its plots."""

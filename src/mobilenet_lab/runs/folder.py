@@ -106,7 +106,7 @@ class RunFolder:
 
     @property
     def record(self) -> Path:
-        """What `make results` keeps of the run."""
+        """Cached record of the run for `make results`."""
         return self.path / "record.json"
 
     @property

@@ -1,7 +1,7 @@
 """Everything that relies on undocumented parts of Lightning, PyTorch and TensorBoard.
 
 Written for lightning 2.6.6, torch 2.13 and tensorboard 2.20. tests/runtime/test_lightning_internals.py fails
-when one of these parts changes: read it before raising a version limit in pyproject.toml.
+when one of these parts changes: read that test before raising a version limit in pyproject.toml.
 """
 
 import subprocess

@@ -5,7 +5,7 @@ import os
 import torch
 from torch import distributed
 
-SYNC_EVERY_N_BATCHES = 10  # how often ranks exchange whether to stop or to save
+SYNC_EVERY_N_BATCHES = 10  # how often ranks tell each other whether to stop or to save
 
 
 def rendezvous_after_restart(device: torch.device) -> None:

@@ -30,7 +30,8 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
     data, trainer, train = cfg.data, cfg.trainer, datamodule.subsets["train"]
     if data.max_train_samples is not None and data.max_train_samples > len(train):
         raise InputError(
-            f"data.max_train_samples={data.max_train_samples}: there are only {len(train):,} training images"
+            f"data.max_train_samples={data.max_train_samples}: there are only {len(train):,} training "
+            "images; use at most that"
         )
     # One blank image, since only the preprocessing knows which sizes it can resize.
     size = datamodule.source.native_size

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where a run continues.
+    """The point from which a run resumes.
 
     Attributes:
         path: The checkpoint file.

