@@ -33,7 +33,7 @@ def commands(document: str) -> list[str]:
     return [line for block in blocks(document, "sh") for line in block.splitlines() if line]
 
 
-# Replacements that make a command take seconds; none changes which code runs.
+# Replacements that make a command take seconds
 SHORTENED = {
     'make results ARGS="two_epochs --seeds 0 1 2"': 'make results ARGS="two_epochs --no-runs"',
     "make train": 'make train ARGS="debug=smoke"',

@@ -69,7 +69,7 @@ def fit(folder: Path, callback: Callback, **options: Any) -> Trainer:
 
 
 class Compare(Callback):
-    """Compares the public properties with what Lightning does."""
+    """Compares public properties of the trainer with what Lightning does."""
 
     def __init__(self) -> None:
         self.resumable: list[tuple[int, int]] = []

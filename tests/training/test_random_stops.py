@@ -22,7 +22,7 @@ pytestmark = pytest.mark.run
 
 
 def run_attempts(folder: Path, root: Path, *settings: str, stops: int = 0, **options: Any) -> list[int]:
-    """Stop a run at random moments, as long as the uninterrupted run took; return all exit codes."""
+    """Train to the end with stops at random moments; return the exit code of every attempt."""
     if stops:
         whole = result_of(folder.with_name("whole"))
         options["longest"] = 2 * whole["fit_seconds"] / stops
