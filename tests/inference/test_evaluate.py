@@ -60,7 +60,7 @@ def test_data_set_without_a_default_folder_needs_one(script: Script, tiny_run: P
     )
     done = script("evaluate.py", f"ckpt={tiny_run}", "data.root=elsewhere")
     assert done.returncode == 2
-    assert done.stderr == "error: data: no such key; choose data=... as well, see --help\n"
+    assert done.stderr == "error: data: no such key; add data=<choice> to the command line; see --help\n"
 
 
 def test_summary_by_hand() -> None:
