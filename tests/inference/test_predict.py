@@ -280,7 +280,8 @@ def write_bad_images(folder: Path) -> dict[str, str]:
         file.truncate(MAX_BYTES + 1)
     reasons = dict.fromkeys(("cut.png", "cut.jpg", "cut.gif", "cut.tif", "cut.webp"), "damaged image")
     reasons |= dict.fromkeys(("empty.png", "text.png", "postscript.png"), "not an image")
-    reasons |= {"bomb.png": "67,117,056 pixels; reduce it to at most 67,108,864", "big bomb.png": "too many pixels"}
+    reasons["bomb.png"] = "67,117,056 pixels; reduce it to at most 67,108,864"
+    reasons["big bomb.png"] = "too many pixels"
     reasons["tile.tif"] = "1,073,741,824 pixels"
     return reasons | {"heavy.bmp": "bytes; reduce it to at most 536,870,912"}
 
