@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mobilenet_lab.checkpoints import state
+from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.models import network_for
 from mobilenet_lab.runtime.lightning_internals import compile_error
 from mobilenet_lab.tasks.class_weights import class_weight_tensor
@@ -75,6 +76,7 @@ class ImageClassifier(LightningModule):
     ) -> None:
         super().__init__()
         model, classes = {"network": "mobilenet_v2", **(model or {})}, list(classes)
+        check_class_names(classes, "classes")
         preprocessing = dict(MNIST_PREPROCESSING if preprocessing is None else preprocessing)
         data = dict(MNIST_DATA if data is None else data)
         self.save_hyperparameters("model", "classes", "preprocessing", "data")
