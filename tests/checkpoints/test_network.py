@@ -1,14 +1,18 @@
 """A network is built from a checkpoint's description, and a description of another kind is refused."""
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from mobilenet_lab.checkpoints.network import network_from
+from mobilenet_lab.checkpoints.description import MAX_SIDE
+from mobilenet_lab.checkpoints.network import check_weights, network_from
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.tasks.defaults import MNIST_PREPROCESSING
 
 MODEL = {"network": "mobilenet_v2", "filters": 1, "stem_stride": None}
 
@@ -48,7 +52,25 @@ def test_flat_description_of_an_earlier_version_is_one_clear_line() -> None:
         ("model", {"color": "red"}, "unexpected keyword argument 'color'"),
         ("model", {"num_classes": 3}, "multiple values"),
         ("preprocessing", {"image_size": 0}, "invalid preprocessing.image_size"),
+        ("preprocessing", {"std": [0.1, 0.2]}, "invalid preprocessing.std"),
+        ("preprocessing", {"mean": math.nan}, "invalid preprocessing.mean"),
         ("data", {"fit": "squash"}, "invalid data.fit"),
+        ("data", {"images": [1]}, "invalid data"),
+        ("data", {"name": "x\x1b[2J"}, "invalid hyper_parameters"),
+        ("data", {"x\nerror: all is lost": 1}, "invalid hyper_parameters"),
+        ("model", {"x\ud800": 1}, "invalid hyper_parameters"),
+        ("model", {"filters": ["\x1b[2J"]}, "invalid hyper_parameters"),
+        (
+            None,
+            {"classes": ["\x1b[31m", *"123456789"]},
+            r"class name '\\x1b\[31m' has control characters; use ano",
+        ),
+        (
+            None,
+            {"classes": ["1", *"123456789"]},
+            "class name '1' is the name of two classes; use another chec",
+        ),
+        (None, {"classes": [0, *"123456789"]}, "class name 0 is not text; use another checkpoint"),
     ],
 )
 def test_malformed_description_is_refused(group: str | None, change: dict[str, Any], reason: str) -> None:
@@ -58,4 +80,64 @@ def test_malformed_description_is_refused(group: str | None, change: dict[str, A
     with pytest.raises(InputError, match=reason) as raised:
         network_from(checkpoint, Path("x.ckpt"))
     assert str(raised.value).startswith("x.ckpt: ")
-    assert "\n" not in str(raised.value)
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("network.features.0.0.weight", math.nan, "the weight features.0.0.weight is NaN or infinite"),
+        ("network.classifier.1.bias", -math.inf, "the weight classifier.1.bias is NaN or infinite"),
+        ("network.features.3.conv.0.1.running_mean", math.inf, "running_mean is NaN or infinite"),
+        (
+            "network.features.3.conv.0.1.running_var",
+            -1.0,
+            "the variance features.3.conv.0.1.running_var is neg",
+        ),
+    ],
+)
+def test_weights_that_make_every_answer_nan_are_refused(key: str, value: float, reason: str) -> None:
+    checkpoint = checkpoint_of(ImageClassifier(model=MODEL))
+    checkpoint["state_dict"][key].view(-1)[-1] = value
+    with pytest.raises(InputError, match=rf"^x\.ckpt: .*{reason}.*; use another checkpoint$"):
+        network_from(checkpoint, Path("x.ckpt"))
+
+
+def test_weights_that_are_infinite_in_single_precision_are_refused() -> None:
+    checkpoint = checkpoint_of(ImageClassifier(model=MODEL))
+    checkpoint["state_dict"]["network.classifier.1.bias"] = torch.full((10,), 1e300, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"the weight classifier\.1\.bias is NaN or infinite"):
+        network_from(checkpoint, Path("x.ckpt"))
+
+
+def test_checks_of_the_default_network_take_milliseconds() -> None:
+    network = ImageClassifier().network
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        check_weights(network)
+        times.append(time.process_time() - began)
+    assert min(times) < 0.02
+
+
+def test_cost_of_one_image_is_limited_in_training_and_prediction() -> None:
+    wide = {"stem_stride": 1, "strides": [1] * 7}
+    message = (
+        "data.image_size=4096: one image takes 160.0 GiB of activations and 1.4e+12 MACs in this network, but "
+        "at most 4.0 GiB and 1e+12 MACs are allowed; "
+    )
+    with pytest.raises(InputError) as raised:
+        ImageClassifier(MODEL | wide, preprocessing=MNIST_PREPROCESSING | {"image_size": 4096})
+    assert str(raised.value) == (message + "lower data.image_size or model.filters, or raise model.strides")
+    checkpoint = checkpoint_of(ImageClassifier(MODEL | wide))
+    checkpoint["hyper_parameters"]["preprocessing"]["image_size"] = 4096
+    with pytest.raises(InputError) as raised:
+        network_from(checkpoint, Path("x.ckpt"))
+    assert str(raised.value) == f"x.ckpt: {message}use another checkpoint"
+
+
+def test_default_network_may_have_the_largest_images() -> None:
+    module = ImageClassifier(
+        {"stem_stride": None}, preprocessing=MNIST_PREPROCESSING | {"image_size": MAX_SIDE}
+    )
+    assert module.network.get_submodule("features.0.0").stride == (2, 2)

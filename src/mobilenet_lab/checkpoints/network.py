@@ -1,17 +1,18 @@
 """Build the network that a checkpoint describes, without trusting the description."""
 
-from functools import partial
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mobilenet_lab.checkpoints.state import hyper_parameters, is_number, is_whole, weights
-from mobilenet_lab.data.images import FITS
+from mobilenet_lab.checkpoints.description import check_description
+from mobilenet_lab.checkpoints.state import hyper_parameters, weights
+from mobilenet_lab.data.images import printable
 from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_SIDE = 4096  # pixels
+MAX_REASON = 300  # characters of an error that PyTorch or the network raises
 
 
 def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
@@ -22,13 +23,13 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
         path: Its file, for error messages.
 
     Raises:
-        InputError: The description is malformed, or the weights do not fit it.
+        InputError: The description is malformed, the weights do not fit it or are not finite, or one image
+            would exceed the limits in `models.complexity`.
     """
     from mobilenet_lab.models import network_for
-    from mobilenet_lab.models.shapes import WithoutMemory
 
     hparams = hyper_parameters(checkpoint)
-    _check_hyper_parameters(hparams, path)
+    check_description(hparams, path)
     prefix = "network."
     try:
         network_weights = {
@@ -36,14 +37,19 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
             for key, value in weights(checkpoint).items()
             if key.startswith(prefix)
         }
-        build = partial(network_for, hparams["model"], hparams["classes"], hparams["preprocessing"])
         # The description may ask for a network that is larger than the weights, or than any memory.
-        with WithoutMemory():
-            _check_shapes(build().state_dict(), network_weights)
-        network = build()
+        network = network_for(
+            hparams["model"],
+            hparams["classes"],
+            hparams["preprocessing"],
+            check=lambda described: _check_shapes(described.state_dict(), network_weights),
+        )
         network.load_state_dict(network_weights)
+        check_weights(network)
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).partition(';')[0]}; use another checkpoint") from error
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = printable(" ".join(str(error).split())[:MAX_REASON])
         raise InputError(f"{path}: the weights do not fit its network: {reason}; use another one") from error
     return network.eval()
 
@@ -55,48 +61,19 @@ def _check_shapes(described: dict[str, Any], weights: dict[str, Any]) -> None:
             raise ValueError(f"{key[:80]} should have shape {expected}, not {found}")
 
 
-def _check_hyper_parameters(hparams: Any, path: Path) -> None:
-    """Refuse a description with unexpected types or values, before anything is built from it.
+def check_weights(network: "nn.Module") -> None:
+    """Refuse weights that make every answer NaN.
 
     Raises:
-        InputError: A value is missing, has another type or is out of range.
+        InputError: A weight is NaN or infinite, or a variance is negative.
     """
-    groups = ("model", "preprocessing", "data")
-    given = hparams if isinstance(hparams, dict) else {}
-    if missing := [group for group in groups if not isinstance(given.get(group), dict)]:
-        raise InputError(
-            f"{path}: not a checkpoint of this version of the project; hyper_parameters lacks "
-            f"{', '.join(missing)}; use another checkpoint"
-        )
-    model, preprocessing, data = (given[group] for group in groups)
-    classes, channels = given.get("classes"), preprocessing.get("channels")
-    valid = {
-        "hyper_parameters": given.keys() == {*groups, "classes"},
-        "model": all(isinstance(key, str) for key in model),
-        "model.network": isinstance(model.get("network"), str),
-        "classes": isinstance(classes, list | tuple) and {type(name) for name in classes} == {str},
-        "preprocessing.channels": is_whole(channels) and channels in (1, 3),
-        "preprocessing.image_size": _is_side(preprocessing.get("image_size")),
-        "preprocessing.mean": _is_per_channel(preprocessing.get("mean"), channels),
-        "preprocessing.std": _is_per_channel(preprocessing.get("std"), channels),
-        "data.name": isinstance(data.get("name"), str),
-        "data.native_size": _is_side(data.get("native_size")),
-        "data.mnist_style": isinstance(data.get("mnist_style"), bool),
-        "data.fit": isinstance(data.get("fit"), str) and data["fit"] in FITS,
-    }
-    for key in data.keys() - {"name", "fit", "native_size", "mnist_style"}:
-        valid[f"data.{key}"] = data[key] is None or isinstance(data[key], bool) or is_number(data[key])
-    if wrong := [key for key, is_valid in valid.items() if not is_valid]:
-        raise InputError(
-            f"{path}: not a checkpoint of this project, invalid {', '.join(wrong)}; use another one"
-        )
+    import torch
 
-
-def _is_side(value: Any) -> bool:
-    return is_whole(value) and 1 <= value <= MAX_SIDE
-
-
-def _is_per_channel(value: Any, channels: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return len(value) in (1, channels) and all(map(is_number, value))
-    return is_number(value)
+    tensors = {key: value for key, value in network.state_dict().items() if value.is_floating_point()}
+    # One reduction per tensor; NaN is the extreme of a tensor that has one.
+    ranges = torch.stack([torch.stack(torch.aminmax(value)) for value in tensors.values()]).tolist()
+    for key, (lowest, highest) in zip(tensors, ranges, strict=True):
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
+            raise InputError(f"the weight {key} is NaN or infinite")
+        if key.endswith("running_var") and lowest < 0:
+            raise InputError(f"the variance {key} is negative")

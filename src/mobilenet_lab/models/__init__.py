@@ -5,14 +5,17 @@ foreign code. To add a network, write a module in this package and add a line to
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from mobilenet_lab.models.complexity import check_cost, estimate_cost
 from mobilenet_lab.models.cpu_layers import use_cpu_layers
 from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
+from mobilenet_lab.models.shapes import WithoutMemory
 from mobilenet_lab.runtime.errors import InputError
 
 NETWORKS: dict[str, type[nn.Module]] = {"mobilenet_v2": MobileNetV2}
@@ -49,6 +52,7 @@ def network_for(
     classes: Sequence[str],
     preprocessing: Mapping[str, Any],
     cpu_layers: bool = True,
+    check: Callable[[nn.Module], None] | None = None,
 ) -> nn.Module:
     """Build the network of a `model` configuration for the images and classes of a data set.
 
@@ -57,16 +61,26 @@ def network_for(
         classes: Names of the classes.
         preprocessing: Arguments of `data.transforms.preprocessing.Preprocessing`.
         cpu_layers: See `build_network`.
+        check: Is called with the network before it takes memory: its weights have shapes but no values.
 
     Raises:
-        InputError: There is no such network, or it does not take an argument.
+        InputError: There is no such network, it does not take an argument, or one image would exceed the
+            limits in `models.complexity`.
+        TypeError, ValueError: An argument cannot be used.
     """
     arguments = {key: value for key, value in model.items() if key != "network"}
-    return build_network(
+    size, channels = preprocessing["image_size"], preprocessing["channels"]
+    build = partial(
+        build_network,
         model["network"],
-        cpu_layers,
-        image_size=preprocessing["image_size"],
-        in_channels=preprocessing["channels"],
+        image_size=size,
+        in_channels=channels,
         num_classes=len(classes),
         **arguments,
     )
+    with WithoutMemory(), torch.random.fork_rng(devices=[]):
+        described = build(cpu_layers=False).eval()
+    if check is not None:
+        check(described)
+    check_cost(estimate_cost(described, channels, size), size)
+    return build(cpu_layers=cpu_layers)

@@ -7,6 +7,12 @@ import torch
 from torch import nn
 
 from mobilenet_lab.models.shapes import CostCounter
+from mobilenet_lab.runtime.errors import InputError
+
+# Limits for one image, in training and in prediction: a checkpoint of a megabyte can describe a network that
+# takes hours and all memory. MobileNetV2 of width 1.0 stays below them up to 4096 x 4096 pixels.
+MAX_PEAK = 1 << 30  # elements; 4 GiB in float32
+MAX_MACS = 10**12  # about half a minute on one core
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,12 @@ def estimate_cost(network: nn.Module, channels: int, image_size: int) -> Cost:
         network = copy.deepcopy(network).to("meta")
     image = torch.empty(1, channels, image_size, image_size, device="meta")
     counter = CostCounter()
-    was_training = network.training
+    if was_training := network.training:
+        network.eval()
     with torch.no_grad(), counter:
-        network.eval()(image)
-    network.train(was_training)
+        network(image)
+    if was_training:
+        network.train()
     return Cost(counter.macs, counter.activations, counter.peak)
 
 
@@ -61,3 +69,22 @@ def count_macs(network: nn.Module, channels: int, image_size: int) -> int:
 def estimate_activations(network: nn.Module, channels: int, image_size: int) -> int:
     """Return the elements of all results that training keeps, for one image."""
     return estimate_cost(network, channels, image_size).activations
+
+
+def check_cost(cost: Cost, image_size: int) -> None:
+    """Refuse a network that takes too much memory or time for one image.
+
+    Raises:
+        InputError: A limit is exceeded.
+    """
+    if cost.peak > MAX_PEAK or cost.macs > MAX_MACS:
+        raise InputError(
+            f"data.image_size={image_size}: one image takes {_gib(cost.peak)} of activations and "
+            f"{cost.macs:.1e} MACs in this network, but at most {_gib(MAX_PEAK)} and {MAX_MACS:.0e} MACs are "
+            "allowed; lower data.image_size or model.filters, or raise model.strides"
+        )
+
+
+def _gib(elements: int) -> str:
+    """Return the size of float32 elements."""
+    return f"{elements * 4 / 2**30:,.1f} GiB"

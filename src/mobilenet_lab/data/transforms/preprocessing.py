@@ -11,6 +11,7 @@ from mobilenet_lab.runtime.errors import InputError
 
 RESIZE_MODES = ("auto", "pad", "scale")
 MAX_PAD_RATIO = 1.25  # resize="auto" pads up to this ratio of sizes, and scales beyond it
+MAX_MEAN, MIN_STD = 1e6, 1e-6  # of pixels in [0, 1]; beyond them, normalized images may be infinite
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's conversion to grayscale
 
 
@@ -49,6 +50,8 @@ class Preprocessing(nn.Module):
             raise InputError(f"data.resize={resize}: must be one of {', '.join(RESIZE_MODES)}")
         if channels not in (1, 3):
             raise InputError(f"data.channels={channels}: must be 1 or 3")
+        _check_range("mean", mean, -MAX_MEAN)
+        _check_range("std", std, MIN_STD)
         self.image_size = image_size
         self.channels = channels
         self.resize_mode = resize
@@ -138,6 +141,12 @@ class Preprocessing(nn.Module):
             "std": self.std,
             "resize": self.resize_mode,
         }
+
+
+def _check_range(name: str, value: float | Sequence[float], lowest: float) -> None:
+    values = [value] if isinstance(value, float | int) else value
+    if not all(lowest <= one <= MAX_MEAN for one in values):
+        raise InputError(f"data.{name}={value}: must be in [{lowest:g}, {MAX_MEAN:g}]")
 
 
 def _per_channel(values: Sequence[float]) -> Tensor:

@@ -1,0 +1,83 @@
+"""Check the description in a checkpoint: network, classes, preprocessing and data, as plain values."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mobilenet_lab.checkpoints.state import is_number, is_whole
+from mobilenet_lab.data.class_names import check_class_names
+from mobilenet_lab.data.images import FITS
+from mobilenet_lab.runtime.errors import InputError
+
+GROUPS = ("model", "preprocessing", "data")
+CLASSES = "classes"
+MAX_SIDE = 4096  # pixels
+MAX_TEXT = 255  # characters of a name or a value
+
+
+def check_description(hparams: Any, path: Path) -> None:
+    """Refuse a description with unexpected types or values, before anything is built from it.
+
+    Args:
+        hparams: The hyper-parameters in the checkpoint.
+        path: Its file, for error messages.
+
+    Raises:
+        InputError: A value is missing, has another type, is out of range or cannot be printed.
+    """
+    given = hparams if isinstance(hparams, dict) else {}
+    if missing := [group for group in GROUPS if not isinstance(given.get(group), dict)]:
+        raise InputError(
+            f"{path}: not a checkpoint of this version of the project; hyper_parameters lacks "
+            f"{', '.join(missing)}; use another checkpoint"
+        )
+    model, preprocessing, data = (given[group] for group in GROUPS)
+    classes, channels = given.get(CLASSES), preprocessing.get("channels")
+    valid = {
+        "hyper_parameters": given.keys() == {*GROUPS, CLASSES} and all(map(_is_text, _texts(given))),
+        "model": all(isinstance(key, str) for key in model),
+        "model.network": isinstance(model.get("network"), str),
+        CLASSES: isinstance(classes, list | tuple) and len(classes) > 0,
+        "preprocessing.channels": is_whole(channels) and channels in (1, 3),
+        "preprocessing.image_size": _is_side(preprocessing.get("image_size")),
+        "preprocessing.mean": _is_per_channel(preprocessing.get("mean"), channels),
+        "preprocessing.std": _is_per_channel(preprocessing.get("std"), channels),
+        "data.name": isinstance(data.get("name"), str),
+        "data.native_size": _is_side(data.get("native_size")),
+        "data.mnist_style": isinstance(data.get("mnist_style"), bool),
+        "data.fit": isinstance(data.get("fit"), str) and data["fit"] in FITS,
+    }
+    others = [value for key, value in data.items() if f"data.{key}" not in valid]
+    valid["data"] = all(value is None or isinstance(value, bool) or is_number(value) for value in others)
+    if wrong := [key for key, is_valid in valid.items() if not is_valid]:
+        raise InputError(
+            f"{path}: not a checkpoint of this project, invalid {', '.join(wrong)}; use another one"
+        )
+    check_class_names(given[CLASSES], str(path), "use another checkpoint")
+
+
+def _texts(given: dict[Any, Any]) -> Iterator[str]:
+    """Yield all texts but the names of classes."""
+    waiting = [value for key, value in given.items() if key != CLASSES] + list(given)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += value
+
+
+def _is_text(value: str) -> bool:
+    """Return whether messages can quote a text as it is."""
+    return len(value) <= MAX_TEXT and value.isprintable()
+
+
+def _is_side(value: Any) -> bool:
+    return is_whole(value) and 1 <= value <= MAX_SIDE
+
+
+def _is_per_channel(value: Any, channels: Any) -> bool:
+    values = value if isinstance(value, list | tuple) else [value]
+    return len(values) in (1, channels) and all(map(is_number, values))
