@@ -123,8 +123,8 @@ def test_checks_of_the_default_network_take_milliseconds() -> None:
 def test_cost_of_one_image_is_limited_in_training_and_prediction() -> None:
     wide = {"stem_stride": 1, "strides": [1] * 7}
     message = (
-        "data.image_size=4096: one image takes 160.0 GiB of activations and 1.4e+12 MACs in this network, but "
-        "at most 4.0 GiB and 1e+12 MACs are allowed; "
+        "data.image_size=4096: one image takes 160.0 GiB of activations and 1.4e+12 MACs in this network, "
+        "but at most 4.0 GiB and 1e+12 MACs are allowed; "
     )
     with pytest.raises(InputError) as raised:
         ImageClassifier(MODEL | wide, preprocessing=MNIST_PREPROCESSING | {"image_size": 4096})

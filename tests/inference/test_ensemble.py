@@ -1,13 +1,18 @@
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import Script, digit_images
 from PIL import Image
 
 from mobilenet_lab import Predictor
+from mobilenet_lab.data.datasets.idx import IdxDataset
+from mobilenet_lab.data.splits import IndexRange, Subset
 from mobilenet_lab.inference.ensemble import Ensemble, log_mean_softmax, with_tta_shifts
+from mobilenet_lab.inference.measure import measure
 from mobilenet_lab.runtime.errors import InputError
 
 CPU = torch.device("cpu")
@@ -122,3 +127,30 @@ def test_incompatible_networks_are_refused(tmp_path: Path, tiny_run: Path, key: 
 def test_empty_ensemble_is_refused() -> None:
     with pytest.raises(InputError, match="at least one checkpoint"):
         Predictor([])
+
+
+def test_batch_is_limited_by_the_activations_of_the_most_expensive_network(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = tiny_run / "checkpoints/best.ckpt"
+    checkpoint = torch.load(best, weights_only=True)
+    checkpoint["hyper_parameters"]["model"]["strides"] = [1] * 7
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    small, large = Ensemble([best], CPU), Ensemble([best, tmp_path / "other.ckpt"], CPU)
+    side = small.largest_side
+    assert small.max_batch == (1 << 24) // side**2
+    peak = 2 * 1280 * side**2  # of the last batch normalization
+    monkeypatch.setattr("mobilenet_lab.inference.ensemble.MAX_PEAK", 3 * peak)
+    assert large.max_batch == 3
+
+
+def test_answers_that_are_not_finite_are_no_accuracy() -> None:
+    dataset = IdxDataset(np.zeros((4, 2, 2), np.uint8), np.zeros(4, np.uint8))
+    subset = Subset(dataset, IndexRange(0, 4))
+    assert measure(lambda x: torch.tensor([[0.0, -math.inf]] * len(x)), subset, 2, 2).tolist() == [
+        [4, 0],
+        [0, 0],
+    ]
+    for value in (math.nan, math.inf):
+        with pytest.raises(InputError, match="NaN or infinity for some images"):
+            measure(lambda x, value=value: torch.tensor([[0.0, value]] * len(x)), subset, 2, 2)  # type: ignore[misc]

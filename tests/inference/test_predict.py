@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import math
 import os
 import struct
 import subprocess
@@ -90,11 +91,37 @@ def test_large_images_are_classified_in_smaller_batches(
         return classify(pixels)
 
     monkeypatch.setattr(predictor, "classify", count)
-    monkeypatch.setattr("mobilenet_lab.inference.predict.MAX_BATCH_PIXELS", 3 * predictor.largest_side**2)
+    pixels = 3 * predictor._ensemble.largest_side**2
+    monkeypatch.setattr("mobilenet_lab.inference.ensemble.MAX_BATCH_PIXELS", pixels)
     few = [prediction for _, prediction in predict_files(predictor, files, 100, [])]
     assert max(sizes) == 3
     for one, other in zip(few, together, strict=True):
         assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
+
+
+def test_image_without_a_finite_answer_is_an_error_of_that_image(
+    tiny_run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of 1e38 are finite, but sums of their products are not."""
+    checkpoint = torch.load(tiny_run / "checkpoints/best.ckpt", weights_only=True)
+    checkpoint["state_dict"]["network.classifier.1.weight"].fill_(1e38)
+    torch.save(checkpoint, tmp_path / "huge.ckpt")
+    predictor, failures = Predictor(tmp_path / "huge.ckpt"), list[str]()
+    files = [str(path) for path in sorted(photos.iterdir())[:3]]
+    assert list(predict_files(predictor, files, 100, failures)) == []
+    reason = "the network computes NaN or infinity for it; use another checkpoint"
+    assert failures == [f"{name}: {reason}" for name in files]
+    with Image.open(files[0]) as image, pytest.raises(InputError, match=f"^image 0: {reason}"):
+        predictor([image])
+
+    predictor, failures = Predictor(tiny_run), []
+    complete = predictor.probabilities
+    monkeypatch.setattr(
+        predictor, "probabilities", lambda x: complete(x).index_fill(0, torch.tensor([1]), math.nan)
+    )
+    answered = [name for name, _ in predict_files(predictor, files, 100, failures)]
+    assert answered == [files[0], files[2]]
+    assert failures == [f"{files[1]}: {reason}"]
 
 
 def test_open_images_give_the_predictions_of_their_files(tiny_run: Path, tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
 from mobilenet_lab.checkpoints.state import hyper_parameters
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
+from mobilenet_lab.models.complexity import MAX_PEAK, estimate_cost
 from mobilenet_lab.models.fuse import fuse_conv_bn
 from mobilenet_lab.runtime.errors import InputError
+
+MAX_BATCH_PIXELS = 1 << 24  # 250 images of 224 x 224 have 12.5 million
 
 Classify = Callable[[Tensor], Tensor]  # images as read, uint8, (N, C, H, W), to logits, (N, num_classes)
 
@@ -43,6 +46,7 @@ class Ensemble:
         self.device = device
         self.data: list[dict[str, Any]] = []
         self.largest_side = 0
+        self._peak = 1  # elements of activations for one image
         self._members: list[tuple[nn.Module, Preprocessing]] = []
         for path in paths:
             self._add(path, fuse_bn)
@@ -67,9 +71,16 @@ class Ensemble:
             )
         if fuse_bn:
             network = fuse_conv_bn(network)
+        cost = estimate_cost(network, preprocessing.channels, preprocessing.image_size)
+        self._peak = max(self._peak, cost.peak)
         self._members.append((network.to(self.device), preprocessing.to(self.device)))
         self.data.append(data)
         self.largest_side = max(self.largest_side, data["native_size"], preprocessing.image_size)
+
+    @property
+    def max_batch(self) -> int:
+        """Largest number of images that fit into the memory of one image of the most expensive network."""
+        return max(1, min(MAX_BATCH_PIXELS // self.largest_side**2, MAX_PEAK // self._peak))
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:

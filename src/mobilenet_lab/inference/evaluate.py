@@ -36,7 +36,7 @@ def evaluate(cfg: DictConfig, checkpoints: Sequence[Path]) -> dict[str, Any]:
     measure_subset = partial(
         measure,
         subset=open_subset(cfg.split, source, data, ensemble),
-        batch_size=data.eval_batch_size,
+        batch_size=min(data.eval_batch_size, ensemble.max_batch),
         num_classes=len(ensemble.classes),
         num_workers=data.num_workers,
         pin_memory=ensemble.device.type == "cuda",
@@ -54,5 +54,5 @@ def evaluate(cfg: DictConfig, checkpoints: Sequence[Path]) -> dict[str, Any]:
             "views": (2 * cfg.tta_shifts + 1) ** 2,
             "accuracy": accuracy_of(measure_subset(with_tta_shifts(ensemble, cfg.tta_shifts))),
         }
-    print(json.dumps(result) if cfg.format == "json" else format_report(result))
+    print(json.dumps(result, allow_nan=False) if cfg.format == "json" else format_report(result))
     return result

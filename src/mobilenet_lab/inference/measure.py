@@ -9,6 +9,7 @@ from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.inference.ensemble import Classify
+from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.confusion_matrix import update_confusion_matrix
 
 
@@ -33,15 +34,22 @@ def measure(
 
     Returns:
         Counts, int64, shape (num_classes, num_classes), on the CPU.
+
+    Raises:
+        InputError: The network computes NaN or infinity.
     """
-    confusion = None
+    confusion, is_finite = None, torch.tensor(True)
     sampler = BatchSampler(subset.index_range, batch_size, shuffle=False)
     for batch in batch_loader(subset.dataset, sampler, num_workers, pin_memory):
         logits = classify(batch["images"])
         if confusion is None:
             confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=logits.device)
+            is_finite = is_finite.to(logits.device)
+        is_finite &= logits.amax(dim=1).isfinite().all()  # -inf is the logarithm of a probability of 0
         update_confusion_matrix(confusion, logits, batch["labels"].to(logits.device, non_blocking=True))
     assert confusion is not None
+    if not is_finite:
+        raise InputError("ckpt: the network computes NaN or infinity for some images; use another checkpoint")
     return confusion.cpu()
 
 

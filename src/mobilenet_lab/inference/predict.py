@@ -14,13 +14,11 @@ from PIL import Image
 from mobilenet_lab.data.images import MAX_BYTES, load_image
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.inference.image_files import STANDARD_INPUT, list_images
-from mobilenet_lab.inference.predictor import Prediction, Predictor
+from mobilenet_lab.inference.predictor import NOT_FINITE, Prediction, Predictor
 from mobilenet_lab.inference.writers import WRITERS
 from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
-
-MAX_BATCH_PIXELS = 1 << 24  # of a batch: 250 images of 224 x 224 have 12.5 million
 
 
 def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
@@ -60,7 +58,7 @@ def predict_files(
         batch_size: Files to read and classify at a time; fewer if images are large.
         failures: Receives a message for each file that cannot be read.
     """
-    batch_size = min(batch_size, max(1, MAX_BATCH_PIXELS // predictor.largest_side**2))
+    batch_size = min(batch_size, predictor.max_batch)
     for start in range(0, len(names), batch_size):
         read: list[tuple[str, np.ndarray]] = []
         for name in names[start : start + batch_size]:
@@ -71,7 +69,11 @@ def predict_files(
             except InputError as error:
                 failures.append(str(error))
         predictions = predictor.classify([pixels for _, pixels in read])
-        yield from zip([name for name, _ in read], predictions, strict=True)
+        for (name, _), prediction in zip(read, predictions, strict=True):
+            if prediction.is_finite:
+                yield name, prediction
+            else:
+                failures.append(f"{name}: {NOT_FINITE}")
 
 
 @contextmanager

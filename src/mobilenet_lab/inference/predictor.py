@@ -1,5 +1,6 @@
 """Classify images with a checkpoint and the preprocessing it was trained with."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from mobilenet_lab.data.images import resize_to_square, to_gray_or_rgb
 from mobilenet_lab.data.transforms.mnist_style import prepare_digit
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.runtime.devices import pick_device
+from mobilenet_lab.runtime.errors import InputError
+
+NOT_FINITE = "the network computes NaN or infinity for it; use another checkpoint"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class Prediction:
     def confidence(self) -> float:
         """Probability of the most likely class."""
         return self.probabilities[self.class_name]
+
+    @property
+    def is_finite(self) -> bool:
+        """False if the network computes NaN or infinity for the image, so that there is no answer."""
+        return math.isfinite(self.confidence)  # softmax makes all probabilities NaN then
 
 
 class Predictor:
@@ -63,11 +72,23 @@ class Predictor:
         self._data = checkpoint.data[0]
         self._prepares_digits = preprocess == "auto" and self._data["mnist_style"]
         self.classes = checkpoint.classes
-        self.largest_side = checkpoint.largest_side
+
+    @property
+    def max_batch(self) -> int:
+        """Largest number of images to classify as one batch; see `Ensemble.max_batch`."""
+        return self._ensemble.max_batch
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """Classify images of any size, mode and orientation, as one batch."""
-        return self.classify([self.prepare(to_gray_or_rgb(image)) for image in images])
+        """Classify images of any size, mode and orientation, as one batch.
+
+        Raises:
+            InputError: The network computes NaN or infinity for an image.
+        """
+        predictions = self.classify([self.prepare(to_gray_or_rgb(image)) for image in images])
+        for i, prediction in enumerate(predictions):
+            if not prediction.is_finite:
+                raise InputError(f"image {i}: {NOT_FINITE}")
+        return predictions
 
     def prepare(self, image: Image.Image) -> np.ndarray:
         """Convert an image to the format in which images of the data set are read.

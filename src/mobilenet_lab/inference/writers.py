@@ -25,7 +25,7 @@ def write_json(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[
             "confidence": prediction.confidence,
             "probabilities": prediction.probabilities,
         }
-        out.write(f"{',' if i else ''}\n  {json.dumps(entry)}")
+        out.write(f"{',' if i else ''}\n  {json.dumps(entry, allow_nan=False)}")
     out.write("\n]\n")
 
 

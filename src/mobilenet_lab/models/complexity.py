@@ -1,6 +1,5 @@
 """Size of a network and cost per image, computed from shapes alone."""
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +39,7 @@ def estimate_cost(network: nn.Module, channels: int, image_size: int) -> Cost:
     """Return the cost of one image without computing anything.
 
     Args:
-        network: On any device, or built in the context `shapes.WithoutMemory`, which takes no memory.
+        network: On any device, or built in the context `shapes.WithoutMemory`. It stays as it is.
         channels: Channels of the image.
         image_size: Height and width of the image in pixels.
 
@@ -48,8 +47,6 @@ def estimate_cost(network: nn.Module, channels: int, image_size: int) -> Cost:
         TypeError: A layer has an argument that PyTorch does not take.
         ValueError: The image is too small for the network, or has other channels.
     """
-    if any(parameter.device.type != "meta" for parameter in network.parameters()):
-        network = copy.deepcopy(network).to("meta")
     image = torch.empty(1, channels, image_size, image_size, device="meta")
     counter = CostCounter()
     if was_training := network.training:

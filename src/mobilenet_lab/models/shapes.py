@@ -38,7 +38,9 @@ class WithoutMemory(TorchFunctionMode):
 
 
 class CostCounter(TorchFunctionMode):
-    """Context in which a network on the meta device maps shapes to shapes, and its cost is added up.
+    """Context in which a network maps shapes to shapes, and its cost is added up.
+
+    The images are on the meta device; the network may be on any.
 
     Attributes:
         macs: Multiply-accumulates of convolutions, linear layers and matrix products.
@@ -63,24 +65,33 @@ class CostCounter(TorchFunctionMode):
         self.macs += macs
         if isinstance(result, Tensor) and not result._is_view() and all(one is not result for one in args):
             self.activations += result.numel()
-            inputs = sum(
-                one.numel() for one in args if isinstance(one, Tensor) and not isinstance(one, nn.Parameter)
-            )
+            inputs = sum(one.numel() for one in args if _is_activation(one))
             self.peak = max(self.peak, inputs + result.numel())
         return result
 
 
+def _is_activation(value: Any) -> bool:
+    """Return True for a batch, False for a parameter or the statistics of a BatchNorm."""
+    return isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and value.ndim > 1
+
+
 def _run_on_meta(func: Any, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, int]:
     """Return the result of a function without a formula, and its MACs by PyTorch's own counter."""
-    name = getattr(func, "__name__", "")
-    if name in CHEAP:  # the counter would import the modules that this module avoids
+    if getattr(func, "__name__", "") in CHEAP:  # the counter would import what this module avoids
         return func(*args, **options), 0
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
     with counter:
-        result = func(*args, **options)
+        result = func(*map(_without_values, args), **{k: _without_values(v) for k, v in options.items()})
     return result, counter.get_total_flops() // 2
+
+
+def _without_values(value: Any) -> Any:
+    """Return a tensor, or those in a list, on the meta device; parameters may be on another one."""
+    if isinstance(value, Tensor):
+        return value if value.is_meta else torch.empty_like(value, device="meta")
+    return [_without_values(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _same_shape(x: Tensor, *_: Any, **__: Any) -> tuple[Size, int]:
