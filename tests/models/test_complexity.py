@@ -1,6 +1,7 @@
 """The cost of a network is computed from shapes, and equals what PyTorch counts when the network runs."""
 
 import copy
+import math
 import subprocess
 import sys
 from typing import Any
@@ -100,6 +101,10 @@ def test_impossible_shapes_are_refused() -> None:
         estimate_cost(nn.Conv2d(3, 1, 1), 1, 5)
     with pytest.raises(TypeError, match="invalid combination of arguments"):
         estimate_cost(nn.Conv2d(1, 1, 1, stride=1.5), 1, 5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="PyTorch cannot hold"):
+        estimate_cost(nn.Conv2d(1, 1, 1, stride=1 << 63), 1, 5)
+    with pytest.raises(ValueError, match="probability nan"):
+        estimate_cost(nn.Dropout(math.nan), 1, 5)
 
 
 @pytest.mark.run

@@ -12,7 +12,7 @@ from mobilenet_lab.runtime.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_REASON = 300  # characters of an error that PyTorch or the network raises
+MAX_REASON = 300  # characters
 
 
 def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
@@ -47,11 +47,17 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
         network.load_state_dict(network_weights)
         check_weights(network)
     except InputError as error:
-        raise InputError(f"{path}: {str(error).partition(';')[0]}; use another checkpoint") from error
+        raise InputError(f"{path}: {_reason(error)}; use another checkpoint") from error
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
-        reason = printable(" ".join(str(error).split())[:MAX_REASON])
-        raise InputError(f"{path}: the weights do not fit its network: {reason}; use another one") from error
+        raise InputError(
+            f"{path}: the weights do not fit its network: {_reason(error)}; use another one"
+        ) from error
     return network.eval()
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong, without what to do about a configuration and without C++ functions."""
+    return printable(str(error).partition("\n")[0].partition(";")[0][:MAX_REASON])
 
 
 def _check_shapes(described: dict[str, Any], weights: dict[str, Any]) -> None:

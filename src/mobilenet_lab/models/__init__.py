@@ -42,7 +42,8 @@ def build_network(
     try:
         network = NETWORKS[name](**arguments)
     except TypeError as error:
-        raise InputError(f"model.network={name}: {error}; check the keys of model") from error
+        reason = str(error).partition("\n")[0]  # PyTorch appends a stack of C++ functions
+        raise InputError(f"model.network={name}: {reason}; check the keys of model") from error
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return use_cpu_layers(network) if cpu_layers else network
 

@@ -22,6 +22,7 @@ INITIALIZERS = {
     nn.init.uniform_,
     nn.init.kaiming_uniform_,
 }
+MAX_ARGUMENT = (1 << 63) - 1  # of a convolution
 
 
 class WithoutMemory(TorchFunctionMode):
@@ -55,11 +56,11 @@ class CostCounter(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Arguments = None) -> Any:
         """Return the result of a function as a meta tensor, and add its cost."""
         options = dict(kwargs or {})
-        if func is F.dropout:
-            return args[0]
         if func in FORMULAS:
             shape, macs = FORMULAS[func](*args, **options)
-            result = args[0] if options.get("inplace") else torch.empty(shape, device="meta")
+            result = torch.empty(shape, device="meta")
+            if options.get("inplace") or func is F.dropout:
+                result = args[0]
         else:
             result, macs = _run_on_meta(func, args, options)
         self.macs += macs
@@ -98,6 +99,12 @@ def _same_shape(x: Tensor, *_: Any, **__: Any) -> tuple[Size, int]:
     return x.shape, 0
 
 
+def _dropout(x: Tensor, p: float = 0.5, *_: Any, **__: Any) -> tuple[Size, int]:
+    if not 0 <= p <= 1:
+        raise ValueError(f"a dropout layer has the probability {p}")
+    return x.shape, 0
+
+
 def _broadcast(x: Tensor, y: Any, **_: Any) -> tuple[Size, int]:
     if not isinstance(y, Tensor) or y.shape == x.shape:
         return x.shape, 0
@@ -130,7 +137,8 @@ def _conv2d(
     """Return the shape of a convolution's result, and its MACs.
 
     Raises:
-        ValueError: PyTorch cannot compute it: the image is smaller than the kernel, or the channels differ.
+        ValueError: PyTorch cannot compute it: the image is smaller than the kernel, the channels differ, or a
+            number is too large.
     """
     if x.shape[1] != weight.shape[1] * groups:
         raise ValueError(f"a convolution of {weight.shape[1] * groups} channels gets {x.shape[1]}")
@@ -138,6 +146,8 @@ def _conv2d(
     if padding != "same":
         axes = zip(_pair(0 if padding == "valid" else padding), _pair(dilation), _pair(stride), strict=True)
         for axis, (pad, spread, step) in enumerate(axes):
+            if max(pad, spread, step) > MAX_ARGUMENT:
+                raise ValueError("a convolution has a stride, padding or dilation that PyTorch cannot hold")
             sides[axis] = (sides[axis] + 2 * pad - spread * (weight.shape[2 + axis] - 1) - 1) // step + 1
     if min(sides) < 1:
         raise ValueError(f"images of {x.shape[2]} x {x.shape[3]} pixels are too small for a convolution")
@@ -152,6 +162,7 @@ def _pair(value: Any) -> tuple[int, int]:
 # The functions that most convolutional networks use; each formula returns a shape and MACs
 FORMULAS: dict[Any, Callable[..., tuple[Sequence[int], int]]] = {
     torch.conv2d: _conv2d,
+    F.dropout: _dropout,
     F.linear: _linear,
     Tensor.mean: _mean,
     **dict.fromkeys((Tensor.add, Tensor.mul), _broadcast),
