@@ -22,7 +22,7 @@ from mobilenet_lab.checkpoints.state import (
     optimizer_name,
 )
 from mobilenet_lab.config.fingerprint import result_relevant_settings
-from mobilenet_lab.config.nested import builds, callbacks, flatten, shown, target_name
+from mobilenet_lab.config.nested import builds, callbacks, flatten, target_name
 from mobilenet_lab.config.validate import AUTO
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
@@ -31,6 +31,7 @@ from mobilenet_lab.training.output_folder import is_default_folder
 from mobilenet_lab.training.settings_diff import (
     COSMETIC_KEYS,
     changed_keys,
+    quoted,
     saved_settings,
     warn_about_changes,
 )
@@ -115,8 +116,8 @@ def _check_network(path: Path, checkpoint: dict[str, Any], model: ImageClassifie
     before, now = (flatten({k: v for k, v in some.items() if k != "data"}) for some in (theirs, ours))
     for key in changed_keys(before, now):
         raise InputError(
-            f"resume={path}: the checkpoint has {key}={shown(before.get(key))}, but this run has "
-            f"{key}={shown(now.get(key))}; use the same value"
+            f"resume={path}: the checkpoint has {quoted(key)}={quoted(before.get(key))}, but this run "
+            f"has {key}={quoted(now.get(key))}; use the same value"
         )
     had, has = theirs["data"].get("images"), ours["data"]["images"]
     if had not in (None, has):
@@ -128,8 +129,8 @@ def _check_optimizer(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) ->
     before = optimizer_name(checkpoint)
     if before != optimizer:
         raise InputError(
-            f"resume={path}: the checkpoint was trained with {before}, but this run uses {optimizer}; "
-            "choose the same optimizer"
+            f"resume={path}: the checkpoint was trained with {quoted(before)}, but this run uses "
+            f"{optimizer}; choose the same optimizer"
         )
     if has_ema(checkpoint) and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
         raise InputError(f"resume={path}: the checkpoint holds averaged weights; add callbacks=ema")

@@ -9,11 +9,14 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from mobilenet_lab.checkpoints.state import optimizer_settings, schedule_state
 from mobilenet_lab.config.fingerprint import result_relevant_settings
+from mobilenet_lab.config.nested import shown
+from mobilenet_lab.data.images import printable
 from mobilenet_lab.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
 
 MAX_LISTED_CHANGES = 5
+MAX_QUOTED = 100  # characters of a value
 # Settings that affect what is logged, cached or displayed, but no result
 COSMETIC_KEYS = {
     "callbacks.checkpoint.every_n_train_steps",
@@ -39,6 +42,12 @@ def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
 
 
+def quoted(value: Any) -> str:
+    """Return a value from a file that anyone may have written, for a message: short and printable."""
+    text = shown(value)
+    return printable(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}...")
+
+
 def warn_about_changes(cfg: DictConfig, run: RunFolder, checkpoint: dict[str, Any]) -> None:
     """Log the settings that changed, and those that the state of optimizer and schedule overrides.
 
@@ -47,7 +56,7 @@ def warn_about_changes(cfg: DictConfig, run: RunFolder, checkpoint: dict[str, An
     now, restored = result_relevant_settings(cfg), _settings_in_checkpoint(checkpoint)
     before = saved_settings(run) or now
     changes = [
-        f"{key}={now.get(key)} (was {before.get(key)})"
+        f"{quoted(key)}={quoted(now.get(key))} (was {quoted(before.get(key))})"
         for key in changed_keys(before, now)
         if not key.startswith("trainer.max_") and key not in restored
     ]
@@ -59,7 +68,9 @@ def warn_about_changes(cfg: DictConfig, run: RunFolder, checkpoint: dict[str, An
         )
     for key in sorted(restored.keys() & now.keys()):
         if now[key] != restored[key]:
-            log.warning("%s=%s is ignored: the checkpoint restores %s", key, now[key], restored[key])
+            log.warning(
+                "%s=%s is ignored: the checkpoint restores %s", key, quoted(now[key]), quoted(restored[key])
+            )
 
 
 def _settings_in_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
