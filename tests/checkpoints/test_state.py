@@ -2,11 +2,9 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
 from mobilenet_lab.checkpoints import state
 from mobilenet_lab.checkpoints.load import load_checkpoint
-from mobilenet_lab.runtime.errors import InputError
 
 DOCUMENTED = set(re.findall(r"^\| `([^`]+)` \|", state.__doc__ or "", re.MULTILINE))
 OPTIONAL = {"MixedPrecision", "current_model_state", "averaging_state"}
@@ -39,19 +37,3 @@ def test_accessors_describe_the_run(last: state.Checkpoint) -> None:
     assert not state.has_ema(last)
     assert state.train_metrics(last)["confusion"].sum() == 100
     assert state.num_threads(last) is not None
-
-
-def test_state_of_another_version_is_refused(last: state.Checkpoint) -> None:
-    parameters = [value for key, value in last["state_dict"].items() if "running" not in key]
-    sizes = [len(group["params"]) for group in last["optimizer_states"][0]["param_groups"]]
-    parameters = sorted(
-        (p for p in parameters if p.is_floating_point()), key=lambda parameter: parameter.ndim <= 1
-    )
-    assert len(parameters) == sum(sizes)
-    state.check_state(last, Path("last.ckpt"), parameters)
-    for key in ("train_metrics", "num_threads", "callbacks", "ImageDataModule"):
-        older = {name: value for name, value in last.items() if name != key}
-        with pytest.raises(InputError, match=r"^resume=last.ckpt: the training state in this checkpoint is "):
-            state.check_state(older, Path("last.ckpt"), parameters)
-    with pytest.raises(InputError, match="incomplete"):
-        state.check_state(last, Path("last.ckpt"), [torch.zeros(1)] * sum(sizes))

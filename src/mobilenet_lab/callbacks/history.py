@@ -1,7 +1,7 @@
 """Record the metrics of each epoch."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -71,12 +71,20 @@ class EpochHistory(Checkpoint):
         return {"epochs": self.epochs, "validation": self._validation, "seconds": self.total_seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue the history of the run so far."""
-        self.epochs = list(state_dict["epochs"])
-        self._validation = dict(state_dict["validation"])
+        """Continue the history of the run so far.
+
+        Raises:
+            TypeError, ValueError: A value is not a number.
+        """
+        self.epochs = [_numbers(row) | {"epoch": int(row["epoch"])} for row in state_dict["epochs"]]
+        self._validation = _numbers(state_dict["validation"])
         self._seconds = float(state_dict["seconds"])
 
 
 def _values(trainer: Trainer, names: Sequence[str]) -> dict[str, float]:
     metrics = trainer.callback_metrics
     return {name: float(metrics[name]) for name in names if name in metrics}
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): value if isinstance(value, int) else float(value) for name, value in row.items()}

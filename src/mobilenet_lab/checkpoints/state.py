@@ -26,11 +26,7 @@ Prediction needs the four keys in `REQUIRED_KEYS`. Use the functions below to re
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,40 +107,6 @@ def has_ema(checkpoint: Checkpoint) -> bool:
     return CURRENT_WEIGHTS in checkpoint
 
 
-def cannot_resume(path: Path) -> InputError:
-    """Return the error for a training state that is incomplete or malformed."""
-    return InputError(
-        f"resume={path}: the training state in this checkpoint is incomplete, malformed or from another "
-        "version; resume from another checkpoint"
-    )
-
-
-def check_state(checkpoint: Checkpoint, path: Path, parameters: Sequence["Tensor"]) -> None:
-    """Check that a training run can resume from a checkpoint, as far as plain values show.
-
-    Args:
-        checkpoint: Its contents.
-        path: Its file, for the error message.
-        parameters: All parameters of the optimizer, in its order.
-
-    Raises:
-        InputError: A position, a metric, the schedule, or the state of the optimizer is missing or malformed.
-    """
-    try:
-        is_valid = (
-            _has_positions(checkpoint)
-            and _has_learning_rates(checkpoint)
-            and _has_matching_moments(checkpoint, parameters)
-            and isinstance(checkpoint[CALLBACKS], Mapping)
-            and isinstance(checkpoint[TRAIN_METRICS], Mapping)
-            and is_whole(checkpoint[NUM_THREADS])
-        )
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        is_valid = False
-    if not is_valid:
-        raise cannot_resume(path)
-
-
 def is_whole(value: Any) -> bool:
     """Return whether a value is an integer and not a bool."""
     return type(value) is int
@@ -153,27 +115,3 @@ def is_whole(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Return whether a value is an integer of at most `MAX_STEPS` or a finite float."""
     return (is_whole(value) and abs(value) <= MAX_STEPS) or (type(value) is float and math.isfinite(value))
-
-
-def _has_positions(checkpoint: Checkpoint) -> bool:
-    position, (schedule,) = checkpoint[DATA_POSITION], checkpoint[SCHEDULES]
-    counts = [checkpoint[EPOCH], checkpoint[GLOBAL_STEP], position["epoch"], position["batch"]]
-    counts += [schedule["last_epoch"], schedule.get("_step_count", 0)]
-    return all(is_whole(count) and 0 <= count <= MAX_STEPS for count in counts)
-
-
-def _has_learning_rates(checkpoint: Checkpoint) -> bool:
-    (optimizer,), schedule = checkpoint[OPTIMIZER_STATES], schedule_state(checkpoint)
-    rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
-    lists = [rates, *(schedule.get(key, rates) for key in ("base_lrs", "min_lrs"))]
-    return all(len(values) == len(rates) > 0 and all(map(is_number, values)) for values in lists)
-
-
-def _has_matching_moments(checkpoint: Checkpoint, parameters: Sequence["Tensor"]) -> bool:
-    (optimizer,) = checkpoint[OPTIMIZER_STATES]
-    return all(
-        value.shape == parameters[index].shape
-        for index, values in optimizer["state"].items()
-        for value in values.values()
-        if getattr(value, "ndim", 0)
-    )

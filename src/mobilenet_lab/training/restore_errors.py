@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
 
-from mobilenet_lab.checkpoints.state import cannot_resume
+from mobilenet_lab.checkpoints.training_state import cannot_resume
 from mobilenet_lab.runtime.errors import InputError
 
 # What callbacks, loops, optimizers and schedules raise for a malformed state
@@ -15,20 +17,38 @@ STATE_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, V
 
 
 class _RestoreObserver(Callback):
-    """Notes that the trainer has restored everything, which it does before the hooks below."""
+    """Notes when the trainer uses the restored state for the first time.
 
-    has_restored = False
+    It restores everything before the first of these hooks. Optimizer and schedule use their state at the end
+    of the first step.
+
+    Attributes:
+        is_restoring: Whether an error may come from the checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self.is_restoring = True
+        self._has_stepped = False
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.has_restored = True
+        self.is_restoring = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.has_restored = True
+        self.is_restoring = False
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        self.is_restoring = not self._has_stepped
+        self._has_stepped = True
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        self.is_restoring = False
 
 
 @contextmanager
 def name_checkpoint_in_errors(trainer: Trainer, checkpoint: Path | None) -> Iterator[None]:
-    """Turn errors of `trainer.fit` before its first batch into an error that names the checkpoint.
+    """Turn errors of `trainer.fit` that the restored state causes into an error that names the checkpoint.
 
     Args:
         trainer: The trainer whose `fit` is called inside.
@@ -46,7 +66,7 @@ def name_checkpoint_in_errors(trainer: Trainer, checkpoint: Path | None) -> Iter
     try:
         yield
     except STATE_ERRORS as error:
-        if observer.has_restored or isinstance(error, (InputError, torch.OutOfMemoryError)):
+        if not observer.is_restoring or isinstance(error, (InputError, torch.OutOfMemoryError)):
             raise
         raise cannot_resume(checkpoint) from error
     finally:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from mobilenet_lab.callbacks.ema import EMAWeights
@@ -12,7 +13,6 @@ from mobilenet_lab.checkpoints.load import load_with_fallback
 from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
 from mobilenet_lab.checkpoints.state import (
-    check_state,
     epochs_done,
     global_step,
     has_ema,
@@ -21,6 +21,7 @@ from mobilenet_lab.checkpoints.state import (
     num_threads,
     optimizer_name,
 )
+from mobilenet_lab.checkpoints.training_state import check_state
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.config.nested import builds, callbacks, flatten, target_name
 from mobilenet_lab.config.validate import AUTO
@@ -103,7 +104,8 @@ def check_resume(
     network_from(checkpoint, path)
     _check_network(path, checkpoint, model)
     _check_optimizer(path, checkpoint, cfg)
-    check_state(checkpoint, path, [p for group in model.parameter_groups() for p in group["params"]])
+    optimizer = instantiate(cfg.optimizer, _convert_="all")(model.parameter_groups())
+    check_state(checkpoint, path, optimizer)
     _check_schedule(path, checkpoint, cfg)
     _check_length(path, checkpoint, cfg)
     warn_about_changes(cfg, RunFolder.of_checkpoint(path), checkpoint)
