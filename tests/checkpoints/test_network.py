@@ -70,7 +70,7 @@ def test_flat_description_of_an_earlier_version_is_one_clear_line() -> None:
             {"classes": ["1", *"123456789"]},
             "class name '1' is the name of two classes; use another chec",
         ),
-        (None, {"classes": [0, *"123456789"]}, "class name 0 is not text; use another checkpoint"),
+        (None, {"classes": [0, *"123456789"]}, "class name int is not text; use another checkpoint"),
     ],
 )
 def test_malformed_description_is_refused(group: str | None, change: dict[str, Any], reason: str) -> None:

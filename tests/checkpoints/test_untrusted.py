@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mobilenet_lab.checkpoints.load import load_checkpoint
-from mobilenet_lab.checkpoints.untrusted import MAX_BYTES
+from mobilenet_lab.checkpoints.untrusted import MAX_BYTES, MAX_PICKLE
 from mobilenet_lab.runtime.errors import InputError
 
 
@@ -125,6 +125,9 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
     nested: list[Any] = []
     for _ in range(64):
         nested = [nested, nested]
+    chain: list[Any] = []
+    for _ in range(101):
+        chain = [chain]
     deep = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
     return {
         "runs": archive(pickled(extra=Call(os.system, "touch payload-ran"))),
@@ -140,6 +143,9 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
         "far away": archive(pickled(extra=tensor(1, (1,), (1,), 10**12))),
         "negative": archive(pickled(extra=tensor(1, (-1,), (1,)))),
         "claims much": archive(pickled(extra=tensor(10**11, (10**11,), (1,)))),
+        "chain": archive(pickled(extra=chain)),
+        "huge number": archive(pickled(extra=10**5000)),
+        "long pickle": archive(pickled() + bytes(MAX_PICKLE)),
         "doubling": archive(pickled(hyper_parameters=nested)),
         "deep": archive(deep),
         "no end": archive(b"\x80\x02}"),
@@ -167,6 +173,8 @@ def malformed_descriptions(good: dict[str, Any]) -> dict[str, bytes]:
         "unhashable": {"network": ["mobilenet_v2"]},
         "unknown argument": {"surprise": 1},
         "number as a key": {1: 1},
+        "huge stride": {"stem_stride": 1 << 63},
+        "no probability": {"dropout": math.nan},
         "target in model": target,
         "target as network": {"network": target},
         "target as strides": {"strides": target},
@@ -175,11 +183,19 @@ def malformed_descriptions(good: dict[str, Any]) -> dict[str, bytes]:
         "number of classes": {"classes": ["x"] * 10**6},
         "classes": {"classes": "abc"},
         "no classes": {"classes": []},
+        "class with terminal escapes": {"classes": ["\x1b[31m", *"123456789"]},
+        "class with a surrogate": {"classes": ["\ud800", *"123456789"]},
+        "equal classes": {"classes": list("0012345678")},
         "unknown": {"surprise": 1},
         "target": target,
         "target as model": {"model": target},
         "target as preprocessing": {"preprocessing": target},
         "target as data": {"data": target},
+    }
+    preprocessing = good["hyper_parameters"]["preprocessing"]
+    changes["large and costly"] = {
+        "model": good["hyper_parameters"]["model"] | {"stem_stride": 1, "strides": [1] * 7},
+        "preprocessing": preprocessing | {"image_size": 4096},
     }
     model = good["hyper_parameters"]["model"]
     changes |= {name: {"model": model | change} for name, change in model_changes.items()}
@@ -188,7 +204,7 @@ def malformed_descriptions(good: dict[str, Any]) -> dict[str, bytes]:
     }
     for group, inner in {
         "preprocessing": ({"image_size": 10**9}, {"image_size": -1}, {"channels": 10**9}, {"std": [1.0] * 9},
-                          {"mean": "x"}, {"mean": float("nan")}, {"resize": "rm"}, target),
+                          {"mean": "x"}, {"mean": float("nan")}, {"std": 0}, {"resize": "rm"}, target),
         "data": ({"native_size": 10**9}, {"mnist_style": "no"}, {"fit": target}, {"name": target},
                  {"val_split": target}, {"val_split": "${oc.env:HOME}"}, target),
     }.items():  # fmt: skip
@@ -205,6 +221,7 @@ def malformed_descriptions(good: dict[str, Any]) -> dict[str, bytes]:
         "lacking": {key: value for key, value in weights.items() if key != first},
         "too many": weights | {"network.more": torch.zeros(1)},
         "other shape": weights | {first: torch.zeros(3)},
+        "no numbers": weights | {first: weights[first] * math.nan},
     }.items():
         files[name] = saved(good | {"state_dict": state})
     return files

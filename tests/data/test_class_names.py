@@ -28,9 +28,9 @@ def test_names_in_all_scripts_are_accepted() -> None:
         (" ", "data: class name ' ' is empty; rename it"),
         ("x" * 256, f"data: class name '{'x' * 59} has 256 characters, more than 255; rename it"),
         ("dog", "data: class name 'dog' is the name of two classes; rename it"),
-        (3, "data: class name 3 is not text; rename it"),
-        (["dog"], "data: class name ['dog'] is not text; rename it"),
-        (None, "data: class name None is not text; rename it"),
+        (3, "data: class name int is not text; rename it"),
+        ([10**5000], "data: class name list is not text; rename it"),
+        (None, "data: class name NoneType is not text; rename it"),
     ],
 )
 def test_name_that_cannot_be_printed_is_refused(name: Any, message: str) -> None:

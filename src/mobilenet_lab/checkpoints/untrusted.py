@@ -15,6 +15,9 @@ from typing import Any
 MAX_BYTES = 1 << 32  # of the file; width 8.0 with Adam's moments has 1.7 GB
 MAX_GROWTH = 16  # tensors over file size; a stride of 0 turns one stored row into a huge tensor
 MAX_VALUES = 1 << 20  # of the file; a value counts as often as it is referred to
+MAX_PICKLE = 1 << 23  # bytes, without tensors; 8,000,000 instructions take a quarter of a minute
+MAX_DEPTH = 100  # of lists and dictionaries in each other
+MAX_BITS = 1024  # of an integer; Python refuses to print 15,000
 
 PROTOCOL = 2  # of the pickles that PyTorch writes
 STORAGES = ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
@@ -48,6 +51,8 @@ def checked_copy(path: Path) -> io.BytesIO:
             if entry.filename.endswith("constants.pkl"):
                 raise zipfile.BadZipFile("a TorchScript program, not a checkpoint")
             if entry.filename.endswith(".pkl"):
+                if len(content) > MAX_PICKLE:
+                    raise zipfile.BadZipFile(f"more than {MAX_PICKLE:,} bytes of plain values")
                 _check_globals(content)
             checked.writestr(entry.filename, content)
     copy.seek(0)
@@ -76,9 +81,9 @@ def check_values(checkpoint: Any, max_bytes: int) -> None:
     """
     import torch
 
-    left, waiting = MAX_VALUES, [checkpoint]
+    left, waiting = MAX_VALUES, [(0, checkpoint)]
     while waiting:
-        value = waiting.pop()
+        depth, value = waiting.pop()
         if isinstance(value, dict):
             members = [*dict.keys(value), *dict.values(value)]
         elif isinstance(value, list | tuple):
@@ -87,10 +92,16 @@ def check_values(checkpoint: Any, max_bytes: int) -> None:
             if (max_bytes := max_bytes - value.numel() * value.element_size()) < 0:
                 raise ValueError("tensors that are far larger than the file")
             continue
-        elif value is None or isinstance(value, str | int | float | bytes):
+        elif isinstance(value, int):
+            if value.bit_length() > MAX_BITS:
+                raise ValueError(f"an integer of {value.bit_length():,} bits")
+            continue
+        elif value is None or isinstance(value, str | float | bytes):
             continue
         else:
             raise ValueError(f"holds a {type(value).__name__}")
         if (left := left - len(members)) < 0:
             raise ValueError(f"more than {MAX_VALUES:,} values")
-        waiting += members
+        if depth == MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} values in each other")
+        waiting += [(depth + 1, member) for member in members]
