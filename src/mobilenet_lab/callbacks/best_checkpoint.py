@@ -59,12 +59,18 @@ class BestCheckpoint(Checkpoint):
         return {"monitor": self.monitor, "mode": self.mode, "score": self.score, "accuracy": self.accuracy}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue the search of the run so far, unless it monitored another metric."""
+        """Continue the search of the run so far, unless it monitored another metric.
+
+        Raises:
+            TypeError, ValueError: A value is not a number.
+        """
         if (state_dict["monitor"], state_dict["mode"]) == (self.monitor, self.mode):
             self.score, self.accuracy = (
                 None if value is None else float(value)
                 for value in (state_dict["score"], state_dict["accuracy"])
             )
+            if any(value is not None and math.isnan(value) for value in (self.score, self.accuracy)):
+                raise ValueError("the best score is NaN")
 
     def _save_if_better(self, trainer: Trainer) -> None:
         """Save unless the step has been saved, or ended without a validation, as at a time limit."""

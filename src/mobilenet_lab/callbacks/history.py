@@ -1,5 +1,6 @@
 """Record the metrics of each epoch."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -74,8 +75,10 @@ class EpochHistory(Checkpoint):
         """Continue the history of the run so far.
 
         Raises:
-            TypeError, ValueError: A value is not a number.
+            TypeError, ValueError: A value is not a number, or the duration is impossible.
         """
+        if not 0 <= float(state_dict["seconds"]) < math.inf:
+            raise ValueError("the duration is negative or not finite")
         self.epochs = [_numbers(row) | {"epoch": int(row["epoch"])} for row in state_dict["epochs"]]
         self._validation = _numbers(state_dict["validation"])
         self._seconds = float(state_dict["seconds"])

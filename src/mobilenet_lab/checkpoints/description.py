@@ -46,6 +46,7 @@ def check_description(hparams: Any, path: Path) -> None:
         "data.native_size": _is_side(data.get("native_size")),
         "data.mnist_style": isinstance(data.get("mnist_style"), bool),
         "data.fit": isinstance(data.get("fit"), str) and data["fit"] in FITS,
+        "data.split": data.get("split", "random") in ("random", "stratified"),
     }
     others = [value for key, value in data.items() if f"data.{key}" not in valid]
     valid["data"] = all(value is None or isinstance(value, bool) or is_number(value) for value in others)

@@ -1,6 +1,7 @@
 """Log the start of a run and write its results."""
 
 import logging
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -148,8 +149,8 @@ def write_results(
 
 
 def _rounded(accuracy: Any) -> float | None:
-    """Round to six decimals, about the precision of float32."""
-    return None if accuracy is None else round(float(accuracy), 6)
+    """Round to six decimals, about the precision of float32; JSON has no NaN."""
+    return None if accuracy is None or not math.isfinite(accuracy) else round(float(accuracy), 6)
 
 
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
