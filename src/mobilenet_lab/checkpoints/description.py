@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mobilenet_lab.checkpoints.state import is_number, is_whole
+from mobilenet_lab.checkpoints.state import MAX_STEPS, is_number, is_whole
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.images import FITS
 from mobilenet_lab.runtime.errors import InputError
@@ -47,6 +47,11 @@ def check_description(hparams: Any, path: Path) -> None:
         "data.mnist_style": isinstance(data.get("mnist_style"), bool),
         "data.fit": isinstance(data.get("fit"), str) and data["fit"] in FITS,
         "data.split": data.get("split", "random") in ("random", "stratified"),
+        "data.images": _is_count(data.get("images", 0), 0),
+        "data.val_split": _is_share(data.get("val_split", 0)),
+        "data.test_split": data.get("test_split") is None or _is_share(data["test_split"]),
+        "data.split_seed": _is_count(data.get("split_seed", 0), 0),
+        "data.max_train_samples": _is_count(data.get("max_train_samples") or 1, 1),
     }
     others = [value for key, value in data.items() if f"data.{key}" not in valid]
     valid["data"] = all(value is None or isinstance(value, bool) or is_number(value) for value in others)
@@ -77,6 +82,15 @@ def _is_text(value: str) -> bool:
 
 def _is_side(value: Any) -> bool:
     return is_whole(value) and 1 <= value <= MAX_SIDE
+
+
+def _is_share(value: Any) -> bool:
+    """Return whether a value is a fraction or a number of images."""
+    return is_number(value) and value >= 0
+
+
+def _is_count(value: Any, lowest: int) -> bool:
+    return is_whole(value) and lowest <= value <= MAX_STEPS
 
 
 def _is_per_channel(value: Any, channels: Any) -> bool:
