@@ -53,10 +53,8 @@ def open_image(stream: IO[bytes], name: str) -> Image.Image:
     head = stream.read(HEAD_BYTES)
     stream.seek(0)
     brands = _brands(head)
-    if brands & HEIC_BRANDS:
-        return _open_heic(stream, name)
     try:
-        return Image.open(stream, formats=FORMATS)
+        return _open_heic(stream, name) if brands & HEIC_BRANDS else Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise InputError(f"{name}: {_explain(head, brands)}") from error
 
@@ -84,6 +82,9 @@ def _open_heic(stream: IO[bytes], name: str) -> Image.Image:
 def _explain(head: bytes, brands: set[bytes]) -> str:
     if brands & AVIF_BRANDS and not features.check("avif"):
         return "AVIF is not part of the installed Pillow; install Pillow as a wheel, or convert the image"
+    for names, format in ((HEIC_BRANDS, "HEIC"), (AVIF_BRANDS, "AVIF")):
+        if brands & names:
+            return f"damaged image: not a readable {format} file"
     if head.startswith(GIT_LFS_POINTER):
         return "a pointer of Git LFS, not an image; run git lfs pull"
     for position, magic, format in OTHER_FORMATS:

@@ -127,7 +127,7 @@ def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
         if isinstance(file, Path):
             status = file.stat()
             if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
-                raise InputError(f"{name}: {describe_kind(status.st_mode)}, not a file")
+                raise InputError(f"{name}: is {describe_kind(status.st_mode)}, not a file")
             if status.st_size > MAX_BYTES:
                 raise InputError(f"{name}: has {status.st_size:,} bytes; reduce it to at most {MAX_BYTES:,}")
         # Given a path, Pillow would leave the file open after an error in its first bytes.
