@@ -11,7 +11,7 @@ from mobilenet_lab.data.images import load_image
 
 
 def png_of_16_bits(values: np.ndarray) -> bytes:
-    """Return a PNG file of 16-bit gray or color, written from the description of the format."""
+    """Return a PNG file of 16-bit gray, RGB or RGBA, written from the description of the format."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
@@ -19,7 +19,8 @@ def png_of_16_bits(values: np.ndarray) -> bytes:
         )
 
     height, width = values.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, 16, 2 if values.ndim == 3 else 0, 0, 0, 0)
+    color_type = {1: 0, 3: 2, 4: 6}[values[0, 0].size]
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -48,6 +49,17 @@ def test_white_is_the_largest_value_of_the_bits_in_use(bits: int, channels: int)
     image = load_image(io.BytesIO(png_of_16_bits(values)), "x")
     assert image.mode == ("L" if channels == 1 else "RGB")
     assert np.abs(np.asarray(image) - values / ((1 << bits) - 1) * 255).max() < 1
+
+
+def test_alpha_of_deep_colors_stays_as_it_is() -> None:
+    values = ramp(12, 3)
+    opaque = np.dstack([values, np.full((8, 8), 65_535, np.uint16)])
+    image = load_image(io.BytesIO(png_of_16_bits(opaque)), "x")
+    assert np.abs(np.asarray(image) - values / 4095 * 255).max() < 1
+    opaque[0, 0, 3] = 0
+    image = load_image(io.BytesIO(png_of_16_bits(opaque)), "x")
+    assert image.getpixel((0, 0)) == (0, 0, 0)  # the background of bright pixels
+    assert np.abs(np.asarray(image)[1:] - values[1:] / 4095 * 255).max() < 1
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])

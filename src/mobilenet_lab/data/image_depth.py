@@ -15,8 +15,12 @@ INTEGER_WHITES = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16))
 FLOAT_WHITES = (1, *INTEGER_WHITES)
 BITS_USED = "bits_used"  # key of `Image.info`
 # Of 16-bit colors, Pillow keeps the high byte. With the bytes swapped, it keeps the low one.
-NATIVE, SWAPPED = ("RGB;16L", "RGB;16B") if sys.byteorder == "little" else ("RGB;16B", "RGB;16L")
-LOW_BYTE = {NATIVE: SWAPPED, SWAPPED: NATIVE, "RGB;16N": SWAPPED}
+NATIVE, SWAPPED = ("16L", "16B") if sys.byteorder == "little" else ("16B", "16L")
+LOW_BYTE = {
+    f"{mode};{order}": f"{mode};{other}"
+    for mode in ("RGB", "RGBA")
+    for order, other in ((NATIVE, SWAPPED), (SWAPPED, NATIVE), ("16N", SWAPPED))
+}
 
 log = logging.getLogger(__name__)
 # A byte that forked worker processes share, so that all of them together say it once
@@ -50,14 +54,14 @@ def low_byte_mode(image: Image.Image) -> str | None:
 
 def has_dark_high_bytes(image: Image.Image) -> bool:
     """Return whether an image with 16-bit colors uses at most 14 bits: its high bytes are not enough."""
-    return bool(np.asarray(image).max() <= INTEGER_WHITES[-2] >> 8)
+    return bool(np.asarray(image)[..., :3].max() <= INTEGER_WHITES[-2] >> 8)
 
 
 def add_low_bytes(image: Image.Image, opened: Image.Image, mode: str) -> None:
     """Scale an image with 16-bit colors by the bits that it uses.
 
     Args:
-        image: The high bytes, mode "RGB"; changed in place.
+        image: The high bytes, mode "RGB" or "RGBA"; changed in place. Alpha stays as it is.
         opened: The same file, opened again and not decoded.
         mode: Its `low_byte_mode`.
     """
@@ -65,9 +69,10 @@ def add_low_bytes(image: Image.Image, opened: Image.Image, mode: str) -> None:
         tile._replace(args=(mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode)
         for tile in opened.tile  # type: ignore[attr-defined]
     ]
-    values = (np.asarray(image).astype(np.uint16) << 8) | np.asarray(opened)
+    high, low = np.asarray(image), np.asarray(opened)
+    values = (high[..., :3].astype(np.uint16) << 8) | low[..., :3]
     white = white_level(values, INTEGER_WHITES)
-    image.paste(Image.fromarray(scale_to_bytes(values, white)))
+    image.paste(Image.fromarray(np.dstack([scale_to_bytes(values, white), high[..., 3:]])))
     _note_bits_used(image, white)
 
 
