@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from mobilenet_lab.checkpoints.description import check_description
 from mobilenet_lab.checkpoints.state import hyper_parameters, weights
-from mobilenet_lab.data.images import printable
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,6 +14,7 @@ from mobilenet_lab.data.datasets.base import DatasetSource
 from mobilenet_lab.data.splits import SPLIT_KEYS, Subset, split_dataset
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 # The keys of `data` that an evaluation uses. Everything else is taken from the checkpoint.
@@ -65,7 +66,8 @@ def open_source(data: DictConfig, ensemble: Ensemble) -> DatasetSource:
             f"{len(classes)}; choose the data it was trained on"
         )
     if source.classes != classes:
-        log.warning("class names differ from those in training: %s", ", ".join(source.classes))
+        names = ", ".join(map(printable, source.classes))
+        log.warning("class names differ from those in training: %s", names)
     return source
 
 

@@ -10,8 +10,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from mobilenet_lab.checkpoints.state import optimizer_settings, schedule_state
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.config.nested import shown
-from mobilenet_lab.data.images import printable
 from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 

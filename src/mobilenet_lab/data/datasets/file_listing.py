@@ -3,15 +3,15 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
-from mobilenet_lab.data.images import find_corrupt_images, printable
+from mobilenet_lab.data.image_formats import READABLE_EXTENSIONS
+from mobilenet_lab.data.images import find_corrupt_images
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
-EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".jpe", ".jfif", ".pbm", ".pgm", ".pnm", ".ppm", ".png"}
-EXTENSIONS |= {".tif", ".tiff", ".webp"}
 NUM_NAMED = 3  # corrupt files that the log names
 PROGRESS_AFTER_S = 2.0  # checking files for longer shows a progress bar
 
@@ -45,7 +45,7 @@ def list_classes(folder: Path) -> list[str]:
 
 def has_images(folder: Path) -> bool:
     """Return whether there is an image file in the folder or below it."""
-    return any(_is_image(path) for path in _walk(folder, _raise))
+    return any(_extension(path) in READABLE_EXTENSIONS for path in _walk(folder, _raise))
 
 
 def _raise(error: OSError) -> None:
@@ -53,7 +53,10 @@ def _raise(error: OSError) -> None:
 
 
 def list_image_files(
-    folder: Path, other_extensions: Counter[str] | None = None, onerror: OnError = _raise
+    folder: Path,
+    other_extensions: Counter[str] | None = None,
+    onerror: OnError = _raise,
+    extensions: Container[str] = READABLE_EXTENSIONS,
 ) -> list[str]:
     """Return the image files in and below a folder, as relative paths in a fixed order.
 
@@ -63,10 +66,11 @@ def list_image_files(
         folder: Names that start with a dot are skipped, and links to folders are not followed.
         other_extensions: Receives the number of other files by extension.
         onerror: Called with the error of an unreadable folder, raises it by default; None skips the folder.
+        extensions: Extensions of images, in lower case.
     """
     files = []
     for path in _walk(folder, onerror):
-        if _is_image(path):
+        if _extension(path) in extensions:
             files.append(os.path.relpath(path, folder))
         elif other_extensions is not None:
             other_extensions[_extension(path)] += 1
@@ -79,10 +83,6 @@ def _walk(folder: Path, onerror: OnError) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(name for name in files if not name.startswith(".")):
             yield os.path.join(parent, file)
-
-
-def _is_image(path: str) -> bool:
-    return _extension(path) in EXTENSIONS
 
 
 def _extension(path: str) -> str:

@@ -16,8 +16,10 @@ from mobilenet_lab.data.datasets.file_listing import (
     list_classes,
     list_image_files,
 )
-from mobilenet_lab.data.images import FITS, load_image, printable, resize_to_square
+from mobilenet_lab.data.image_depth import log_bits_used
+from mobilenet_lab.data.images import FITS, load_image, resize_to_square
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 SPLITS = {"train", "val", "test"}
@@ -66,6 +68,7 @@ class FolderDataset:
                     f"{error}; fix or remove the file, or leave out all such files with "
                     "data.on_corrupt_image=skip"
                 ) from error
+            log_bits_used(image, self.files[index])
             images[i] = resize_to_square(image, self.size, self.channels, self.fit)
         return torch.from_numpy(images), torch.from_numpy(self.read_labels(indices))
 
