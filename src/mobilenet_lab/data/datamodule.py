@@ -14,7 +14,7 @@ from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
 from mobilenet_lab.data.loader import batch_loader
-from mobilenet_lab.data.sampler import BatchSampler
+from mobilenet_lab.data.sampler import BatchSampler, RepeatingSampler
 from mobilenet_lab.data.splits import Subset, split_dataset
 from mobilenet_lab.data.transforms.augmentation import Identity
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
@@ -149,6 +149,10 @@ class ImageDataModule(LightningDataModule):
         """Return the test images, each once."""
         return self._loader("test", self.eval_batch_size)
 
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Return the test images, each once; `ImageClassifier` predicts their probabilities."""
+        return self.test_dataloader()
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Convert a batch of bytes to the network's input, on the device.
 
@@ -199,7 +203,9 @@ class ImageDataModule(LightningDataModule):
 
     def _loader(self, name: str, batch_size: int, shuffle: bool = False) -> DataLoader[Batch]:
         trainer, subset = self.trainer, self.subsets[name]
-        sampler = BatchSampler(
+        # Trainer(overfit_batches=...) trains on the same batches in every epoch.
+        sampler_class = RepeatingSampler if trainer and trainer.overfit_batches else BatchSampler  # type: ignore[attr-defined]
+        sampler = sampler_class(
             subset.index_range,
             batch_size,
             seed=self.seed,

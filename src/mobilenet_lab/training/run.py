@@ -26,6 +26,7 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.latest import latest_symlink
 from mobilenet_lab.runs.tensorboard import add_charts
 from mobilenet_lab.runtime.invocation import pass_config_to_ranks
+from mobilenet_lab.runtime.lightning_internals import complete_counters
 from mobilenet_lab.runtime.process_state import preserve_process_state
 from mobilenet_lab.runtime.quiet import configure_logging
 from mobilenet_lab.runtime.ranks import rendezvous_after_restart
@@ -33,7 +34,7 @@ from mobilenet_lab.runtime.threads import set_cpu_threads
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.builders import build_datamodule, build_model, build_trainer
 from mobilenet_lab.training.data_checks import check_data
-from mobilenet_lab.training.hardware_checks import check_machine
+from mobilenet_lab.training.hardware_checks import check_machine, check_workers
 from mobilenet_lab.training.interruption import report_interruption
 from mobilenet_lab.training.output_folder import create_run_folder, prepare_run_folder
 from mobilenet_lab.training.restore_errors import name_checkpoint_in_errors
@@ -102,6 +103,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         cfg = copy.deepcopy(cfg)
         configure_logging()
         num_ranks = check_machine(cfg.trainer)
+        check_workers(cfg.data.num_workers)
         seed_everything(cfg.seed, workers=True, verbose=False)
         torch.set_float32_matmul_precision("high")
 
@@ -200,6 +202,7 @@ def _test(run: Run, best: Path | None) -> None:
     trainer, model = run.trainer, run.model
     if not trainer.limit_test_batches:
         return
+    complete_counters(trainer)
     if best is not None:
         # Lightning's `ckpt_path` would also restore the callbacks.
         best_weights: Any = weights(load_checkpoint(best)) if trainer.is_global_zero else None
