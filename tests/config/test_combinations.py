@@ -155,3 +155,18 @@ def test_torchrun_must_start_the_configured_processes(
         return
     with pytest.raises(InputError, match=f"^{line}"):
         composed(*settings)
+
+
+@pytest.mark.parametrize("name", ["train", "bash"])
+def test_slurm_tasks_without_a_number_per_node_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", name)
+    if name == "bash":  # an interactive shell in an allocation
+        composed()
+        return
+    with pytest.raises(InputError, match=r"^SLURM_NTASKS=2: Slurm does not .* use --ntasks-per-node=2"):
+        composed()
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    composed()

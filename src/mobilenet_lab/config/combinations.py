@@ -115,10 +115,23 @@ def _check_nodes(trainer: Mapping[str, Any]) -> None:
                 f"trainer.devices={devices} trainer.num_nodes={nodes}: torchrun has started {world} "
                 f"processes; use trainer.devices={local} trainer.num_nodes={world // local}"
             )
-    elif nodes > 1 and not {"SLURM_NTASKS", "NODE_RANK", "GROUP_RANK"} & os.environ.keys():
+        return
+    _check_slurm_tasks()
+    if nodes > 1 and not {"SLURM_NTASKS", "NODE_RANK", "GROUP_RANK"} & os.environ.keys():
         raise InputError(
             f"trainer.num_nodes={nodes}: needs a launcher; on every node use torchrun --nnodes={nodes} "
             "--node-rank=... --master-addr=... train.py, or use Slurm"
+        )
+
+
+def _check_slurm_tasks() -> None:
+    """Refuse tasks of which Slurm does not say how many run on a node: Lightning needs to know."""
+    tasks = int(os.environ.get("SLURM_NTASKS", "1"))
+    is_interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # ignored by Lightning
+    if tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ and not is_interactive:
+        raise InputError(
+            f"SLURM_NTASKS={tasks}: Slurm does not say how many of these tasks run on a node; "
+            f"use --ntasks-per-node={tasks} instead of --ntasks={tasks}"
         )
 
 
