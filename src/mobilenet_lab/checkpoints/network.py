@@ -10,7 +10,6 @@ from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
-    from torch.overrides import TorchFunctionMode
 
 MAX_SIDE = 4096  # pixels
 
@@ -26,6 +25,7 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
         InputError: The description is malformed, or the weights do not fit it.
     """
     from mobilenet_lab.models import network_for
+    from mobilenet_lab.models.shapes import WithoutMemory
 
     hparams = hyper_parameters(checkpoint)
     _check_hyper_parameters(hparams, path)
@@ -38,7 +38,7 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
         }
         build = partial(network_for, hparams["model"], hparams["classes"], hparams["preprocessing"])
         # The description may ask for a network that is larger than the weights, or than any memory.
-        with _without_memory():
+        with WithoutMemory():
             _check_shapes(build().state_dict(), network_weights)
         network = build()
         network.load_state_dict(network_weights)
@@ -46,36 +46,6 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: the weights do not fit its network: {reason}; use another one") from error
     return network.eval()
-
-
-def _without_memory() -> "TorchFunctionMode":
-    """Return a context in which new layers have tensors with a shape but no values.
-
-    `torch.device("meta")` is such a context, but its first use imports modules for three seconds.
-    """
-    import torch
-    from torch.overrides import TorchFunctionMode
-
-    factories = (torch.empty, torch.zeros, torch.ones, torch.tensor)
-    init = torch.nn.init
-    initializers = (
-        torch.Tensor.normal_,
-        torch.Tensor.uniform_,
-        init.normal_,
-        init.uniform_,
-        init.kaiming_uniform_,
-    )
-
-    class WithoutMemory(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = dict(kwargs or {})
-            if func in initializers:
-                return args[0] if args else kwargs["tensor"]
-            if func in factories:
-                kwargs["device"] = "meta"
-            return func(*args, **kwargs)
-
-    return WithoutMemory()
 
 
 def _check_shapes(described: dict[str, Any], weights: dict[str, Any]) -> None:
