@@ -34,8 +34,9 @@ from mobilenet_lab.runtime.threads import set_cpu_threads
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.builders import build_datamodule, build_model, build_trainer
 from mobilenet_lab.training.data_checks import check_data
-from mobilenet_lab.training.hardware_checks import check_machine, check_workers
+from mobilenet_lab.training.hardware_checks import check_machine
 from mobilenet_lab.training.interruption import report_interruption
+from mobilenet_lab.training.memory_check import check_memory
 from mobilenet_lab.training.output_folder import create_run_folder, prepare_run_folder
 from mobilenet_lab.training.restore_errors import name_checkpoint_in_errors
 from mobilenet_lab.training.resume import (
@@ -103,7 +104,6 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         cfg = copy.deepcopy(cfg)
         configure_logging()
         num_ranks = check_machine(cfg.trainer)
-        check_workers(cfg.data.num_workers)
         seed_everything(cfg.seed, workers=True, verbose=False)
         torch.set_float32_matmul_precision("high")
 
@@ -118,6 +118,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         # 3. Build data and model, and check that everything fits together.
         datamodule = build_datamodule(cfg)
         check_data(cfg, datamodule, num_ranks)
+        check_memory(cfg, datamodule, num_ranks)
         model = build_model(cfg, datamodule)
         resume = check_resume(cfg, *found, model) if found is not None else None
         del found  # the state of the optimizer takes memory
