@@ -60,6 +60,14 @@ NO_STEPS = "trainer.max_epochs=-1 trainer.max_time=00:01:00:00"
             "optimizer.momentum=0",
             "optimizer.nesterov=true: needs optimizer.momentum above 0 and optimizer.dampening=0; or use",
         ),
+        (
+            "optimizer=adamw optimizer.lr=0.5 optimizer.weight_decay=2",
+            "optimizer.weight_decay=2: with optimizer.lr=0.5, a single step would reduce the weights to 0",
+        ),
+        (
+            "scheduler=plateau scheduler.min_lr=0.1",
+            "scheduler.min_lr=0.1: is not below optimizer.lr=0.1, the rate at the start; use a",
+        ),
         ("optimizer.dampening=0.1", "optimizer.nesterov=true: needs optimizer.momentum above 0"),
         (
             "trainer.precision=16-mixed trainer.gradient_clip_val=1",
