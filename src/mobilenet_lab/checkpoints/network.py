@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from mobilenet_lab.checkpoints.state import hyper_parameters, is_number, is_whole, weights
 from mobilenet_lab.data.images import FITS
+from mobilenet_lab.data.limits import MAX_SIDE
 from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
-
-MAX_SIDE = 4096  # pixels
 
 
 def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":

@@ -11,6 +11,7 @@ from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.training.hardware_checks import check_workers
+from mobilenet_lab.training.schedule_checks import check_schedule
 
 log = logging.getLogger(__name__)
 # Images per rank; BatchNorm needs two for a variance.
@@ -49,6 +50,7 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
             "trainer.limit_val_batches above 0"
         )
     _check_steps(trainer, batches["train"])
+    check_schedule(cfg, batches["train"])
     if data.batch_size * num_ranks > len(train):
         shared = "" if num_ranks == 1 else f" for {num_ranks} processes"
         raise InputError(

@@ -90,8 +90,17 @@ def cosine_restarts(
         InputError: The number of steps is infinite.
     """
     check_finite(total_steps)
-    bounds = [round(total_steps * done / sum(cycles)) for done in accumulate(cycles, initial=0)]
-    return _cosines(optimizer, bounds, warmup_steps, end_factor)
+    return _cosines(optimizer, cycle_bounds(total_steps, cycles), warmup_steps, end_factor)
+
+
+def cycle_bounds(total_steps: float, cycles: Sequence[int]) -> list[int]:
+    """Return the first step of each cycle, and the number of steps.
+
+    Args:
+        total_steps: Number of steps of the run.
+        cycles: Relative lengths of the cycles.
+    """
+    return [round(total_steps * done / sum(cycles)) for done in accumulate(cycles, initial=0)]
 
 
 def plateau(

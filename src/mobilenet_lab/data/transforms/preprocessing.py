@@ -47,7 +47,7 @@ class Preprocessing(nn.Module):
         super().__init__()
         if resize not in RESIZE_MODES:
             raise InputError(f"data.resize={resize}: must be one of {', '.join(RESIZE_MODES)}")
-        if channels not in (1, 3):
+        if channels not in (1, 3) or type(channels) is not int:  # True and 1.0 are equal to 1
             raise InputError(f"data.channels={channels}: must be 1 or 3")
         self.image_size = image_size
         self.channels = channels
