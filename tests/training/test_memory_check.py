@@ -90,3 +90,12 @@ def test_free_memory_heeds_the_limit_of_a_container(
     monkeypatch.setattr(memory, "CGROUPS", tmp_path)
     monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "membership")
     assert memory.free_memory(torch.device("cpu")) == 350
+
+
+def test_memory_of_the_chosen_gpu_counts(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (GIB * (1 + 9 * device.index), 0))
+    settings = "trainer.accelerator=gpu trainer.precision=bf16-mixed data.image_size=1600"
+    with pytest.raises(InputError, match=r"but only 1\.0 GiB are free; lower data\.batch_size"):
+        check(tiny_idx, settings, processes=4)
+    check(tiny_idx, f"{settings} trainer.devices=[1]", processes=4)

@@ -44,13 +44,13 @@ def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier
         model=OmegaConf.to_container(cfg.model, resolve=True),
         class_counts=counts,
         **datamodule.describe(),
-        optimizer=instantiate(_with_floats(cfg.optimizer), _convert_="all"),
+        optimizer=instantiate(with_floats(cfg.optimizer), _convert_="all"),
         scheduler=build_schedule(cfg),
         _convert_="all",
     )
 
 
-def _with_floats(optimizer: DictConfig) -> DictConfig:
+def with_floats(optimizer: DictConfig) -> DictConfig:
     """Return the configuration with floats in its lists: PyTorch refuses integers as `betas`."""
     floats = optimizer.copy()
     for key, value in optimizer.items():
