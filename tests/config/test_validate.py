@@ -51,6 +51,10 @@ from mobilenet_lab.runtime.errors import InputError
         ("data.channels=true", "data.channels=true: must be one of 1, 3"),
         ("data.channels=1.0", "data.channels=1.0: must be one of 1, 3"),
         ("trainer.precision=32.0", "trainer.precision=32.0: must be one of 32-true, 32"),
+        # The rules of data.image_size and output_dir, to whose values these keys default
+        ("data=image_folder data.root=x data.source.size=4097", "must be an integer from 8 to 4,096"),
+        ("callbacks.best.folder=7", r"callbacks\.best\.folder=7: must be a folder"),
+        ("logger.csv.save_dir=null", r"logger\.csv\.save_dir=null: must be a folder"),
         ("data.image_size=28.0", "must be an integer from 8 to 4,096"),
         # Numbers that neither PyTorch nor Lightning can take
         (f"trainer.accumulate_grad_batches={10**23}", r"an integer of at least 1; only integers below 2\^63"),
