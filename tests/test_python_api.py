@@ -1,19 +1,24 @@
 """Run the examples of docs/python-api.md, with tiny data instead of MNIST."""
 
+import csv
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, digit_images
 from lightning import Callback, Trainer
+from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, StepLR
 
 from mobilenet_lab import ImageClassifier, ImageDataModule
+from mobilenet_lab.runtime.errors import InputError
 
 TRAIN, FEATURES = re.findall(
     r"^```python\n(.*?)^```", (ROOT / "docs/python-api.md").read_text(), re.DOTALL | re.MULTILINE
@@ -24,6 +29,7 @@ WARNINGS = (
     "your dataloader is not resumable",
     "does not have many workers",
     "smaller than the logging interval",
+    "`weights_only` was not set",
 )
 pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{text}") for text in WARNINGS]
 QUIET = {
@@ -95,3 +101,68 @@ def test_datamodule_keeps_the_native_size_by_default(datamodule: Callable[..., I
     assert described["preprocessing"]["image_size"] == described["data"]["native_size"] == 28
     assert described["data"]["images"] == 120
     assert datamodule(image_size=32).describe()["preprocessing"]["image_size"] == 32
+
+
+def classifier(data: ImageDataModule, **arguments: Any) -> ImageClassifier:
+    return ImageClassifier(model={"filters": 1}, **data.describe(), **arguments)
+
+
+def test_schedule_may_be_missing_or_plain(datamodule: Callable[..., ImageDataModule]) -> None:
+    """Without a schedule the rate stays; PyTorch's own schedulers need no dictionary."""
+    data = datamodule(augmentation=None, mixing=None)
+    optimizer = partial(torch.optim.AdamW, lr=0.01)
+    for scheduler, rate in ((lambda optimizer: None, 0.01), (partial(StepLR, step_size=1), 0.001)):
+        trainer = Trainer(max_epochs=1, log_every_n_steps=0, **QUIET)  # 0 never logs within an epoch
+        trainer.fit(classifier(data, optimizer=optimizer, scheduler=scheduler), data)
+        assert trainer.global_step == 7
+        assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(rate)
+    with pytest.raises(
+        InputError, match=r"^total_steps=inf: this schedule needs a number; limit the trainer"
+    ):
+        Trainer(max_epochs=-1, max_time="00:00:01:00", **QUIET).fit(classifier(data), data)
+
+
+def test_checkpoint_is_trained_further(datamodule: Callable[..., ImageDataModule], tmp_path: Path) -> None:
+    """The default schedule of a longer run continues where a finished run ended."""
+    data, path = datamodule(), tmp_path / "x.ckpt"
+    trainer = Trainer(max_epochs=1, **QUIET)
+    trainer.fit(classifier(data), data)
+    trainer.save_checkpoint(path)
+    module = ImageClassifier.load_from_checkpoint(path, weights_only=True)
+    longer = Trainer(max_epochs=2, **QUIET)
+    longer.fit(module, data, ckpt_path=path, weights_only=True)
+    assert longer.global_step == 14
+    assert longer.optimizers[0].param_groups[0]["lr"] < 0.001
+
+
+def test_metrics_and_predictions_are_returned(
+    datamodule: Callable[..., ImageDataModule], tmp_path: Path
+) -> None:
+    """Their accuracies agree, and a logger gets each metric once."""
+    data = datamodule(eval_batch_size=16)
+    module, logger = classifier(data), CSVLogger(tmp_path)
+    trainer = Trainer(max_epochs=1, **{**QUIET, "logger": logger})
+    trainer.fit(module, data)
+    (test,), (val,) = (run(module, data, verbose=False) for run in (trainer.test, trainer.validate))
+    assert set(test) == {"test/loss", "test/accuracy"}
+    assert set(val) == {"val/loss", "val/accuracy"}
+    probabilities = torch.cat(trainer.predict(module, data))  # type: ignore[arg-type]
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(40))
+    _, labels = data.subsets["test"].dataset.read(np.arange(40))
+    accuracy = float((probabilities.argmax(dim=1) == labels).float().mean())
+    assert accuracy == pytest.approx(test["test/accuracy"])
+    with (Path(logger.log_dir) / "metrics.csv").open() as file:
+        assert [bool(row["test/accuracy"]) for row in csv.DictReader(file)].count(True) == 1
+
+
+def test_overfit_batches_repeats_the_same_batches(datamodule: Callable[..., ImageDataModule]) -> None:
+    seen: list[Any] = []
+
+    class Record(Callback):
+        def on_train_batch_start(self, trainer: Trainer, module: Any, batch: Any, index: int) -> None:
+            seen.append(batch[1].tolist())
+
+    data = datamodule()
+    Trainer(max_epochs=3, overfit_batches=2, callbacks=[Record()], **QUIET).fit(classifier(data), data)
+    assert len(seen) == 6
+    assert seen[:2] == seen[2:4] == seen[4:]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from mobilenet_lab.checkpoints.description import MAX_SIDE
 from mobilenet_lab.checkpoints.network import check_weights, network_from
+from mobilenet_lab.data.limits import MAX_SIDE
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.tasks.defaults import MNIST_PREPROCESSING

@@ -2,6 +2,7 @@
 
 import sys
 
+import hydra
 import pytest
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
@@ -39,6 +40,49 @@ def explanation(*overrides: str) -> str:
 )
 def test_composition_error_says_what_to_type(override: str, expected: str) -> None:
     assert explanation(override).startswith(expected)
+
+
+@pytest.mark.parametrize("target", ["os.system", "subprocess.run", "builtins.eval"])
+def test_target_that_runs_programs_is_one_line(target: str) -> None:
+    with pytest.raises(InstantiationException) as raised:
+        instantiate({"callbacks": {"evil": {"_target_": target}}})
+    message = explain_instantiation(raised.value, is_user_fixable)
+    assert (
+        message
+        == f"callbacks.evil._target_={target}: can run any program, which Hydra refuses; use another class"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (
+            ["--resolve"],
+            "error: The --resolve flag can only be used in conjunction with --cfg or --help; see",
+        ),
+        (
+            ["--run", "--multirun"],
+            "error: Only one of --run, --multirun, --cfg, --info and --shell_completion",
+        ),
+        (["--experimental-rerun", "x"], "error: File x does not exist; see --hydra-help"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Experimental rerun")
+def test_wrong_options_of_hydra_are_one_line(
+    options: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *options])
+    main = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="train")(
+        lambda cfg: None
+    )
+    with pytest.raises(SystemExit), one_line_errors():
+        main()
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_value_error_of_another_module_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="The --resolve flag is mine"), one_line_errors():
+        raise ValueError("The --resolve flag is mine")
 
 
 def test_null_group_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

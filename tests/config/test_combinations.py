@@ -60,6 +60,14 @@ NO_STEPS = "trainer.max_epochs=-1 trainer.max_time=00:01:00:00"
             "optimizer.momentum=0",
             "optimizer.nesterov=true: needs optimizer.momentum above 0 and optimizer.dampening=0; or use",
         ),
+        (
+            "optimizer=adamw optimizer.lr=0.5 optimizer.weight_decay=2",
+            "optimizer.weight_decay=2: with optimizer.lr=0.5, a single step would reduce the weights to 0",
+        ),
+        (
+            "scheduler=plateau scheduler.min_lr=0.1",
+            "scheduler.min_lr=0.1: is not below optimizer.lr=0.1, the rate at the start; use a",
+        ),
         ("optimizer.dampening=0.1", "optimizer.nesterov=true: needs optimizer.momentum above 0"),
         (
             "trainer.precision=16-mixed trainer.gradient_clip_val=1",
@@ -155,3 +163,18 @@ def test_torchrun_must_start_the_configured_processes(
         return
     with pytest.raises(InputError, match=f"^{line}"):
         composed(*settings)
+
+
+@pytest.mark.parametrize("name", ["train", "bash"])
+def test_slurm_tasks_without_a_number_per_node_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", name)
+    if name == "bash":  # an interactive shell in an allocation
+        composed()
+        return
+    with pytest.raises(InputError, match=r"^SLURM_NTASKS=2: Slurm does not .* use --ntasks-per-node=2"):
+        composed()
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    composed()

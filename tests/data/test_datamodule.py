@@ -1,11 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from conftest import ROOT, idx_bytes
 from lightning.pytorch import Trainer
 
+from mobilenet_lab.config.yaml_rules import rules_in
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.data.datasets.mnist import idx_folder
+from mobilenet_lab.data.limits import MAX_SIDE
 from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import split_dataset
@@ -120,3 +124,22 @@ def test_val_split_is_a_count_or_fraction(
 def test_val_split_without_remaining_images_is_refused(tiny_idx: Path) -> None:
     with pytest.raises(InputError, match="val_split=120"):
         split_dataset(idx_folder(str(tiny_idx)), 120, None, 0)
+
+
+def test_largest_image_is_the_same_everywhere(tmp_path: Path) -> None:
+    """Configuration, data and checkpoints agree, so that a trained network can predict."""
+    rule = rules_in(ROOT / "conf/data/mnist.yaml", "data")["data.image_size"]
+    assert rule.accepts(MAX_SIDE)
+    assert not rule.accepts(MAX_SIDE + 1)
+    for prefix in ("train", "t10k"):
+        images = np.zeros((2, 1, MAX_SIDE + 1), np.uint8)
+        (tmp_path / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (tmp_path / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(np.array([0, 1], np.uint8)))
+    with pytest.raises(InputError, match=r"^data: idx: images have 4,097 pixels per side; use 1 to 4,096$"):
+        ImageDataModule("idx", root=str(tmp_path), image_size=28).setup()
+
+
+@pytest.mark.parametrize("size", [-1, MAX_SIDE + 1])
+def test_size_that_no_checkpoint_may_have_is_refused(tiny_idx: Path, size: int) -> None:
+    with pytest.raises(InputError, match=f"^data.image_size={size}: images have"):
+        ImageDataModule("idx", root=str(tiny_idx), image_size=size).setup()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import Tensor
@@ -19,6 +20,7 @@ from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.runtime.lightning_internals import (
     batches_done,
     compile_error,
+    complete_counters,
     disable_sigterm_broadcast,
     ends_epoch,
     epochs_processed,
@@ -232,3 +234,26 @@ print(tf.__version__, 'tensorflow' in sys.modules)
         [sys.executable, "-c", program], cwd=source, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["stub", "False"]
+
+
+def test_test_is_logged_at_the_last_step_and_epoch(tmp_path: Path) -> None:
+    """Both counters lag behind in a run that resumes with nothing left to train, as they are set here."""
+
+    class Tested(Module):
+        def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+            self.log("test/loss", torch.tensor(0.5))
+
+    options = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    logger = CSVLogger(tmp_path, name="", version="")
+    limits = {"max_epochs": 2, "limit_val_batches": 0, "log_every_n_steps": 1}
+    trainer = Trainer(accelerator="cpu", logger=logger, **limits, **options)  # type: ignore[arg-type]
+    module, loader = Tested(), DataLoader(TensorDataset(torch.zeros(BATCHES)))
+    trainer.fit(module, loader, loader)
+    trainer.fit_loop.epoch_loop._batches_that_stepped -= 1
+    trainer.fit_loop.epoch_progress.current.completed -= 1  # type: ignore[attr-defined]
+    complete_counters(trainer)
+    trainer.test(module, loader, verbose=False)
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "epoch,step,test/loss",
+        f"2,{2 * BATCHES},0.5",
+    ]

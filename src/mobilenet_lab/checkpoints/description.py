@@ -7,11 +7,11 @@ from typing import Any
 from mobilenet_lab.checkpoints.state import MAX_STEPS, is_number, is_whole
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.images import FITS
+from mobilenet_lab.data.limits import MAX_SIDE
 from mobilenet_lab.runtime.errors import InputError
 
 GROUPS = ("model", "preprocessing", "data")
 CLASSES = "classes"
-MAX_SIDE = 4096  # pixels
 MAX_TEXT = 255  # characters of a name or a value
 
 

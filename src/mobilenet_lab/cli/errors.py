@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilenet_lab.cli.hydra_messages import GROUP_CANNOT_BE_NULL, explain_hydra_error, explain_instantiation
+from mobilenet_lab.cli.hydra_usage import usage_errors
 from mobilenet_lab.runtime.errors import (
     DISK_FULL_ERRNOS,
     EXIT_WRONG_INPUT,
@@ -52,7 +53,8 @@ def task_errors() -> Iterator[None]:
 def one_line_errors() -> Iterator[None]:
     """Print a user error as one line on standard error and exit; let bugs through."""
     try:
-        yield
+        with usage_errors():
+            yield
     except KeyboardInterrupt:
         _exit("interrupted", EXIT_INTERRUPTED)
     except RunInterrupted as interrupted:

@@ -26,6 +26,7 @@ GROUP_CANNOT_BE_NULL = "Config group override"  # for optimizer=null
 NO_SUCH_GROUP = re.compile(r"Could not override '([^']+)'.*No match in the defaults list", re.DOTALL)
 FULL_KEY = re.compile(r"full_key: (\S+)")
 NOT_IN_STRUCT = "not in struct"
+BLOCKLISTED = re.compile(r"Target '([^']+)' is blocklisted")
 TARGET_NOT_FOUND = "Error locating target"
 
 
@@ -61,6 +62,8 @@ def explain_instantiation(
     while cause is not None and not (isinstance(cause, ModuleNotFoundError) or is_user_fixable(cause)):
         cause = cause.__cause__
     key = str(error).rpartition("full_key: ")[2]
+    if target := BLOCKLISTED.match(str(error)):
+        return f"{key}._target_={target[1]}: can run any program, which Hydra refuses; use another class"
     if TARGET_NOT_FOUND in str(error):
         return f"{key}: {cause or str(error).split(',')[0]}"
     if isinstance(cause, ModuleNotFoundError):

@@ -41,6 +41,7 @@ def check_combinations(values: Mapping[str, Any], choices: Mapping[str, Any]) ->
     _check_determinism(values["task"], trainer)
     _check_optimizer(values["optimizer"], trainer)
     _check_scheduler(values["scheduler"], choices.get("scheduler"), trainer)
+    _check_lowest_rate(values["scheduler"], values["optimizer"])
     _check_best(values.get("callbacks") or {})
 
 
@@ -115,10 +116,23 @@ def _check_nodes(trainer: Mapping[str, Any]) -> None:
                 f"trainer.devices={devices} trainer.num_nodes={nodes}: torchrun has started {world} "
                 f"processes; use trainer.devices={local} trainer.num_nodes={world // local}"
             )
-    elif nodes > 1 and not {"SLURM_NTASKS", "NODE_RANK", "GROUP_RANK"} & os.environ.keys():
+        return
+    _check_slurm_tasks()
+    if nodes > 1 and not {"SLURM_NTASKS", "NODE_RANK", "GROUP_RANK"} & os.environ.keys():
         raise InputError(
             f"trainer.num_nodes={nodes}: needs a launcher; on every node use torchrun --nnodes={nodes} "
             "--node-rank=... --master-addr=... train.py, or use Slurm"
+        )
+
+
+def _check_slurm_tasks() -> None:
+    """Refuse tasks of which Slurm does not say how many run on a node: Lightning needs to know."""
+    tasks = int(os.environ.get("SLURM_NTASKS", "1"))
+    is_interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # ignored by Lightning
+    if tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ and not is_interactive:
+        raise InputError(
+            f"SLURM_NTASKS={tasks}: Slurm does not say how many of these tasks run on a node; "
+            f"use --ntasks-per-node={tasks} instead of --ntasks={tasks}"
         )
 
 
@@ -135,6 +149,14 @@ def _check_optimizer(optimizer: Mapping[str, Any], trainer: Mapping[str, Any]) -
         raise InputError(
             "optimizer.nesterov=true: needs optimizer.momentum above 0 and optimizer.dampening=0; "
             "or use optimizer.nesterov=false"
+        )
+    decay = optimizer.get("weight_decay") or 0.0
+    # Adam and RMSprop divide the decay by the size of the gradients, as a part of which they treat it.
+    is_direct = optimizer["_target_"].rpartition(".")[2] in ("SGD", "AdamW")
+    if is_direct and (rate := optimizer["lr"]) * decay >= 1:
+        raise InputError(
+            f"optimizer.weight_decay={decay}: with optimizer.lr={rate}, a single step would reduce the "
+            "weights to 0 or beyond; use values whose product is below 1"
         )
     if optimizer.get("fused") and trainer["precision"] == "16-mixed" and trainer["gradient_clip_val"]:
         raise InputError(
@@ -161,6 +183,15 @@ def _check_scheduler(scheduler: Mapping[str, Any], choice: str | None, trainer: 
         raise InputError(
             f"trainer.check_val_every_n_epoch={shown(every)}: scheduler={name} needs a validation after "
             "every epoch; use 1"
+        )
+
+
+def _check_lowest_rate(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+    lowest, first = scheduler.get("min_lr"), optimizer.get("lr")
+    if lowest is not None and first is not None and lowest >= first:
+        raise InputError(
+            f"scheduler.min_lr={lowest}: is not below optimizer.lr={first}, the rate at the start; use a "
+            "smaller number"
         )
 
 

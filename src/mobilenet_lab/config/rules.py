@@ -18,7 +18,6 @@ An interval or bound without a type takes it from the default: integers for an i
 """
 
 import difflib
-import math
 import numbers
 import re
 from collections.abc import Callable
@@ -29,6 +28,7 @@ import yaml  # type: ignore[import-untyped]
 
 from mobilenet_lab.config.nested import shown
 
+SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # of the normal numbers of single precision
 NUMBER = r"-?\d[\d.]*(?:e-?\d+)?"
 # A comment that starts like this is a rule, any other is a note; "number of steps" is a note.
 START = re.compile(
@@ -58,7 +58,13 @@ class Rule:
     words: tuple[str, ...] = ()
 
     def hint(self, value: Any) -> str:
-        """Return "; did you mean ...?" if the value resembles an accepted word, otherwise ""."""
+        """Return "; did you mean ...?" if the value resembles an accepted word, otherwise "".
+
+        For a number that a computer cannot represent as such, the hint is the range of those that it can.
+        """
+        is_known = is_integer(value) if isinstance(value, int) else is_number(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and not is_known:
+            return f"; only integers below 2^63 and numbers from {SMALLEST:.2g} to {LARGEST:.2g} can be used"
         close = difflib.get_close_matches(str(value), self.words, n=1)
         return f"; did you mean {close[0]}?" if close else ""
 
@@ -99,13 +105,15 @@ def rule_of_default(default: Any) -> Rule | None:
 
 
 def is_integer(value: Any) -> bool:
-    """Return True for an integer other than a bool."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    """Return True for an integer of 64 bits other than a bool."""
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_whole and -(1 << 63) <= value < 1 << 63
 
 
 def is_number(value: Any) -> bool:
-    """Return True for a finite number other than a bool."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    """Return True for a number of single precision other than a bool: networks turn smaller ones into 0."""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
 
 
 def _is_fraction(value: Any) -> bool:

@@ -4,6 +4,7 @@ The YAML files are the schema: the known keys are those that the chosen files co
 key's rule is in the comment of its line (see `config.rules`); without one, the type follows from the default.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from mobilenet_lab.runtime.errors import InputError
 # Groups of named objects, which a command line may extend.
 OPEN_GROUPS = ("callbacks", "logger")
 MISSING = "???"
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")  # a default that is the value of another key
 AUTO = "auto"  # resume=auto: resume if the run folder contains a checkpoint, otherwise start from scratch
 
 
@@ -77,10 +79,20 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
 
 def _check_values(values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     for key in keys(values):
-        value, default = value_of(values, key), value_of(known, key)
+        value = value_of(values, key)
         if value == MISSING:
             raise InputError(f"{key}: needs a value; set {key}=...")
-        is_typed = not (isinstance(default, str) and (default == MISSING or "${" in default))
-        rule = rules.get(key) or (rule_of_default(default) if is_typed else None)
+        rule = _rule_of(key, known, rules)
         if rule is not None and not rule.accepts(value):
             raise InputError(f"{key}={shown(value)}: must be {rule.description}{rule.hint(value)}")
+
+
+def _rule_of(key: str, known: Mapping[str, Any], rules: Mapping[str, Rule]) -> Rule | None:
+    """Return the rule of a key; without one of its own, of the key that its default refers to."""
+    default = value_of(known, key)
+    if key in rules:
+        return rules[key]
+    if isinstance(default, str) and (reference := REFERENCE.fullmatch(default)):
+        return _rule_of(reference[1], known, rules)
+    is_typed = not (isinstance(default, str) and (default == MISSING or "${" in default))
+    return rule_of_default(default) if is_typed else None

@@ -14,7 +14,7 @@ from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import IndexRange
 from mobilenet_lab.runtime.errors import InputError
-from mobilenet_lab.runtime.machine import proc_field
+from mobilenet_lab.runtime.memory import free_memory
 
 CHUNK = 256  # images per read
 PROGRESS_AFTER_S = 2.0  # reading for longer shows a progress bar
@@ -95,11 +95,3 @@ def size_in_bytes(dataset: ImageDataset) -> int:
     if not len(dataset):
         return 0
     return len(dataset) * dataset.read(np.array([0]))[0].numel()
-
-
-def free_memory(device: torch.device) -> float:
-    """Return the available bytes; infinity if the system does not say."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    available = proc_field("meminfo", "MemAvailable") if device.type == "cpu" else None
-    return float(available.split()[0]) * 1024 if available else float("inf")

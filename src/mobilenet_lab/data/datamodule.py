@@ -1,10 +1,8 @@
 """The LightningDataModule: subsets of a data set as batches, prepared on the training device."""
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Generator, Tensor
@@ -13,16 +11,16 @@ from torch.utils.data import DataLoader
 from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
+from mobilenet_lab.data.global_seed import seed_global_generators
+from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
-from mobilenet_lab.data.sampler import BatchSampler
+from mobilenet_lab.data.sampler import BatchSampler, RepeatingSampler
 from mobilenet_lab.data.splits import Subset, split_dataset
 from mobilenet_lab.data.transforms.augmentation import Identity
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.lightning_internals import batches_done
-
-SEED_FACTOR = 0x85EBCA6B  # odd, so that it permutes all 32-bit seeds
 
 
 class ImageDataModule(LightningDataModule):
@@ -105,7 +103,11 @@ class ImageDataModule(LightningDataModule):
             self._start = (0, 0)  # a checkpoint's position is loaded after this hook
         if self.subsets:
             return
-        self.preprocessing = Preprocessing(self._image_size or self.source.native_size, **self._format)
+        native_size = self.source.native_size
+        image_size = self._image_size or native_size
+        check_side(native_size, f"data: {self.source.name}")
+        check_side(image_size, f"data.image_size={image_size}")
+        self.preprocessing = Preprocessing(image_size, **self._format)
         self._num_classes = len(self.source.classes)
         self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)
 
@@ -149,6 +151,10 @@ class ImageDataModule(LightningDataModule):
         """Return the test images, each once."""
         return self._loader("test", self.eval_batch_size)
 
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Return the test images, each once; `ImageClassifier` predicts their probabilities."""
+        return self.test_dataloader()
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Convert a batch of bytes to the network's input, on the device.
 
@@ -161,7 +167,7 @@ class ImageDataModule(LightningDataModule):
             return self.preprocessing(images), labels
         generator = Generator(images.device)
         generator.manual_seed(batch["seed"])
-        _seed_global_generators(batch["seed"], images.device)
+        seed_global_generators(batch["seed"], images.device)
         images = self.preprocessing.to_float(images)  # (N, C, H, W)
         images = self.preprocessing.resize(images)  # (N, C, image_size, image_size)
         images = self.augmentation(images, generator=generator)
@@ -199,7 +205,9 @@ class ImageDataModule(LightningDataModule):
 
     def _loader(self, name: str, batch_size: int, shuffle: bool = False) -> DataLoader[Batch]:
         trainer, subset = self.trainer, self.subsets[name]
-        sampler = BatchSampler(
+        # Trainer(overfit_batches=...) trains on the same batches in every epoch.
+        sampler_class = RepeatingSampler if trainer and trainer.overfit_batches else BatchSampler  # type: ignore[attr-defined]
+        sampler = sampler_class(
             subset.index_range,
             batch_size,
             seed=self.seed,
@@ -225,16 +233,3 @@ class ImageDataModule(LightningDataModule):
             target = device if cache == "device" else torch.device("cpu")
             self._in_memory[key] = load_all(dataset, target, self.num_workers)
         return self._in_memory[key]
-
-
-def _seed_global_generators(seed: int, device: torch.device) -> None:
-    """Make random numbers of a training step, such as dropout's, depend on the batch alone.
-
-    A resumed run then needs no generator state. The seed differs from that of the augmentation.
-    """
-    seed = (seed * SEED_FACTOR + 1) % (1 << 32)
-    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes 100 times as long
-    if device.type != "cpu":
-        torch.get_device_module(device).manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - third-party code may draw from the global generator
-    random.seed(seed)

@@ -22,11 +22,21 @@ class BatchDataset(Dataset[Batch]):
         return len(self.dataset)
 
 
+class _Loader(DataLoader[Batch]):
+    """A DataLoader that does not warn about more workers than cores, which PyTorch does in every epoch.
+
+    `training.hardware_checks` says it once, and not about the default of a small machine.
+    """
+
+    def check_worker_number_rationality(self) -> None:
+        """Accept any number of workers."""
+
+
 def batch_loader(
     dataset: ImageDataset, sampler: BatchSampler, num_workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[Batch]:
     """Return a loader of the sampler's batches; each worker reads whole batches."""
-    return DataLoader(
+    return _Loader(
         BatchDataset(dataset),
         batch_size=None,
         sampler=sampler,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 
 from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
 from mobilenet_lab.data.splits import IndexRange
@@ -108,3 +108,13 @@ class BatchSampler(Sampler[BatchRequest]):
 
     def _shard_size(self, rank: int) -> int:
         return len(self.index_range) // self.world_size + (rank < len(self.index_range) % self.world_size)
+
+
+class RepeatingSampler(BatchSampler, SequentialSampler):  # type: ignore[misc] # both are a Sampler
+    """Yields the batches of the first epoch in every epoch, for `Trainer(overfit_batches=...)`.
+
+    Lightning replaces every sampler that is not a `SequentialSampler`.
+    """
+
+    def set_epoch(self, epoch: int) -> None:
+        """Stay in the first epoch."""

@@ -72,6 +72,18 @@ def epochs_processed(trainer: Trainer) -> int:
     return int(trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
 
 
+def complete_counters(trainer: Trainer) -> None:
+    """Set the step and the epoch that `trainer.test` logs to those done; call it after the last `fit`.
+
+    Both lag behind if a run resumes from a checkpoint that has nothing left to train.
+
+    Relies on: `fit_loop.epoch_loop._batches_that_stepped` and `fit_loop.epoch_progress`.
+    """
+    trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+    current: Any = trainer.fit_loop.epoch_progress.current
+    current.completed = current.processed
+
+
 def restore_callback_metrics(trainer: Trainer, metrics: Mapping[str, float]) -> None:
     """Set metrics that `trainer.callback_metrics` returns until they are logged again.
 

@@ -3,18 +3,26 @@
 import logging
 import warnings
 
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from mobilenet_lab.runtime.lightning_internals import hide_tensorflow_from_tensorboard
 
-IRRELEVANT_WARNINGS = (
-    ".*does not have many workers.*",  # reading by batch index needs none
-    ".*smaller than the logging interval.*",
-    ".*dataloader is not resumable.*",  # the datamodule restores the position itself
-    ".*You defined a `validation_step` but have no `val_dataloader`.*",
-    ".*Total length of `list` across ranks is zero.*",
-    ".*GPU available but not used.*",
-    ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning's use of a deprecated PyTorch function
+# The beginning of each message as a regular expression, and its category. Nothing else is silenced: a warning
+# that the user's own code causes is shown.
+IRRELEVANT_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
+    # Reading by batch index needs no workers, and the data module restores the position in the epoch itself.
+    ("The '.*' does not have many workers", PossibleUserWarning),
+    ("You're resuming from a checkpoint that ended before the epoch ended", PossibleUserWarning),
+    # Runs without validation images, and short runs
+    ("You defined a `validation_step` but have no `val_dataloader`", PossibleUserWarning),
+    ("Total length of `list` across ranks is zero", UserWarning),
+    ("The number of training batches .* is smaller than the logging interval", PossibleUserWarning),
+    # What the machine has, but the run does not use
+    ("GPU available but not used", PossibleUserWarning),
+    ("The `srun` command is available on your system but is not used", PossibleUserWarning),
+    # Lightning's use of a deprecated PyTorch function
+    (r".*isinstance\(treespec, LeafSpec\)", FutureWarning),
 )
 
 
@@ -26,5 +34,5 @@ def configure_logging() -> None:
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         logging.getLogger("mobilenet_lab").setLevel(logging.ERROR)  # rank 0 logs for all ranks
     hide_tensorflow_from_tensorboard()
-    for message in IRRELEVANT_WARNINGS:
-        warnings.filterwarnings("ignore", message)
+    for message, category in IRRELEVANT_WARNINGS:
+        warnings.filterwarnings("ignore", message, category)

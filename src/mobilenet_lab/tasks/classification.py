@@ -1,6 +1,5 @@
 """The LightningModule for classification: a network with its loss, metrics and optimizer."""
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -27,6 +27,7 @@ from mobilenet_lab.tasks.defaults import (
 from mobilenet_lab.tasks.losses import cross_entropy
 from mobilenet_lab.tasks.metric_logging import log_epoch_now, log_step_now
 from mobilenet_lab.tasks.metrics import ClassificationMetrics
+from mobilenet_lab.tasks.optimization import decay_groups, with_schedule
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,9 @@ class ImageClassifier(LightningModule):
         class_counts: Number of training images per class.
         optimizer: Builds the optimizer from parameter groups; None for SGD with Nesterov momentum and a
             learning rate of 0.1.
-        scheduler: Builds Lightning's scheduler dictionary from the optimizer and, if it has that parameter,
-            `total_steps`; None for one cycle up to the optimizer's learning rate. See `training.schedulers`.
+        scheduler: Builds a schedule, or Lightning's dictionary of one, from the optimizer and, if it has that
+            parameter, `total_steps`; it may return None for a constant learning rate. None for one cycle up
+            to the optimizer's learning rate. See `training.schedulers`.
         cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.
         compile: Mode of `torch.compile`; None does not compile.
 
@@ -70,7 +72,7 @@ class ImageClassifier(LightningModule):
         class_weights: Sequence[float] | str | None = None,
         class_counts: Sequence[int] | None = None,
         optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., dict[str, Any]] | None = None,
+        scheduler: Callable[..., Any] | None = None,
         cpu_layers: bool = True,
         compile: str | None = None,
     ) -> None:
@@ -135,7 +137,8 @@ class ImageClassifier(LightningModule):
         self.train_metrics.update(loss.detach(), logits.detach(), labels)
         # Not in every step: reading a value waits for the device, and Lightning's `log` costs 0.3 ms.
         step = self.global_step
-        if (step + 1) % self.trainer.log_every_n_steps == 0 and step != self._logged_step:  # type: ignore[attr-defined]
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (step + 1) % every == 0 and step != self._logged_step:
             self._logged_step = step  # with gradient accumulation, a step has several batches
             accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
             log_step_now(self, loss.detach(), accuracy)
@@ -198,25 +201,17 @@ class ImageClassifier(LightningModule):
         """Log loss and accuracy, and keep the confusion matrix."""
         self.test_confusion = self._log_epoch("test", self.test_metrics)["confusion"]
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the optimizer's groups of parameters: one with weight decay, one without.
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the probabilities of each class, shape (N, num_classes)."""
+        return self(batch[0]).softmax(dim=1)
 
-        Only weights of convolutions and linear layers decay. For BatchNorm and biases, decay would merely
-        change the effective learning rate (Goyal et al. 2017, arXiv:1706.02677, section 5.3).
-        """
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        return [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the optimizer's groups of parameters: one with weight decay, one without."""
+        return decay_groups(self.network)
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and its schedule over all steps."""
-        optimizer = self._optimizer(self.parameter_groups())
-        total_steps = self.trainer.estimated_stepping_batches  # infinite if only the time is limited
-        takes_steps = "total_steps" in inspect.signature(self._scheduler).parameters
-        arguments = {"total_steps": total_steps} if takes_steps else {}
-        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer, **arguments)}
+        return with_schedule(self._optimizer(self.parameter_groups()), self._scheduler, self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metrics of the current epoch, summed over all ranks, and what a resumed run must match."""
@@ -243,8 +238,12 @@ class ImageClassifier(LightningModule):
 
     def _log_epoch(self, stage: str, metrics: ClassificationMetrics) -> dict[str, Tensor]:
         values = metrics.compute()
+        # `trainer.test` and `trainer.validate` return what Lightning logs, which it does after the last hook.
+        is_fit = self.trainer.state.fn == TrainerFn.FITTING
+        logger = False if is_fit else None  # None: if there is one
         # The values are those of all ranks already; `sync_dist` only keeps Lightning from warning.
-        self.log(f"{stage}/loss", values["loss"], logger=False, sync_dist=True)
-        self.log(f"{stage}/accuracy", values["accuracy"], logger=False, prog_bar=True, sync_dist=True)
-        log_epoch_now(self, stage, {name: float(values[name]) for name in ("loss", "accuracy")})
+        self.log(f"{stage}/loss", values["loss"], logger=logger, sync_dist=True)
+        self.log(f"{stage}/accuracy", values["accuracy"], logger=logger, prog_bar=True, sync_dist=True)
+        if is_fit:
+            log_epoch_now(self, stage, {name: float(values[name]) for name in ("loss", "accuracy")})
         return values

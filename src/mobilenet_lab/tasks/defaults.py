@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import OneCycleLR
+
+from mobilenet_lab.tasks.one_cycle import one_cycle_factor
+from mobilenet_lab.tasks.resumable_lr import ResumableLambdaLR
 
 MNIST_PREPROCESSING = {"image_size": 28, "channels": 1, "mean": 0.1307, "std": 0.3081, "resize": "auto"}
 MNIST_DATA = {"name": "mnist", "native_size": 28, "mnist_style": True, "fit": "pad"}
@@ -17,7 +19,12 @@ def default_optimizer(parameters: Iterable[Any]) -> Optimizer:
 
 
 def default_scheduler(optimizer: Optimizer, total_steps: float) -> dict[str, Any]:
-    """Build PyTorch's one-cycle schedule up to the optimizer's learning rate, with constant momentum."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    scheduler = OneCycleLR(optimizer, max_lr=rates, total_steps=int(total_steps), cycle_momentum=False)
+    """Build one cycle up to the optimizer's learning rate, with constant momentum.
+
+    Unlike with PyTorch's `OneCycleLR`, a run can resume from a checkpoint for more epochs.
+
+    Raises:
+        InputError: The number of steps is infinite.
+    """
+    scheduler = ResumableLambdaLR(optimizer, one_cycle_factor(total_steps))
     return {"scheduler": scheduler, "interval": "step"}

@@ -5,10 +5,9 @@ between would resume without them.
 """
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from mobilenet_lab.runtime.lightning_internals import epochs_processed, is_accumulating, is_resumable_step
+from mobilenet_lab.runtime.lightning_internals import is_accumulating, is_resumable_step
 
 
 def log_step_now(module: LightningModule, loss: Tensor, accuracy: Tensor) -> None:
@@ -19,20 +18,18 @@ def log_step_now(module: LightningModule, loss: Tensor, accuracy: Tensor) -> Non
 
 
 def log_epoch_now(module: LightningModule, stage: str, values: dict[str, float]) -> None:
-    """Log the metrics of an epoch.
+    """Log the metrics of an epoch of `trainer.fit`.
 
     Args:
         module: The module that measured them.
-        stage: "train", "val" or "test".
+        stage: "train" or "val".
         values: Metrics by name, without the stage.
     """
     trainer = module.trainer
     if trainer.sanity_checking:
         return
     metrics = {f"{stage}/{name}": value for name, value in values.items()}
-    # A run that resumes with nothing left to train has not advanced `current_epoch`.
-    epoch = epochs_processed(trainer) if stage == "test" else trainer.current_epoch
-    _log(module, {"epoch": epoch, **metrics}, _epoch_step(trainer, stage))
+    _log(module, {"epoch": trainer.current_epoch, **metrics}, _epoch_step(trainer, stage))
 
 
 def _log(module: LightningModule, values: dict[str, float], step: int) -> None:
@@ -48,10 +45,5 @@ def _epoch_step(trainer: Trainer, stage: str) -> int:
     - for metrics that exist only because a limit ended the run within an epoch, and
     - while gradients are being accumulated for this step.
     """
-    if stage == "train":
-        is_premature = not trainer.is_last_batch
-    elif stage == "val":
-        is_premature = trainer.state.fn == TrainerFn.FITTING and is_resumable_step(trainer)
-    else:
-        is_premature = True
+    is_premature = not trainer.is_last_batch if stage == "train" else is_resumable_step(trainer)
     return trainer.global_step - (not is_premature and not is_accumulating(trainer))

@@ -8,13 +8,14 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.callbacks.max_steps import MaxSteps
 from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
 from mobilenet_lab.config.nested import builds
+from mobilenet_lab.config.rules import is_integer
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.tasks.classification import ImageClassifier
 
@@ -43,10 +44,19 @@ def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier
         model=OmegaConf.to_container(cfg.model, resolve=True),
         class_counts=counts,
         **datamodule.describe(),
-        optimizer=instantiate(cfg.optimizer, _convert_="all"),
+        optimizer=instantiate(with_floats(cfg.optimizer), _convert_="all"),
         scheduler=build_schedule(cfg),
         _convert_="all",
     )
+
+
+def with_floats(optimizer: DictConfig) -> DictConfig:
+    """Return the configuration with floats in its lists: PyTorch refuses integers as `betas`."""
+    floats = optimizer.copy()
+    for key, value in optimizer.items():
+        if isinstance(value, ListConfig):
+            floats[key] = [float(number) if is_integer(number) else number for number in value]
+    return floats
 
 
 def build_schedule(cfg: DictConfig) -> Callable[..., Any]:

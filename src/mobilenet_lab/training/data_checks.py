@@ -10,6 +10,8 @@ from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.training.hardware_checks import check_workers
+from mobilenet_lab.training.schedule_checks import check_schedule
 
 log = logging.getLogger(__name__)
 # Images per rank; BatchNorm needs two for a variance.
@@ -27,6 +29,7 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
     Raises:
         InputError: A setting does not fit the images.
     """
+    check_workers(cfg.data.num_workers)
     data, trainer, train = cfg.data, cfg.trainer, datamodule.subsets["train"]
     if data.max_train_samples is not None and data.max_train_samples > len(train):
         raise InputError(
@@ -47,6 +50,7 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
             "trainer.limit_val_batches above 0"
         )
     _check_steps(trainer, batches["train"])
+    check_schedule(cfg, batches["train"])
     if data.batch_size * num_ranks > len(train):
         shared = "" if num_ranks == 1 else f" for {num_ranks} processes"
         raise InputError(

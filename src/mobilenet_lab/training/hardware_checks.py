@@ -13,6 +13,8 @@ from mobilenet_lab.runtime.machine import available_cores
 
 log = logging.getLogger(__name__)
 
+DEFAULT_WORKERS = 2  # of conf/data/image_folder.yaml, for machines of any size
+
 
 def check_machine(trainer: Mapping[str, Any]) -> int:
     """Refuse devices that the machine does not have.
@@ -49,6 +51,13 @@ def check_machine(trainer: Mapping[str, Any]) -> int:
         has = f"has {count}" if count == 1 or isinstance(devices, int) else f"has 0 to {count - 1}"
         raise InputError(f"trainer.devices={devices}: this machine {has}; use fewer")
     return len(indices) * trainer["num_nodes"]
+
+
+def check_workers(num_workers: int) -> None:
+    """Warn about more workers than cores, unless it is no more than the default of `data=image_folder`."""
+    cores = available_cores()
+    if num_workers > max(cores, DEFAULT_WORKERS) and os.environ.get("LOCAL_RANK", "0") == "0":
+        log.warning("data.num_workers=%d: more processes than this machine's %d cores", num_workers, cores)
 
 
 def _count_cpu_processes(devices: int | str) -> int:

@@ -26,6 +26,7 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.latest import latest_symlink
 from mobilenet_lab.runs.tensorboard import add_charts
 from mobilenet_lab.runtime.invocation import pass_config_to_ranks
+from mobilenet_lab.runtime.lightning_internals import complete_counters
 from mobilenet_lab.runtime.process_state import preserve_process_state
 from mobilenet_lab.runtime.quiet import configure_logging
 from mobilenet_lab.runtime.ranks import rendezvous_after_restart
@@ -35,6 +36,7 @@ from mobilenet_lab.training.builders import build_datamodule, build_model, build
 from mobilenet_lab.training.data_checks import check_data
 from mobilenet_lab.training.hardware_checks import check_machine
 from mobilenet_lab.training.interruption import report_interruption
+from mobilenet_lab.training.memory_check import check_memory
 from mobilenet_lab.training.output_folder import create_run_folder, prepare_run_folder
 from mobilenet_lab.training.restore_errors import name_checkpoint_in_errors
 from mobilenet_lab.training.resume import (
@@ -116,6 +118,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         # 3. Build data and model, and check that everything fits together.
         datamodule = build_datamodule(cfg)
         check_data(cfg, datamodule, num_ranks)
+        check_memory(cfg, datamodule, num_ranks)
         model = build_model(cfg, datamodule)
         resume = check_resume(cfg, *found, model) if found is not None else None
         del found  # the state of the optimizer takes memory
@@ -200,6 +203,7 @@ def _test(run: Run, best: Path | None) -> None:
     trainer, model = run.trainer, run.model
     if not trainer.limit_test_batches:
         return
+    complete_counters(trainer)
     if best is not None:
         # Lightning's `ckpt_path` would also restore the callbacks.
         best_weights: Any = weights(load_checkpoint(best)) if trainer.is_global_zero else None

@@ -5,13 +5,12 @@ over the whole run has a parameter `total_steps`. PyTorch is imported only when 
 the configuration can be checked against these signatures before.
 """
 
-import math
 from bisect import bisect
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.tasks.one_cycle import check_finite, half_cosine, one_cycle_factor
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -45,14 +44,7 @@ def one_cycle(
     Raises:
         InputError: The number of steps is infinite.
     """
-    _check_finite(total_steps)
-    top = max(1.0, warmup_fraction * total_steps)
-
-    def factor(step: int) -> float:
-        if step < top:
-            return _half_cosine(step / top, start_factor, 1.0)
-        return _half_cosine((step - top) / max(1.0, total_steps - top), 1.0, end_factor)
-
+    factor = one_cycle_factor(total_steps, warmup_fraction, start_factor, end_factor)
     return _per_step(optimizer, factor)
 
 
@@ -70,7 +62,7 @@ def cosine(
     Raises:
         InputError: The number of steps is infinite.
     """
-    _check_finite(total_steps)
+    check_finite(total_steps)
     return _cosines(optimizer, [0, int(total_steps)], warmup_steps, end_factor)
 
 
@@ -97,9 +89,18 @@ def cosine_restarts(
     Raises:
         InputError: The number of steps is infinite.
     """
-    _check_finite(total_steps)
-    bounds = [round(total_steps * done / sum(cycles)) for done in accumulate(cycles, initial=0)]
-    return _cosines(optimizer, bounds, warmup_steps, end_factor)
+    check_finite(total_steps)
+    return _cosines(optimizer, cycle_bounds(total_steps, cycles), warmup_steps, end_factor)
+
+
+def cycle_bounds(total_steps: float, cycles: Sequence[int]) -> list[int]:
+    """Return the first step of each cycle, and the number of steps.
+
+    Args:
+        total_steps: Number of steps of the run.
+        cycles: Relative lengths of the cycles.
+    """
+    return [round(total_steps * done / sum(cycles)) for done in accumulate(cycles, initial=0)]
 
 
 def plateau(
@@ -139,13 +140,8 @@ def range_test(optimizer: "Optimizer", total_steps: float, start_factor: float =
     Raises:
         InputError: The number of steps is infinite.
     """
-    _check_finite(total_steps)
+    check_finite(total_steps)
     return _per_step(optimizer, lambda step: start_factor ** max(0.0, 1 - step / max(1, total_steps - 1)))
-
-
-def _check_finite(total_steps: float) -> None:
-    if math.isinf(total_steps):
-        raise InputError("total_steps=inf: this schedule needs a number; limit the trainer's epochs or steps")
 
 
 def _cosines(optimizer: "Optimizer", bounds: Sequence[int], warmup_steps: int, end_factor: float) -> Schedule:
@@ -156,17 +152,12 @@ def _cosines(optimizer: "Optimizer", bounds: Sequence[int], warmup_steps: int, e
             return (step + 1) / (warmup_steps + 1)
         end = min(bisect(bounds, step), len(bounds) - 1)
         start = max(warmup_steps, bounds[end - 1])
-        return _half_cosine((step - start) / max(1, bounds[end] - start), 1.0, end_factor)
+        return half_cosine((step - start) / max(1, bounds[end] - start), 1.0, end_factor)
 
     return _per_step(optimizer, factor)
 
 
 def _per_step(optimizer: "Optimizer", factor: Callable[[int], float]) -> Schedule:
-    from mobilenet_lab.training.resumable_lr import ResumableLambdaLR
+    from mobilenet_lab.tasks.resumable_lr import ResumableLambdaLR
 
     return {"scheduler": ResumableLambdaLR(optimizer, factor), "interval": "step"}
-
-
-def _half_cosine(progress: float, start: float, end: float) -> float:
-    """Return the value between `start` at progress 0 and `end` at progress 1 and later."""
-    return end + (start - end) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2

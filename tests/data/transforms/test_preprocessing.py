@@ -70,7 +70,9 @@ def test_preprocessing_adds_nothing_to_a_state_dict() -> None:
     assert not Preprocessing(32, 3, [0.1, 0.2, 0.3], [0.5, 0.5, 0.5]).state_dict()
 
 
-@pytest.mark.parametrize("arguments", [{"resize": "grow"}, {"channels": 2}])
+@pytest.mark.parametrize(
+    "arguments", [{"resize": "grow"}, {"channels": 2}, {"channels": True}, {"channels": 1.0}]
+)
 def test_bad_argument_error_names_it(arguments: dict[str, object]) -> None:
     known = {"image_size": 28, "channels": 1, "mean": 0.5, "std": 0.5}
     with pytest.raises(InputError, match=next(iter(arguments))):

@@ -48,7 +48,7 @@ class Preprocessing(nn.Module):
         super().__init__()
         if resize not in RESIZE_MODES:
             raise InputError(f"data.resize={resize}: must be one of {', '.join(RESIZE_MODES)}")
-        if channels not in (1, 3):
+        if channels not in (1, 3) or type(channels) is not int:  # True and 1.0 are equal to 1
             raise InputError(f"data.channels={channels}: must be 1 or 3")
         _check_range("mean", mean, -MAX_MEAN)
         _check_range("std", std, MIN_STD)

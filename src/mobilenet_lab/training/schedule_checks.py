@@ -1,0 +1,58 @@
+"""Warn about settings that count steps and do not fit the length of the run."""
+
+import logging
+import math
+
+from lightning_utilities.core.rank_zero import rank_zero_only
+from omegaconf import DictConfig
+
+from mobilenet_lab.callbacks.ema import EMAWeights
+from mobilenet_lab.config.nested import builds, callbacks
+from mobilenet_lab.training.schedulers import cycle_bounds
+
+log = logging.getLogger(__name__)
+
+
+@rank_zero_only
+def check_schedule(cfg: DictConfig, batches: int) -> None:
+    """Log what the run is too short for. It is no error: short runs try out the settings of long ones.
+
+    Args:
+        cfg: The checked configuration.
+        batches: Training batches per epoch.
+    """
+    steps = _count_steps(cfg.trainer, batches)
+    if math.isinf(steps):
+        return
+    if (warmup := cfg.scheduler.get("warmup_steps") or 0) >= steps:
+        log.warning(
+            "scheduler.warmup_steps=%d: the run has only %d steps, so that the learning rate never reaches "
+            "optimizer.lr=%s",
+            warmup,
+            steps,
+            cfg.optimizer.get("lr"),
+        )
+    if cycles := cfg.scheduler.get("cycles"):
+        bounds = cycle_bounds(steps, cycles)
+        if empty := len(bounds) - len(set(bounds)):
+            log.warning(
+                "scheduler.cycles=%s: the run has only %d steps, which leave none for %d of the cycles",
+                cycles,
+                steps,
+                empty,
+            )
+    for node in callbacks(cfg):
+        if builds(node, EMAWeights) and node.start_step >= steps:
+            log.warning(
+                "start_step=%d of the averaged weights: the run has only %d steps, so that the average never "
+                "begins",
+                node.start_step,
+                steps,
+            )
+
+
+def _count_steps(trainer: DictConfig, batches: int) -> float:
+    """Return the optimizer steps of the run, infinity if only its time is limited."""
+    limit = math.inf if trainer.max_steps == -1 else trainer.max_steps
+    per_epoch = -(-batches // trainer.accumulate_grad_batches)
+    return min(limit, math.inf if trainer.max_epochs == -1 else per_epoch * trainer.max_epochs)
