@@ -10,6 +10,7 @@ A rule is one or more alternatives, joined by "or":
     list of paths           a list that is not empty; list of at least 2 numbers; list of distinct integers
     one of a, b, 3          one of the values of a YAML list
     only false, -1          exactly this value
+    names with numbers > 0  a mapping that is not empty, with values as in the list that follows "names with"
     null, text, path        null; a string; a string that is not empty
     folder                  a path that no library expands
     time DD:HH:MM:SS        a duration above 0
@@ -21,7 +22,7 @@ import difflib
 import math
 import numbers
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,8 @@ NUMBER = r"-?\d[\d.]*(?:e-?\d+)?"
 # A comment that starts like this is a rule, any other is a note; "number of steps" is a note.
 START = re.compile(
     r"in [\[(]|[<>]|-?\d+$|\d+ (?:ascending |distinct )?(?:integer|number|path)|one of |only |list of "
-    r"|time DD|(?:integer|number|fraction|count|null|text|path|folder)s?\b(?! (?:of|to|for|that|with)\b)"
+    r"|time DD|names with "
+    r"|(?:integer|number|fraction|count|null|text|path|folder)s?\b(?! (?:of|to|for|that|with)\b)"
 )
 VALUES = re.compile(
     r"(?P<list>list of (?:at least (?P<least>\d+) )?|(?P<length>\d+) )?(?P<order>ascending |distinct )?"
@@ -154,6 +156,8 @@ def _parse_alternative(text: str, default: Any) -> Rule:
         return NAMED[text]
     if text.startswith(("one of ", "only ")) or re.fullmatch(NUMBER, text):
         return _one_of(yaml.safe_load(f"[{text.removeprefix('one of ').removeprefix('only ')}]"))
+    if text.startswith("names with "):
+        return _names_with(_parse_alternative(f"list of {text.removeprefix('names with ')}", default))
     match = VALUES.fullmatch(text)
     if match is None or not (match["type"] or match["bounds"]):
         raise ValueError(f"{text!r} is not a rule")
@@ -213,6 +217,14 @@ def _list_of(members: str, accepts: Callable[[Any], bool], match: re.Match[str])
         return is_ordered and (len(value) == length if length else len(value) >= least)
 
     return Rule(f"a list of {size}{order}{members}", accepts_list)
+
+
+def _names_with(values: Rule) -> Rule:
+    """Return the rule of a mapping whose values, as a list, follow a rule."""
+    return Rule(
+        values.description.replace("a list of", "names with"),
+        lambda value: isinstance(value, Mapping) and values.accepts(list(value.values())),
+    )
 
 
 def _shown_number(value: float) -> str:

@@ -1,21 +1,28 @@
 """Split a data set into training, validation and test images."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mobilenet_lab.data.datasets.base import DatasetSource, ImageDataset
 from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
+from mobilenet_lab.data.stratified import stratified_subsets
 from mobilenet_lab.runtime.errors import InputError
 
 # The settings that decide which image belongs to which subset. Checkpoints store them.
-SPLIT_KEYS = ("val_split", "test_split", "split_seed", "max_train_samples")
+SPLIT_KEYS = ("val_split", "test_split", "split", "split_seed", "max_train_samples")
+SPLITS = ("auto", "random", "stratified")
+# "auto" keeps these data sets' split, because their published results belong to it.
+RANDOM_BY_DEFAULT = ("mnist", "fashion_mnist")
 ON_CORRUPT_IMAGE = ("error", "skip")
+STAGES = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
 class IndexRange:
-    """A range of positions in a permutation of a data set.
+    """A range of positions in an order of a data set.
 
     Args:
         start: First position.
@@ -25,7 +32,7 @@ class IndexRange:
 
     start: int
     size: int
-    permutation: Permutation | None = None
+    permutation: Callable[[Indices], Indices] | None = None
 
     def __len__(self) -> int:
         return self.size
@@ -63,6 +70,7 @@ def split_dataset(
     split_seed: int = 0,
     max_train_samples: int | None = None,
     on_corrupt_image: str = "error",
+    split: str = "auto",
 ) -> dict[str, Subset]:
     """Return the subsets "train", "val" and "test" of a data set.
 
@@ -77,10 +85,12 @@ def split_dataset(
         max_train_samples: Number of training images to use; None uses all.
         on_corrupt_image: "error" fails when a file that cannot be decoded is read; "skip" checks all files
             now and leaves those out.
+        split: "stratified" chooses by class, "random" regardless of it; see `resolve_split` for "auto".
 
     Raises:
-        InputError: No training images remain, or `on_corrupt_image` is unknown.
+        InputError: No training images remain, or `on_corrupt_image` or `split` is unknown.
     """
+    is_stratified = resolve_split(split, source.name) == "stratified"
     skip_corrupt = _skips_corrupt(on_corrupt_image)
     dataset = source.open("train", skip_corrupt)
     own = [name for name in ("val", "test") if source.has_split(name) or (name, test_split) == ("test", None)]
@@ -93,17 +103,40 @@ def split_dataset(
             f"data.val_split={val_split}, data.test_split={test_split}: no training images remain of "
             f"{total:,}; use smaller splits"
         )
-    permutation = Permutation(total, (split_seed,))
-    ranges = {
-        "train": (num_val + num_test, min(num_train, max_train_samples or num_train)),
-        "val": (0, num_val),
-        "test": (num_val, num_test),
-    }
-    subsets = {name: Subset(dataset, IndexRange(*where, permutation)) for name, where in ranges.items()}
+    if is_stratified and (num_val or num_test or max_train_samples):
+        labels = dataset.read_labels(np.arange(total))
+        lists = stratified_subsets(labels, num_val, num_test, max_train_samples, split_seed)
+        ranges = {name: IndexRange(0, len(some.indices), some) for name, some in lists.items()}
+    else:
+        permutation = Permutation(total, (split_seed,))
+        num_used = min(num_train, max_train_samples or num_train)
+        where = {"train": (num_val + num_test, num_used), "val": (0, num_val), "test": (num_val, num_test)}
+        ranges = {name: IndexRange(*some, permutation) for name, some in where.items()}
+    subsets = {name: Subset(dataset, ranges[name]) for name in STAGES}
     for name in own:
         images = source.open(name, skip_corrupt)
         subsets[name] = Subset(images, IndexRange(0, len(images)))
     return subsets
+
+
+def resolve_split(split: str, name: str) -> str:
+    """Return "random" or "stratified" for a value of `data.split` and the name of a data set.
+
+    Raises:
+        InputError: The value is unknown.
+    """
+    if split not in SPLITS:
+        raise InputError(f"data.split={split}: must be one of {', '.join(SPLITS)}")
+    if split != "auto":
+        return split
+    return "random" if name in RANDOM_BY_DEFAULT else "stratified"
+
+
+def split_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a split, as far as the description of the data in a checkpoint has them."""
+    # A checkpoint that does not say how images were chosen is from before they were chosen by class.
+    stored = {"split": "random", **data}
+    return {key: stored[key] for key in SPLIT_KEYS if key in stored}
 
 
 def _skips_corrupt(on_corrupt_image: str) -> bool:

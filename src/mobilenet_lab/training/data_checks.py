@@ -10,6 +10,7 @@ from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.training.split_checks import warn_of_ignored_splits
 
 log = logging.getLogger(__name__)
 # Images per rank; BatchNorm needs two for a variance.
@@ -27,6 +28,7 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
     Raises:
         InputError: A setting does not fit the images.
     """
+    warn_of_ignored_splits(datamodule)
     data, trainer, train = cfg.data, cfg.trainer, datamodule.subsets["train"]
     if data.max_train_samples is not None and data.max_train_samples > len(train):
         raise InputError(
