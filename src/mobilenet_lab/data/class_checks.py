@@ -39,7 +39,7 @@ def warn_of_missing_classes(subsets: Mapping[str, Subset], classes: Sequence[str
         if missing:
             named = ", ".join(printable(classes[label]) for label in missing[:NUM_NAMED])
             log.warning(
-                "data: %d of %d classes have no %s images, so %s: %s%s",
+                "data: %d of %d classes without %s images, so %s: %s%s",
                 len(missing),
                 len(classes),
                 STAGES[name],

@@ -44,7 +44,7 @@ def stratified_subsets(
     ties = Permutation(len(sizes), (seed, 1))(np.arange(len(sizes)))
     kept = is_used if len(labels) - num_val - num_test >= is_used.sum() else 0 * is_used
     val = allocate(num_val, sizes, sizes - kept, ties)
-    test = allocate(num_test, sizes, sizes - kept - val, ties)
+    test = allocate(num_test, sizes, sizes - kept - val, -ties)  # not from the same small classes
     train = sizes - val - test
     if max_train is not None and max_train < train.sum():
         least = np.minimum(train, 1) if max_train >= is_used.sum() else 0 * train

@@ -168,7 +168,8 @@ class FolderSource:
                 f"train and {split}"
             )
         classes = self.classes
-        self._check_known(folder)
+        if split != "train":
+            self._check_known(folder)
         files, labels = self._list(folder)
         if skip_corrupt:
             kept = find_decodable(folder, files)
