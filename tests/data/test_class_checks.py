@@ -2,11 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import digit_images, idx_bytes
 
+from mobilenet_lab.data.cache import InMemoryDataset
 from mobilenet_lab.data.class_checks import checked_classes, warn_of_missing_classes
 from mobilenet_lab.data.datasets.mnist import idx_folder
-from mobilenet_lab.data.splits import split_dataset
+from mobilenet_lab.data.splits import IndexRange, Subset, split_dataset
 from mobilenet_lab.runtime.errors import InputError
 
 
@@ -41,3 +43,10 @@ def test_class_without_images_in_a_subset_is_a_warning(tiny: Path, caplog: pytes
 def test_impossible_classes_are_refused(tiny: Path, classes: list[str], message: str) -> None:
     with pytest.raises(InputError, match=f"data=idx: .*{message}"):
         checked_classes(idx_folder(str(tiny), classes=classes))
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, -1, 1]])
+def test_label_that_is_no_class_is_refused(labels: list[int]) -> None:
+    dataset = InMemoryDataset(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.tensor(labels))
+    with pytest.raises(InputError, match=r"there is a label (2|-1), but 2 classes have the labels 0 to 1"):
+        Subset(dataset, IndexRange(0, 3)).count_classes(2)

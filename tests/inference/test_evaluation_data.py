@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import composed
 from PIL import Image
 
 from mobilenet_lab.data.datasets.image_folder import image_folder
 from mobilenet_lab.data.datasets.relabeled import RelabeledDataset
-from mobilenet_lab.inference.evaluation_data import new_labels
+from mobilenet_lab.inference.evaluation_data import new_labels, open_source
 from mobilenet_lab.runtime.errors import InputError
 
 
@@ -43,3 +44,13 @@ def test_relabeled_images_keep_their_pixels(tmp_path: Path) -> None:
     assert torch.equal(images, plain.read(np.array([1, 0]))[0])
     assert labels.tolist() == dataset.read_labels(np.array([1, 0])).tolist() == [3, 5]
     assert len(dataset) == 2
+
+
+def test_idx_labels_get_the_names_in_the_checkpoint(tiny_idx: Path) -> None:
+    names = [f"kind {label}" for label in range(10)]
+    data = {"name": "idx", "native_size": 28, "fit": "pad"}
+    ensemble: Any = SimpleNamespace(paths=[Path("x.ckpt")], classes=names, channels=1, data=[data])
+    cfg = composed("data=idx", f"data.root={tiny_idx}", script="evaluate").data
+    assert open_source(cfg, ensemble).classes == names
+    data["name"] = "another"
+    assert open_source(cfg, ensemble).classes == list("0123456789")

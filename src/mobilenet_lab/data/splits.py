@@ -54,11 +54,16 @@ class Subset:
         return len(self.index_range)
 
     def count_classes(self, num_classes: int) -> list[int]:
-        """Return the number of images per class, indexed by label."""
+        """Return the number of images per class, indexed by label.
+
+        Raises:
+            InputError: A label is not the index of a class.
+        """
         counts = np.zeros(num_classes, np.int64)
         for begin in range(0, len(self), CHUNK):
             positions = np.arange(begin, min(begin + CHUNK, len(self)))
             labels = self.dataset.read_labels(self.index_range(positions))
+            check_labels(labels, num_classes)
             counts += np.bincount(labels, minlength=num_classes)
         return counts.tolist()
 
@@ -105,6 +110,7 @@ def split_dataset(
         )
     if is_stratified and (num_val or num_test or max_train_samples):
         labels = dataset.read_labels(np.arange(total))
+        check_labels(labels, len(source.classes))
         lists = stratified_subsets(labels, num_val, num_test, max_train_samples, split_seed)
         ranges = {name: IndexRange(0, len(some.indices), some) for name, some in lists.items()}
     else:
@@ -117,6 +123,19 @@ def split_dataset(
         images = source.open(name, skip_corrupt)
         subsets[name] = Subset(images, IndexRange(0, len(images)))
     return subsets
+
+
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
+    """Refuse labels of a data set that do not index its list of classes.
+
+    Raises:
+        InputError: A label is negative or too high.
+    """
+    if (label := int(labels.min())) < 0 or (label := int(labels.max())) >= num_classes:
+        raise InputError(
+            f"data: there is a label {label}, but {num_classes} classes have the labels 0 to "
+            f"{num_classes - 1}; correct the labels or the list of classes"
+        )
 
 
 def resolve_split(split: str, name: str) -> str:

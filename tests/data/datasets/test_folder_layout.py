@@ -59,6 +59,14 @@ def test_other_folders_next_to_splits_are_named(tmp_path: Path, caplog: pytest.L
     assert caplog.messages == [f"{tmp_path}: only the splits test, train are read, not unlabeled"]
 
 
+def test_empty_split_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "val/cat").mkdir(parents=True)
+    found(tmp_path, "train")
+    source = image_folder(str(tmp_path), size=8, channels=1)
+    assert (source.classes, source.has_split("val")) == (["cat", "dog"], False)
+    assert caplog.messages == [f"{tmp_path}: no images in val, so it is not used as a split"]
+
+
 def test_split_whose_images_cannot_be_read_is_not_ignored(tmp_path: Path) -> None:
     found(tmp_path, "train")
     touch(tmp_path, "val/cat/1.jxl", "eval/scores.json")

@@ -58,6 +58,15 @@ def other_folders(root: Path, splits: Mapping[str, Path]) -> list[str]:
     return [path.name for path in _subfolders(root) if path not in splits.values() and has_images(path)]
 
 
+def unused_splits(root: Path, splits: Mapping[str, Path]) -> list[str]:
+    """Return the names of the folders that are called like a split, but hold no images."""
+    return [
+        path.name
+        for path in _subfolders(root)
+        if path.name.lower() in SPLIT_OF and path not in splits.values()
+    ]
+
+
 def _is_split(folder: Path) -> bool:
     """Return whether a folder holds images, or folders with files that were meant to be images."""
     return has_images(folder) or any(

@@ -18,7 +18,7 @@ from mobilenet_lab.data.datasets.file_listing import (
     list_image_files,
     warn_of_other_files,
 )
-from mobilenet_lab.data.datasets.folder_layout import find_splits, other_folders
+from mobilenet_lab.data.datasets.folder_layout import find_splits, other_folders, unused_splits
 from mobilenet_lab.data.datasets.folder_tree import Links
 from mobilenet_lab.data.images import FITS, load_image, printable, resize_to_square
 from mobilenet_lab.runtime.errors import InputError
@@ -130,6 +130,8 @@ class FolderSource:
         if splits and (others := other_folders(self.root, splits)):
             read = ", ".join(path.name for path in splits.values())
             log.warning("%s: only the splits %s are read, not %s", self.root, read, ", ".join(others))
+        if splits and (unused := unused_splits(self.root, splits)):
+            log.warning("%s: no images in %s, so it is not used as a split", self.root, ", ".join(unused))
         names = self._list_classes(folder)
         if len(names) < 2:
             raise InputError(
