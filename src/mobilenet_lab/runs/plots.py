@@ -105,6 +105,9 @@ def _name_classes(figure: "Figure", axes: "Axes", classes: Sequence[str]) -> Non
     rotation = 45 if max(map(len, labels.ticks)) > 3 else 0
     style: dict[str, Any] = {"fontfamily": labels.families, "parse_math": False}  # names may contain "$"
     axes.set_xticks(range(len(classes)), labels.ticks, rotation=rotation, **style)
+    if rotation:
+        for label in axes.get_xticklabels():  # long labels end below their tick
+            label.set(horizontalalignment="right", rotation_mode="anchor")
     axes.set_yticks(range(len(classes)), labels.ticks, **style)
     if labels.legend:
         handles = [Line2D([], [], linestyle="none", label=text) for text in labels.legend]

@@ -119,6 +119,20 @@ def test_class_missing_in_validation_has_no_images_there(
     assert dataset.labels.tolist() == [2] * 6
 
 
+def test_accented_letters_are_the_same_in_either_form(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("splits")
+    for split, images, name in (("train", "cat", "\u00e9"), ("train", "dog", "b"), ("val", "cat", "e\u0301")):
+        (root / split).mkdir(exist_ok=True)
+        (root / split / name).symlink_to(folder / images)
+    source = image_folder(str(root), size=8, channels=1)
+    assert source.classes == ["b", "\u00e9"]
+    dataset = source.open("val")
+    assert dataset.labels.tolist() == [1] * 6
+    assert dataset.read(np.array([0]))[1].tolist() == [1]
+
+
 def test_classes_are_in_natural_order(folder: Path) -> None:
     for name in ("11", "2", "0", "1", "10", "cat10", "cat9"):
         (folder / name).mkdir()

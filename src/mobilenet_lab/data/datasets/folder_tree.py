@@ -52,6 +52,8 @@ class Links:
             real = os.path.join(self._real[parent], name)
         else:  # an ordinary folder of the split
             return True
+        if folder == owner and real == self._split:  # a walk of the whole split
+            return True
         if self.is_listed(real) or is_inside(self._split, real):
             return False
         if real in self._owner:

@@ -16,6 +16,7 @@ from mobilenet_lab.data.datasets.file_listing import (
     find_decodable,
     list_classes,
     list_image_files,
+    natural_key,
     warn_of_other_files,
 )
 from mobilenet_lab.data.datasets.folder_layout import find_splits, other_folders, unused_splits
@@ -119,7 +120,7 @@ class FolderSource:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Names of the folders in natural order: 2 before 10.
+        """Names of the folders in natural order: 2 before 10. Accented letters are in composed form.
 
         Raises:
             FileNotFoundError: The folder does not exist.
@@ -185,17 +186,19 @@ class FolderSource:
         files, labels = [], []
         others: Counter[str] = Counter()
         links = Links(folder)
+        entries = {_composed(path.name): path.name for path in folder.iterdir() if path.is_dir()}
         for label, name in enumerate(self.classes):
-            if not (folder / name).is_dir():  # a class without images in this split
+            if name not in entries:  # a class without images in this split
                 continue
-            found = list_image_files(folder / name, others, links=links)
-            files += [f"{name}/{file}" for file in found]
+            found = list_image_files(folder / entries[name], others, links=links)
+            files += [f"{entries[name]}/{file}" for file in found]
             labels += [label] * len(found)
         warn_of_other_files(folder, others)
         return files, np.array(labels, np.int64)
 
     def _list_classes(self, folder: Path) -> list[str]:
-        return list_classes(folder, skip_unreadable=self.on_empty_class == "skip")
+        names = list_classes(folder, skip_unreadable=self.on_empty_class == "skip")
+        return sorted(map(_composed, names), key=natural_key)
 
     def _check_known(self, folder: Path) -> None:
         """Refuse a split with a class that has no training images."""
@@ -203,7 +206,7 @@ class FolderSource:
         for name in self._list_classes(folder):
             if name in known:
                 continue
-            same = [other for other in self.classes if _normalized(other) == _normalized(name)]
+            same = [other for other in self.classes if other.casefold() == name.casefold()]
             hint = (
                 f"rename it to {printable(same[0])}" if same else "remove or rename it, or add images there"
             )
@@ -216,9 +219,9 @@ class FolderSource:
         return self.splits.get(split, self.root)
 
 
-def _normalized(name: str) -> str:
-    """Return a name without the differences between file systems: case and the form of accents."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+def _composed(name: str) -> str:
+    """Return a name with composed letters: macOS may write an accent as a character of its own."""
+    return unicodedata.normalize("NFC", name)
 
 
 def image_folder(
