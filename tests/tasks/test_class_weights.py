@@ -13,6 +13,7 @@ CLASSES = ["0", "1", "2", "10", "11"]
     [
         ({"10": 3, "0": 0.5}, None, [0.5, 1, 1, 3, 1]),
         ({10: 3}, None, [1, 1, 1, 3, 1]),  # as YAML reads it
+        ("{10: 3}", None, [1, 1, 1, 3, 1]),  # for names that Hydra's command line does not take
         ([1, 2, 3, 4, 5], None, [1, 2, 3, 4, 5]),
         ("balanced", [1, 1, 2, 2, 4], [2, 2, 1, 1, 0.5]),
     ],
@@ -34,6 +35,7 @@ def test_weights_are_taken_and_logged_by_class_name(
         ({"cat": 1}, None, "there is no class cat; the classes are 0, 1, 2, 10, 11"),
         ([1, 2], None, "has 2 numbers for 5 classes; use one per class, in the order 0, 1, 2, 10, 11"),
         ("balanced", [1, 1, 1, 0, 1], "class 10 has no training images"),
+        ("equal", None, "class_weights=equal: must be balanced, a list or weights by class name"),
         ("balanced", None, "needs class_counts"),
     ],
 )

@@ -42,7 +42,7 @@ def test_run_without_test_images_is_quiet(script: Script, tmp_path: Path) -> Non
         "data.test_split=0",
     )
     settings = (*TINY_RUN[3:], "data.batch_size=8", "trainer.max_epochs=1", "output_dir=run")
-    done = script("train.py", *data, *settings, "task.class_weights=[1,2,3]")
+    done = script("train.py", *data, *settings, "task.class_weights='{犬: 2, 猫: 3}'")
     assert (done.returncode, done.stderr) == (0, "")
     assert "weights  10 1, 犬 2, 猫 3\n" in done.stdout
     assert "zero" not in done.stdout

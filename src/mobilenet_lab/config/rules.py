@@ -221,10 +221,25 @@ def _list_of(members: str, accepts: Callable[[Any], bool], match: re.Match[str])
 
 def _names_with(values: Rule) -> Rule:
     """Return the rule of a mapping whose values, as a list, follow a rule."""
-    return Rule(
-        values.description.replace("a list of", "names with"),
-        lambda value: isinstance(value, Mapping) and values.accepts(list(value.values())),
-    )
+
+    def accepts(value: Any) -> bool:
+        mapping = mapping_of(value)
+        return mapping is not None and values.accepts(list(mapping.values()))
+
+    return Rule(values.description.replace("a list of", "names with"), accepts)
+
+
+def mapping_of(value: Any) -> Mapping[Any, Any] | None:
+    """Return a mapping, or the mapping in a text such as "{cat: 2}"; None for any other value.
+
+    Hydra's command line needs a quoted text for names with letters other than A to Z.
+    """
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return None
+    return value if isinstance(value, Mapping) else None
 
 
 def _shown_number(value: float) -> str:

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 
+from mobilenet_lab.config.rules import mapping_of
 from mobilenet_lab.data.images import printable
 from mobilenet_lab.runtime.errors import InputError
 
@@ -37,8 +39,10 @@ def class_weight_tensor(
         if class_counts is None:
             raise InputError("class_weights=balanced: needs class_counts; pass training images per class")
         values = balanced_weights(class_counts, classes)
-    elif isinstance(weights, Mapping):
-        values = _by_name(weights, classes)
+    elif (by_name := mapping_of(weights)) is not None:
+        values = _by_name(by_name, classes)
+    elif isinstance(weights, str):
+        raise InputError(f"task.class_weights={weights}: must be balanced, a list or weights by class name")
     else:
         values = [float(weight) for weight in weights]
     if len(values) != len(classes):
@@ -70,7 +74,7 @@ def balanced_weights(class_counts: Sequence[int], classes: Sequence[str] | None 
     return [sum(class_counts) / (len(class_counts) * count) for count in class_counts]
 
 
-def _by_name(weights: Mapping[str, float], classes: Sequence[str]) -> list[float]:
+def _by_name(weights: Mapping[Any, float], classes: Sequence[str]) -> list[float]:
     by_name = {str(name): weight for name, weight in weights.items()}  # YAML reads a name 10 as a number
     if unknown := by_name.keys() - set(classes):
         raise InputError(
