@@ -69,6 +69,11 @@ def test_empty_split_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
 def test_split_whose_images_cannot_be_read_is_not_ignored(tmp_path: Path) -> None:
     found(tmp_path, "train")
-    touch(tmp_path, "val/cat/1.jxl", "eval/scores.json")
+    touch(tmp_path, "val/cat/1.jxl", "eval/run/scores.json")
     with pytest.raises(InputError, match=r"val/cat holds only 1 \.jxl"):
         image_folder(str(tmp_path), size=8, channels=1).open("val")
+    with pytest.raises(InputError, match="val: has no images in folders of classes; add them"):
+        image_folder(str(tmp_path), size=8, channels=1, on_empty_class="skip").open("val")
+    touch(tmp_path, "test/1.png", "test/2.png")
+    with pytest.raises(InputError, match="test: has no images in folders of classes"):
+        image_folder(str(tmp_path), size=8, channels=1).open("test")

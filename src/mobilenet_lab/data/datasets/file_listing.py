@@ -54,11 +54,11 @@ def list_classes(folder: Path, skip_unreadable: bool = False) -> list[str]:
             names[target] = entry.name
             continue
         others = _extensions_in(entry)
-        if others.keys() & OTHER_EXTENSIONS or others.keys() == {""}:
-            unreadable.append(f"{printable(str(entry))} holds only {_counts(others)}")
+        what = f"{printable(str(entry))} {f'holds only {_counts(others)}' if others else 'is empty'}"
+        if _are_images(others):
+            unreadable.append(what)
         else:
-            what = f"holds only {_counts(others)}" if others else "is empty"
-            log.info("%s %s; it is not a class", entry, what)
+            log.info("%s; it is not a class", what)
     if unreadable and not skip_unreadable:
         more = f" (and {len(unreadable) - 1} more such folders)" if len(unreadable) > 1 else ""
         raise InputError(
@@ -79,6 +79,11 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 def has_images(folder: Path, links: Links | None = None) -> bool:
     """Return whether there is an image file in the folder or below it."""
     return any(is_image(path) for path in walk_files(folder, links=links or Links(folder)))
+
+
+def has_unreadable_images(folder: Path) -> bool:
+    """Return whether a folder without images that can be read holds files that seem to be images."""
+    return _are_images(_extensions_in(folder))
 
 
 def list_image_files(
@@ -116,12 +121,16 @@ def warn_of_other_files(folder: Path, others: Counter[str]) -> None:
 def _is_folder(entry: Path) -> bool:
     """Return whether an entry is a folder or a link to one, and log a link to nothing."""
     if entry.is_symlink() and not entry.exists():
-        log.warning("%s: left out, because the target of the link does not exist", entry)
+        log.warning("%s: left out, because the target of the link does not exist", printable(str(entry)))
     return entry.is_dir()
 
 
 def _extensions_in(folder: Path) -> Counter[str]:
     return Counter(_extension(path) for path in walk_files(folder, links=Links(folder)))
+
+
+def _are_images(extensions: Counter[str]) -> bool:
+    return bool(extensions.keys() & OTHER_EXTENSIONS) or extensions.keys() == {""}
 
 
 def _counts(extensions: Counter[str]) -> str:

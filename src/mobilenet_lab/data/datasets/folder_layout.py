@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mobilenet_lab.data.datasets.file_listing import has_images
-from mobilenet_lab.data.datasets.folder_tree import Links, walk_files
+from mobilenet_lab.data.datasets.file_listing import has_images, has_unreadable_images
 from mobilenet_lab.runtime.errors import InputError
 
 # Names of a split's folder, in lower case
@@ -69,9 +68,7 @@ def unused_splits(root: Path, splits: Mapping[str, Path]) -> list[str]:
 
 def _is_split(folder: Path) -> bool:
     """Return whether a folder holds images, or folders with files that were meant to be images."""
-    return has_images(folder) or any(
-        any(True for _ in walk_files(path, links=Links(folder))) for path in _subfolders(folder)
-    )
+    return has_images(folder) or any(map(has_unreadable_images, _subfolders(folder)))
 
 
 def _holds_classes(folder: Path) -> bool:

@@ -161,8 +161,8 @@ class FolderSource:
 
         Raises:
             FileNotFoundError: There is no folder for the split.
-            InputError: The split has a class that the training images lack, or a class has no image that
-                can be decoded.
+            InputError: The split has no images or a class that the training images lack, or a class has no
+                image that can be decoded.
         """
         folder = self._folder(split)
         if split != "train" and not self.has_split(split):
@@ -174,6 +174,8 @@ class FolderSource:
         if split != "train":
             self._check_known(folder)
         files, labels = self._list(folder)
+        if not files:
+            raise InputError(f"{folder}: has no images in folders of classes; add them, or rename the folder")
         if skip_corrupt:
             kept = find_decodable(folder, files)
             files, labels = [files[i] for i in kept], labels[kept]
