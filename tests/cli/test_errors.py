@@ -41,6 +41,12 @@ def test_input_error_from_a_worker_process_is_its_last_line(capsys: pytest.Captu
     assert capsys.readouterr().err == "error: a.png: not an image\n"
 
 
+def test_message_is_one_printable_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), one_line_errors():
+        raise FileNotFoundError(errno.ENOENT, "no such file", "a\nerror: \x1b[2J\udcff")
+    assert capsys.readouterr().err == "error: a\\nerror: \\x1b[2J\\udcff: no such file\n"
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOENT, errno.EACCES, errno.ESTALE, errno.EMFILE])
 def test_errors_of_files_and_the_machine_are_one_line(
     number: int, capsys: pytest.CaptureFixture[str]

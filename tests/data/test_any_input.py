@@ -221,6 +221,7 @@ def intact_images() -> list[bytes]:
         (Image.fromarray(pixels[..., 0].astype(np.float32)), "TIFF", {}),
         (color.convert("RGB"), "TIFF", {"compression": "jpeg"}),
         (color, "WEBP", {}),
+        (color, "AVIF", {"exif": exif}),
         (color, "WEBP", {"save_all": True, "append_images": [color.rotate(90)]}),
     ]
     files = []

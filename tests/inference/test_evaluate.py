@@ -70,3 +70,12 @@ def test_summary_by_hand() -> None:
     text = format_report({"checkpoint": "x", "data": "pets", "split": "test", **result})
     assert "no images" in text
     assert text.splitlines()[-3].split() == ["cat", "8", "2", "0"]
+
+
+def test_report_escapes_class_names() -> None:
+    result = summarize_confusion(torch.tensor([[3, 1], [0, 0]]), ["\x1b[2Ja\nb", "\udcff"])
+    text = format_report({"checkpoint": "x", "data": "pets", "split": "test", **result})
+    lines = text.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert "\\x1b[2Ja\\nb  0.7500" in lines[3]
+    assert "\\udcff  no images" in lines[4]

@@ -129,7 +129,7 @@ def test_output_formats_agree(script: Script, fresh_script: Script, tiny_run: Pa
     entries = json.loads(outputs["json"].stdout)
     assert [entry["image"] for entry in entries] == [str(path) for path in asked]
     for entry in entries:
-        assert set(entry) == {"image", "class", "confidence", "probabilities"}
+        assert list(entry) == ["image", "class", "confidence", "probabilities", "note"]
         assert list(entry["probabilities"]) == [str(d) for d in range(10)]
         assert entry["confidence"] == entry["probabilities"][entry["class"]]
     rows = list(csv.DictReader(io.StringIO(outputs["csv"].stdout)))
@@ -148,8 +148,12 @@ def test_folders_globs_standard_input_and_unusual_names_are_read(
     for name in ("x [1].png", "it's = {y}.png", "ü.jpg"):
         Image.fromarray(pixels).save(odd / name)
     (odd / "notes.txt").write_text("no image")
+    (odd / "phone.heic").write_bytes(b"\0\0\0\x10ftypheic" + bytes(4))
     ckpt = f"ckpt={tiny_run / 'checkpoints/best.ckpt'}"
-    assert len(script("predict.py", ckpt, f"image={odd}").stdout.splitlines()) == 3
+    folder = script("predict.py", ckpt, f"image={odd}")
+    assert (folder.returncode, len(folder.stdout.splitlines())) == (1, 3)
+    assert "files without the extension of an image are left out: 1 .txt\n" in folder.stderr
+    assert f"error: {odd}/phone.heic: " in folder.stderr
     assert len(script("predict.py", ckpt, "image=a=b, (1)/*.png").stdout.splitlines()) == 2
     one = script("predict.py", ckpt, "image=a=b, (1)/it's = {y}.png")
     assert one.stdout.startswith("a=b, (1)/it's = {y}.png: "), one.stderr
@@ -319,9 +323,11 @@ def test_unusual_names_in_every_format(script: Script, tiny_run: Path, tmp_path:
         assert [entry["image"] for entry in json.loads(done.stdout)] == [name]
     ask = ("predict.py", f"ckpt={tiny_run}", f"image={tmp_path / 'odd'}")
     done = script(*ask, "format=csv", input=b"")  # bytes, since one name is not UTF-8
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (1, b"")  # three images are blank
     rows = list(csv.reader(io.StringIO(done.stdout.decode(errors="surrogateescape"), newline="")))
     assert [row[0] for row in rows[1:]] == names
+    blank = [Path(row[0]).name for row in rows if row[-1] == "no digit found"]
+    assert blank == ["1x1.png", "high.jpg", "wide.png"]
     shown = script(*ask, "format=text", input=b"").stdout.decode().splitlines()
     assert len(shown) == len(names)
     assert any(line.startswith(f"{tmp_path}/odd/new\\nline.png: ") for line in shown)
@@ -387,6 +393,14 @@ def test_memory_is_bounded_for_images_of_huge_size(tmp_path: Path) -> None:
     refused, grown_mib = map(int, done.stdout.split())
     assert refused == len(bad) + 1
     assert grown_mib < 100
+
+
+def test_full_disk_below_standard_output_is_one_line(tiny_run: Path, photos: Path) -> None:
+    """The error comes when the output is flushed, and must not come again when Python exits."""
+    command = f"{sys.executable} {ROOT / 'predict.py'} ckpt={tiny_run} image={photos}/00_0.png > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == ("error: standard output: No space left on device; write to another file or disk\n")
 
 
 def test_endless_standard_input_is_refused(tiny_run: Path, tmp_path: Path) -> None:

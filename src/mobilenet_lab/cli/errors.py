@@ -19,6 +19,7 @@ from mobilenet_lab.runtime.errors import (
     InputError,
     RunInterrupted,
 )
+from mobilenet_lab.runtime.text import printable
 
 # System errors that are not about a path but that a user can fix; the rest are our bugs
 USER_FIXABLE_ERRNOS = DISK_FULL_ERRNOS | MACHINE_ERRNOS | {errno.ELOOP, errno.ENAMETOOLONG}
@@ -103,5 +104,5 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 
 def _exit(message: str, code: int) -> None:
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
     raise SystemExit(code)

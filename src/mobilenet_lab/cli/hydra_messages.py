@@ -19,6 +19,7 @@ from hydra.errors import (
     OverrideParseException,
 )
 
+from mobilenet_lab.cli.path_arguments import suggest_path_key
 from mobilenet_lab.config.suggestions import compose_choices, suggest
 
 GROUP_CANNOT_BE_NULL = "Config group override"  # for optimizer=null
@@ -36,6 +37,8 @@ def explain_hydra_error(error: BaseException) -> str:
     if key := _unknown_key(error):
         return f"{key}: no such key; {_suggest_key(key)}"
     if isinstance(error, OverrideParseException):
+        if suggestion := suggest_path_key(error.override, sys.argv[1:], Path(sys.argv[0]).stem):
+            return f"cannot read {error.override!r} as key=value; did you mean {suggestion}?"
         return (
             f"cannot read {error.override!r} as key=value; quote a value with special characters: "
             "\"key='...'\""

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.datasets.base import DatasetSource
-from mobilenet_lab.data.images import printable
 from mobilenet_lab.data.splits import STAGES, Subset
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 NUM_NAMED = 5  # classes that a warning names

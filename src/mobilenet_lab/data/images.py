@@ -6,9 +6,7 @@ anyone: they are decoded or refused within a bounded amount of memory.
 
 import os
 import stat
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -17,19 +15,26 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from mobilenet_lab.data.image_depth import (
+    DEEP_MODES,
+    add_low_bytes,
+    deep_image_to_bytes,
+    has_dark_high_bytes,
+    low_byte_mode,
+)
+from mobilenet_lab.data.image_formats import open_image
+from mobilenet_lab.data.image_metadata import DAMAGE, upright, without_metadata
 from mobilenet_lab.runtime.errors import MACHINE_ERRNOS, InputError
+from mobilenet_lab.runtime.text import printable
 
-# A subset of what Pillow reads: PostScript, for one, would run another program.
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 1 << 26  # 67 million, or 8192 x 8192; decoding takes up to 31 bytes per pixel, 2 GiB
 MAX_BYTES = 8 * MAX_PIXELS  # of a file: four uncompressed channels of 16 bits
 MAX_THREADS = 8  # that decode at the same time, each with its own memory
 CHUNK = 1024  # files in the queue of these threads
 
 MODES = {1: "L", 3: "RGB"}
-INTEGER_MODES = ("I", "I;16", "I;16B", "I;16L")
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 
 BILINEAR = Image.Resampling.BILINEAR
@@ -38,22 +43,6 @@ FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
     "pad": partial(ImageOps.pad, method=BILINEAR),
     "stretch": partial(Image.Image.resize, resample=BILINEAR),
 }
-
-# What Pillow raises for damaged files: mostly the first four, the others if a decoder trusts what it reads.
-DAMAGE = (
-    Image.DecompressionBombError,
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
 
 
 class MachineError(InputError):
@@ -71,9 +60,9 @@ def load_image(file: Path | IO[bytes], name: str | None = None) -> Image.Image:
         name: Name for error messages; the path by default.
 
     Raises:
-        InputError: The file cannot be read, has none of `FORMATS`, or has more than `MAX_PIXELS` pixels.
+        InputError: The file cannot be read, is not an image, or has more than `MAX_PIXELS` pixels.
     """
-    with _without_warnings():
+    with without_pillow_warnings():
         return _decode(file, printable(str(name or file)))
 
 
@@ -96,14 +85,9 @@ def find_corrupt_images(paths: Sequence[Path]) -> Iterator[InputError | None]:
         return None
 
     # Pillow releases the interpreter lock while it decodes.
-    with _without_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+    with without_pillow_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), CHUNK):
             yield from pool.map(attempt, paths[start : start + CHUNK])
-
-
-def printable(name: str) -> str:
-    """Return a file name with line breaks and other unprintable characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def to_gray_or_rgb(image: Image.Image) -> Image.Image:
@@ -111,12 +95,9 @@ def to_gray_or_rgb(image: Image.Image) -> Image.Image:
 
     An image that needs no change is returned as it is.
     """
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else Pillow would return a copy
-        image = ImageOps.exif_transpose(image)
-    if image.mode in INTEGER_MODES:
-        return _to_bytes(np.asarray(image), white_levels=(255, 65_535))
-    if image.mode == "F":
-        return _to_bytes(np.asarray(image), white_levels=(1, 255, 65_535))
+    image = upright(image)
+    if image.mode in DEEP_MODES:
+        return deep_image_to_bytes(image)
     if image.has_transparency_data:
         return _on_background(image.convert("RGBA"))
     return _in_mode("L" if image.mode in ("1", "L") else "RGB", image)
@@ -146,21 +127,48 @@ def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
         if isinstance(file, Path):
             status = file.stat()
             if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
-                raise InputError(f"{name}: not a file")
+                raise InputError(f"{name}: is {describe_kind(status.st_mode)}, not a file")
             if status.st_size > MAX_BYTES:
                 raise InputError(f"{name}: has {status.st_size:,} bytes; reduce it to at most {MAX_BYTES:,}")
         # Given a path, Pillow would leave the file open after an error in its first bytes.
         opened = file.open("rb") if isinstance(file, Path) else nullcontext(file)
-        with opened as stream, Image.open(stream, formats=FORMATS) as image:
-            if (num_pixels := max(image.width * image.height, _tile_pixels(image))) > MAX_PIXELS:
-                raise InputError(f"{name}: has {num_pixels:,} pixels; reduce it to at most {MAX_PIXELS:,}")
-            image.load()
-            return to_gray_or_rgb(image)
+        with opened as stream:
+            try:
+                return _decode_stream(stream, name)
+            except DAMAGE:
+                if (pixels := without_metadata(stream)) is None:
+                    raise
+                return _decode_stream(pixels, name)
     except InputError:
         raise
     except DAMAGE as error:
         kind = MachineError if getattr(error, "errno", None) in MACHINE_ERRNOS else InputError
         raise kind(f"{name}: {_reason(error)}") from error
+
+
+def _decode_stream(stream: IO[bytes], name: str) -> Image.Image:
+    with open_image(stream, name) as image:
+        if (num_pixels := max(image.width * image.height, _tile_pixels(image))) > MAX_PIXELS:
+            raise InputError(f"{name}: has {num_pixels:,} pixels; reduce it to at most {MAX_PIXELS:,}")
+        low_bytes = low_byte_mode(image)
+        image.load()
+        if low_bytes is not None and has_dark_high_bytes(image):
+            stream.seek(0)
+            with open_image(stream, name) as again:
+                add_low_bytes(image, again, low_bytes)
+        return to_gray_or_rgb(image)
+
+
+def describe_kind(mode: int) -> str:
+    """Return what a path with this `st_mode` is, with an article."""
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a special file")
 
 
 def _tile_pixels(image: Image.Image) -> int:
@@ -170,8 +178,6 @@ def _tile_pixels(image: Image.Image) -> int:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
     if isinstance(error, Image.DecompressionBombError):  # Pillow checks its own limit first, which is higher
         return f"has too many pixels; at most {MAX_PIXELS:,} are decoded"
     if isinstance(error, OSError) and error.strerror:
@@ -181,7 +187,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
+def without_pillow_warnings() -> Iterator[None]:
     """Silence Pillow's warnings, which are about files that are refused here or harmless."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -191,20 +197,6 @@ def _without_warnings() -> Iterator[None]:
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:
     """Convert if needed; Pillow would copy an image that already has the mode."""
     return image if image.mode == mode else image.convert(mode)
-
-
-def _to_bytes(values: np.ndarray, white_levels: tuple[int, ...]) -> Image.Image:
-    """Scale to 8 bits, with white at the lowest of `white_levels` that no pixel exceeds.
-
-    If pixels exceed all of them, the brightest pixel is white.
-    """
-    brightest = float(np.nanmax(values, initial=0, where=np.isfinite(values)))
-    white = next((level for level in white_levels if brightest <= level), brightest)
-    scaled = np.empty(values.shape, np.uint8)
-    with np.errstate(invalid="ignore"):  # signaling NaNs warn when they are converted
-        for row, target in zip(values, scaled, strict=True):  # all rows at once would take 24 bytes per pixel
-            target[:] = np.nan_to_num(row.astype(np.float64), posinf=white).clip(0, white) * (255 / white)
-    return Image.fromarray(scaled)
 
 
 def _on_background(image: Image.Image) -> Image.Image:

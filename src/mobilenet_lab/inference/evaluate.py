@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from mobilenet_lab.inference.ensemble import Ensemble, with_tta_shifts
 from mobilenet_lab.inference.evaluation_data import data_config, open_source, open_subset
 from mobilenet_lab.inference.measure import accuracy_of, format_report, measure, summarize_confusion
+from mobilenet_lab.inference.writers import write_output
 from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.malloc import configure_malloc
 
@@ -54,5 +55,6 @@ def evaluate(cfg: DictConfig, checkpoints: Sequence[Path]) -> dict[str, Any]:
             "views": (2 * cfg.tta_shifts + 1) ** 2,
             "accuracy": accuracy_of(measure_subset(with_tta_shifts(ensemble, cfg.tta_shifts))),
         }
-    print(json.dumps(result) if cfg.format == "json" else format_report(result))
+    report = json.dumps(result) if cfg.format == "json" else format_report(result)
+    write_output([report, "\n"])
     return result

@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 from mobilenet_lab.config.nested import shown
 from mobilenet_lab.data.datasets.base import DatasetSource
 from mobilenet_lab.data.datasets.relabeled import RelabeledDataset
-from mobilenet_lab.data.images import printable
 from mobilenet_lab.data.splits import SPLIT_KEYS, STAGES, Subset, resolve_split, split_dataset, split_settings
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 # The keys of `data` that an evaluation uses. Everything else is taken from the checkpoint.

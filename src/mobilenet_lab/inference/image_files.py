@@ -1,15 +1,22 @@
 """Expand file names, folders and globs to image files."""
 
 import glob
+import logging
 import os
+import stat
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mobilenet_lab.data.datasets.file_listing import list_image_files
-from mobilenet_lab.data.images import printable
+from mobilenet_lab.data.image_formats import EXTENSIONS, HEIC_EXTENSIONS
+from mobilenet_lab.data.images import describe_kind
+from mobilenet_lab.runtime.text import printable
 
+log = logging.getLogger(__name__)
 STANDARD_INPUT = "-"
+ALL_EXTENSIONS = EXTENSIONS | HEIC_EXTENSIONS  # so that HEIC is not left out, but asks for its package
 MAX_NAME = 60  # characters of an impossible file name that messages quote
 
 
@@ -24,22 +31,41 @@ def list_images(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     names: list[str] = []
     failures: list[str] = []
+    others: Counter[str] = Counter()
     for pattern in patterns:
         try:
-            found = _expand(pattern)
+            found = _expand(pattern, others)
+            if not found:
+                failures.append(f"image={pattern}: {_why_nothing(pattern)}")
         except OSError as error:
             shown = pattern if len(pattern) <= MAX_NAME else f"{pattern[:MAX_NAME]}..."
-            failures.append(f"image={printable(shown)}: {error.strerror}")
+            failures.append(f"image={shown}: {error.strerror}")
             continue
-        if not found:
-            reason = "contains no images" if Path(pattern).is_dir() else "no such file"
-            failures.append(f"image={printable(pattern)}: {reason}")
         names += found
-    return names, failures
+    if others:
+        counts = ", ".join(f"{count} {ending or 'without'}" for ending, count in others.most_common())
+        log.warning("files without the extension of an image are left out: %s", printable(counts))
+    return names, [printable(failure) for failure in failures]
 
 
-def _expand(pattern: str) -> list[str]:
-    """List the files of one pattern.
+def _why_nothing(pattern: str) -> str:
+    """Say why a pattern has no files.
+
+    Raises:
+        OSError: The path cannot be looked up.
+    """
+    path = Path(pattern)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return f"links to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
+    if stat.S_ISDIR(mode):
+        return "contains no images"
+    return f"is {describe_kind(mode)}, not a file; pipe its contents into image=-"
+
+
+def _expand(pattern: str, others: Counter[str]) -> list[str]:
+    """List the files of one pattern, and count the other files of a folder by extension.
 
     Links to folders are followed if the pattern names them, but not further down, so that loops end.
 
@@ -51,10 +77,10 @@ def _expand(pattern: str) -> list[str]:
         return [pattern]
     if path.is_dir():
         next(path.iterdir(), None)  # fails if the folder is not readable; unreadable ones below are skipped
-        images = (path / name for name in list_image_files(path, onerror=None))
+        images = (path / name for name in list_image_files(path, others, None, ALL_EXTENSIONS))
         return sorted(str(file) for file in images if file.is_file())
-    first, *others = pattern.split("/")
-    parts = [first or "/", *others] if others else [first]
+    first, *rest = pattern.split("/")
+    parts = [first or "/", *rest] if rest else [first]
     if "**" not in parts:
         return sorted(p for p in glob.glob(pattern) if Path(p).is_file())
     depth = parts.index("**")

@@ -9,6 +9,7 @@ from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.inference.ensemble import Classify
+from mobilenet_lab.runtime.text import printable
 from mobilenet_lab.tasks.confusion_matrix import update_confusion_matrix
 
 
@@ -67,7 +68,7 @@ def summarize_confusion(confusion: Tensor, classes: list[str]) -> dict[str, Any]
 
 def format_report(result: dict[str, Any]) -> str:
     """Format the result of an evaluation as text."""
-    names = list(result["class_accuracy"])
+    names = [printable(name) for name in result["class_accuracy"]]
     width = max(6, *(len(name) + 2 for name in names), len(f"{result['images']:,}"))
     label_width = max(map(len, names)) + 2
     checkpoint = result["checkpoint"]
@@ -81,7 +82,7 @@ def format_report(result: dict[str, Any]) -> str:
             f"mean over {tta['views']} shifts of up to {tta['pixels']} pixels: accuracy {tta['accuracy']:.4f}"
         )
     lines += ["", "accuracy per class"]
-    for name, accuracy in result["class_accuracy"].items():
+    for name, accuracy in zip(names, result["class_accuracy"].values(), strict=True):
         lines.append(f"{name:>{label_width}}  {'no images' if accuracy is None else f'{accuracy:.4f}'}")
     lines += ["", "confusion matrix: one row per true class, one column per predicted class"]
     lines.append(" " * label_width + "".join(f"{name:>{width}}" for name in names))

@@ -3,22 +3,23 @@
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from omegaconf import DictConfig, ListConfig
 from PIL import Image
 
+from mobilenet_lab.data.image_depth import log_bits_used
 from mobilenet_lab.data.images import MAX_BYTES, load_image
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.inference.image_files import STANDARD_INPUT, list_images
-from mobilenet_lab.inference.predictor import Prediction, Predictor
-from mobilenet_lab.inference.writers import WRITERS
+from mobilenet_lab.inference.predictor import Prediction, Predictor, Prepared
+from mobilenet_lab.inference.writers import FORMATS, write_output
 from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
+from mobilenet_lab.runtime.text import printable
 
 MAX_BATCH_PIXELS = 1 << 24  # of a batch: 250 images of 224 x 224 have 12.5 million
 
@@ -33,20 +34,29 @@ def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
         checkpoints: The files that `cfg.ckpt` refers to.
 
     Returns:
-        The exit status: 1 if an image could not be read, else 0.
+        The exit status: 1 if an image could not be read or has no digit to classify, else 0.
     """
     configure_malloc()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # prints names that are not UTF-8 as they are
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
     ensemble = Ensemble(checkpoints, pick_device(cfg.accelerator), cfg.fuse_bn)
-    predictor = Predictor(ensemble, cfg.preprocess)
-    predictions = predict_files(predictor, names, cfg.batch_size, failures)
-    WRITERS[cfg.format](predictions, predictor.classes, sys.stdout)
+    predictor = Predictor(ensemble, cfg.preprocess, min_confidence=cfg.min_confidence)
+    unanswered: list[str] = []
+    predictions = _watch(predict_files(predictor, names, cfg.batch_size, failures), unanswered)
+    write_output(FORMATS[cfg.format](predictions, predictor.classes))
     for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+        print(f"error: {printable(failure)}", file=sys.stderr)
+    return 1 if failures or unanswered else 0
+
+
+def _watch(
+    predictions: Iterable[tuple[str, Prediction]], unanswered: list[str]
+) -> Iterator[tuple[str, Prediction]]:
+    """Pass predictions on, and collect the names of images without a class."""
+    for name, prediction in predictions:
+        if prediction.class_name is None:
+            unanswered.append(name)
+        yield name, prediction
 
 
 def predict_files(
@@ -62,15 +72,16 @@ def predict_files(
     """
     batch_size = min(batch_size, max(1, MAX_BATCH_PIXELS // predictor.largest_side**2))
     for start in range(0, len(names), batch_size):
-        read: list[tuple[str, np.ndarray]] = []
+        read: list[tuple[str, Prepared]] = []
         for name in names[start : start + batch_size]:
             try:
                 with _silent_libraries():
                     image = _load(name)
+                log_bits_used(image, name)
                 read.append((name, predictor.prepare(image)))
             except InputError as error:
                 failures.append(str(error))
-        predictions = predictor.classify([pixels for _, pixels in read])
+        predictions = predictor.classify([prepared for _, prepared in read])
         yield from zip([name for name, _ in read], predictions, strict=True)
 
 
@@ -93,5 +104,7 @@ def _load(name: str) -> Image.Image:
         content = sys.stdin.buffer.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise InputError(f"standard input: has more than {MAX_BYTES:,} bytes")
+        if not content:
+            raise InputError("standard input: is empty or closed; pipe an image into it")
         return load_image(io.BytesIO(content), name="standard input")
     return load_image(Path(name))

@@ -10,10 +10,26 @@ from PIL import Image
 from torch import Tensor
 
 from mobilenet_lab.checkpoints.locate import find_checkpoints
-from mobilenet_lab.data.images import resize_to_square, to_gray_or_rgb
+from mobilenet_lab.data.images import resize_to_square
 from mobilenet_lab.data.transforms.mnist_style import prepare_digit
 from mobilenet_lab.inference.ensemble import Ensemble
+from mobilenet_lab.inference.image_inputs import ImageInput, open_inputs
 from mobilenet_lab.runtime.devices import pick_device
+
+NO_DIGIT = "no digit"  # the problem for which there is no answer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image in the format in which images of the data set are read.
+
+    Attributes:
+        pixels: uint8, shape (channels, side, side).
+        problem: What the preprocessing found instead of one digit: "no digit", "several digits", or None.
+    """
+
+    pixels: np.ndarray
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -21,17 +37,21 @@ class Prediction:
     """The classification of one image.
 
     Attributes:
-        class_name: The most likely class.
-        probabilities: Probability of every class, in the order of labels; they add up to 1.
+        class_name: The most likely class; None if the image has nothing to classify.
+        probabilities: Probability of every class, in the order of labels; they add up to 1. Empty without a
+            class.
+        note: Why not to rely on the answer: "no digit found", "several digits found", "low confidence", or
+            the last two; None without a reason.
     """
 
-    class_name: str
+    class_name: str | None
     probabilities: dict[str, float]
+    note: str | None = None
 
     @property
     def confidence(self) -> float:
-        """Probability of the most likely class."""
-        return self.probabilities[self.class_name]
+        """Probability of the most likely class; 0 without a class."""
+        return 0.0 if self.class_name is None else self.probabilities[self.class_name]
 
 
 class Predictor:
@@ -44,6 +64,8 @@ class Predictor:
         accelerator: "cpu", "gpu", or "auto" for a GPU if there is one. An `Ensemble` keeps its device.
         fuse_bn: Whether to fuse batch normalization into convolutions; see `models.fuse`. An `Ensemble` stays
             as it is.
+        min_confidence: Confidence below which the note of a prediction is "low confidence". None is halfway
+            between chance and certainty: 0.75 for 2 classes, 0.55 for 10 and 0.5005 for 1,000.
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
@@ -56,6 +78,7 @@ class Predictor:
         preprocess: str = "auto",
         accelerator: str = "cpu",
         fuse_bn: bool = True,
+        min_confidence: float | None = None,
     ) -> None:
         if not isinstance(checkpoint, Ensemble):
             checkpoint = Ensemble(find_checkpoints(checkpoint), pick_device(accelerator), fuse_bn)
@@ -64,37 +87,53 @@ class Predictor:
         self._prepares_digits = preprocess == "auto" and self._data["mnist_style"]
         self.classes = checkpoint.classes
         self.largest_side = checkpoint.largest_side
+        halfway = (1 + 1 / len(self.classes)) / 2
+        self.min_confidence = halfway if min_confidence is None else min_confidence
 
-    def __call__(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """Classify images of any size, mode and orientation, as one batch."""
-        return self.classify([self.prepare(to_gray_or_rgb(image)) for image in images])
+    def __call__(self, images: ImageInput | Sequence[ImageInput]) -> list[Prediction]:
+        """Classify images of any size, mode and orientation, as one batch.
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
+        Args:
+            images: Paths, PIL images, or NumPy arrays of shape (H, W) or (H, W, C) with 1, 3 or 4 channels;
+                one array of shape (N, H, W) or (N, H, W, C); or a single path or PIL image. The values of an
+                array are in [0, 1] or [0, 255], or have up to 16 bits.
+
+        Raises:
+            InputError: A file cannot be read, or an input is not an image.
+        """
+        return self.classify([self.prepare(image) for image in open_inputs(images)])
+
+    def prepare(self, image: Image.Image) -> Prepared:
         """Convert an image to the format in which images of the data set are read.
 
         Args:
             image: Upright, mode "L" or "RGB", as `load_image` returns it.
-
-        Returns:
-            uint8, shape (channels, side, side).
         """
-        size = self._data["native_size"]
+        size, problem = self._data["native_size"], None
         if self._prepares_digits:
             pixels = prepare_digit(image)
+            problem = None if pixels.any() else NO_DIGIT
             if pixels.shape == (size, size) and self._ensemble.channels == 1:
-                return pixels[None]
+                return Prepared(pixels[None], problem)
             image = Image.fromarray(pixels)
-        return resize_to_square(image, size, self._ensemble.channels, self._data["fit"])
+        return Prepared(resize_to_square(image, size, self._ensemble.channels, self._data["fit"]), problem)
 
-    def classify(self, pixels: Sequence[np.ndarray]) -> list[Prediction]:
+    def classify(self, prepared: Sequence[Prepared]) -> list[Prediction]:
         """Classify images that `prepare` has converted, as one batch."""
-        if not pixels:
-            return []
-        probabilities = self.probabilities(torch.from_numpy(np.stack(pixels))).tolist()
+        shown = [one.pixels for one in prepared if one.problem != NO_DIGIT]
+        rows = iter(self.probabilities(torch.from_numpy(np.stack(shown))).tolist() if shown else [])
         return [
-            Prediction(self.classes[int(np.argmax(row))], dict(zip(self.classes, row, strict=True)))
-            for row in probabilities
+            Prediction(None, {}, _note(one.problem))
+            if one.problem == NO_DIGIT
+            else self._prediction(next(rows), one.problem)
+            for one in prepared
         ]
+
+    def _prediction(self, probabilities: list[float], problem: str | None) -> Prediction:
+        label = int(np.argmax(probabilities))
+        is_low = probabilities[label] < self.min_confidence
+        named = dict(zip(self.classes, probabilities, strict=True))
+        return Prediction(self.classes[label], named, _note(problem, is_low))
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Return the probabilities of each class.
@@ -106,3 +145,8 @@ class Predictor:
             float32, shape (N, num_classes), on the CPU.
         """
         return self._ensemble(images).softmax(dim=1).cpu()
+
+
+def _note(problem: str | None, is_low: bool = False) -> str | None:
+    parts = [f"{problem} found"] if problem else []
+    return ", ".join(parts + ["low confidence"] * is_low) or None

@@ -1,42 +1,83 @@
-"""Write predictions as text, JSON or CSV."""
+"""Format predictions as text, JSON or CSV, and write them to standard output."""
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Sequence
-from typing import IO
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from mobilenet_lab.data.images import printable
 from mobilenet_lab.inference.predictor import Prediction
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
+
+Format = Callable[[Iterable[tuple[str, Prediction]], Sequence[str]], Iterator[str]]
 
 
-def write_text(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
-    """Write one line per image."""
+def as_text(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str]) -> Iterator[str]:
+    """Yield one line per image."""
     for name, prediction in predictions:
-        out.write(f"{printable(name)}: {prediction.class_name} ({prediction.confidence:.1%})\n")
+        if prediction.class_name is None:
+            yield f"{printable(name)}: {prediction.note}\n"
+        else:
+            note = f", {prediction.note}" if prediction.note else ""
+            answer = f"{printable(prediction.class_name)} ({prediction.confidence:.1%}{note})"
+            yield f"{printable(name)}: {answer}\n"
 
 
-def write_json(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
-    """Write a list of objects with image, class, confidence and probabilities."""
-    out.write("[")
+def as_json(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str]) -> Iterator[str]:
+    """Yield a list of objects with image, class, confidence, probabilities and note, in ASCII."""
+    yield "["
     for i, (name, prediction) in enumerate(predictions):
         entry = {
             "image": name,
             "class": prediction.class_name,
             "confidence": prediction.confidence,
             "probabilities": prediction.probabilities,
+            "note": prediction.note,
         }
-        out.write(f"{',' if i else ''}\n  {json.dumps(entry)}")
-    out.write("\n]\n")
+        yield f"{',' if i else ''}\n  {json.dumps(entry)}"
+    yield "\n]\n"
 
 
-def write_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str], out: IO[str]) -> None:
-    """Write one row per image: image, class, confidence and the probability of every class."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["image", "class", "confidence", *classes])
+def as_csv(predictions: Iterable[tuple[str, Prediction]], classes: Sequence[str]) -> Iterator[str]:
+    """Yield one row per image: image, class, confidence, the probability of every class, and note."""
+    row = io.StringIO()
+    writer = csv.writer(row, lineterminator="\n")
+
+    def line(*values: object) -> str:
+        row.seek(0)
+        row.truncate()
+        writer.writerow(values)
+        return row.getvalue()
+
+    yield line("image", "class", "confidence", *map(printable, classes), "note")
     for name, prediction in predictions:
-        writer.writerow(
-            [name, prediction.class_name, prediction.confidence, *prediction.probabilities.values()]
-        )
+        shown = None if prediction.class_name is None else printable(prediction.class_name)
+        probabilities = [prediction.probabilities.get(name) for name in classes]
+        yield line(name, shown, prediction.confidence, *probabilities, prediction.note)
 
 
-WRITERS = {"text": write_text, "json": write_json, "csv": write_csv}
+FORMATS: dict[str, Format] = {"text": as_text, "json": as_json, "csv": as_csv}
+
+
+def write_output(parts: Iterable[str]) -> None:
+    """Write to standard output, and flush it.
+
+    Raises:
+        InputError: It cannot be written to, for example because the disk is full.
+        BrokenPipeError: The reader has closed it.
+    """
+    for part in parts:
+        _write(part)
+    _write("", flush=True)
+
+
+def _write(text: str, flush: bool = False) -> None:
+    try:
+        sys.stdout.write(text)
+        if flush:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"standard output: {error.strerror}; write to another file or disk") from error

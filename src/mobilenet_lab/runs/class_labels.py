@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
+from mobilenet_lab.runtime.text import printable
+
 MAX_COLUMNS = 24  # of a label; Chinese and Japanese characters take two
 PLACEHOLDER_FONTS = "Last Resort"  # part of matplotlib; it has a box for every character
 REGULAR = range(300, 600)  # weights of fonts for text, from light to medium
@@ -29,7 +31,7 @@ def class_labels(classes: Sequence[str]) -> ClassLabels:
     """Return the labels of classes, at most `MAX_COLUMNS` wide."""
     # Matplotlib would say that a fallback font has no weight called normal.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    names = [shortened(_printable(name)) for name in classes]
+    names = [shortened(printable(name)) for name in classes]
     families, missing = _fonts_for({character for name in names for character in name})
     ticks, legend = [], []
     for number, name in enumerate(names):
@@ -38,8 +40,7 @@ def class_labels(classes: Sequence[str]) -> ClassLabels:
         else:
             ticks.append(f"#{number}")
             escaped = "".join(
-                c.encode("unicode_escape").decode() if c in missing else c
-                for c in _printable(classes[number])
+                c.encode("unicode_escape").decode() if c in missing else c for c in printable(classes[number])
             )
             legend.append(f"#{number}: {shortened(escaped, 2 * MAX_COLUMNS)}")
     return ClassLabels(ticks, legend, families)
@@ -57,10 +58,6 @@ def shortened(name: str, columns: int = MAX_COLUMNS) -> str:
 
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _fonts_for(characters: Set[str]) -> tuple[list[str], set[str]]:

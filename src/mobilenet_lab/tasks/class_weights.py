@@ -9,8 +9,8 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 
 from mobilenet_lab.config.rules import mapping_of
-from mobilenet_lab.data.images import printable
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 Weights = Mapping[str, float] | Sequence[float] | str

@@ -330,7 +330,7 @@ def test_folder_with_two_names_is_refused(folder: Path) -> None:
 def test_pipe_is_refused_without_waiting(folder: Path) -> None:
     os.mkfifo(folder / "cat/0.png")
     dataset = image_folder(str(folder), size=8, channels=1).open("train")
-    with pytest.raises(InputError, match=r"cat/0\.png: not a file"):
+    with pytest.raises(InputError, match=r"cat/0\.png: is a pipe, not a file"):
         dataset.read(np.arange(3))
 
 

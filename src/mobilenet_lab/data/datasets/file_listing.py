@@ -4,16 +4,16 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from mobilenet_lab.data.datasets.folder_tree import Links, OnError, raise_error, walk_files
-from mobilenet_lab.data.images import find_corrupt_images, printable
+from mobilenet_lab.data.image_formats import READABLE_EXTENSIONS
+from mobilenet_lab.data.images import find_corrupt_images
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
-EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".jpe", ".jfif", ".pbm", ".pgm", ".pnm", ".ppm", ".png"}
-EXTENSIONS |= {".tif", ".tiff", ".webp"}
 # Formats of images, volumes and videos that are not read
 OTHER_EXTENSIONS = {".ai", ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dcm", ".dng", ".eps", ".exr", ".hdr"}
 OTHER_EXTENSIONS |= {".heic", ".heif", ".hif", ".ico", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".mat", ".mov"}
@@ -78,7 +78,9 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 def has_images(folder: Path, links: Links | None = None) -> bool:
     """Return whether there is an image file in the folder or below it."""
-    return any(is_image(path) for path in walk_files(folder, links=links or Links(folder)))
+    return any(
+        _extension(path) in READABLE_EXTENSIONS for path in walk_files(folder, links=links or Links(folder))
+    )
 
 
 def has_unreadable_images(folder: Path) -> bool:
@@ -90,6 +92,8 @@ def list_image_files(
     folder: Path,
     other_extensions: Counter[str] | None = None,
     onerror: OnError = raise_error,
+    extensions: Container[str] = READABLE_EXTENSIONS,
+    *,
     links: Links | None = None,
 ) -> list[str]:
     """Return the image files in and below a folder, as relative paths in a fixed order.
@@ -100,12 +104,13 @@ def list_image_files(
         folder: Names that start with a dot are skipped.
         other_extensions: Receives the number of other files by extension.
         onerror: Called with the error of an unreadable folder, raises it by default; None skips the folder.
+        extensions: Extensions of images, in lower case.
         links: Decides which links to folders to follow; None follows none.
     """
     files = []
     prefix = len(os.path.join(folder, ""))
     for path in walk_files(folder, onerror, links):
-        if is_image(path):
+        if _extension(path) in extensions:
             files.append(path[prefix:])
         elif other_extensions is not None:
             other_extensions[_extension(path)] += 1
@@ -135,11 +140,6 @@ def _are_images(extensions: Counter[str]) -> bool:
 
 def _counts(extensions: Counter[str]) -> str:
     return ", ".join(f"{n} {printable(ending) or 'without'}" for ending, n in extensions.most_common())
-
-
-def is_image(path: str) -> bool:
-    """Return whether a file has the extension of an image that can be read."""
-    return _extension(path) in EXTENSIONS
 
 
 def _extension(path: str) -> str:

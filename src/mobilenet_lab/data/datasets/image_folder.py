@@ -21,8 +21,10 @@ from mobilenet_lab.data.datasets.file_listing import (
 )
 from mobilenet_lab.data.datasets.folder_layout import find_splits, other_folders, unused_splits
 from mobilenet_lab.data.datasets.folder_tree import Links
-from mobilenet_lab.data.images import FITS, load_image, printable, resize_to_square
+from mobilenet_lab.data.image_depth import log_bits_used
+from mobilenet_lab.data.images import FITS, load_image, resize_to_square
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 ON_EMPTY_CLASS = ("error", "skip")
@@ -70,6 +72,7 @@ class FolderDataset:
                     f"{error}; fix or remove the file, or leave out all such files with "
                     "data.on_corrupt_image=skip"
                 ) from error
+            log_bits_used(image, self.files[index])
             images[i] = resize_to_square(image, self.size, self.channels, self.fit)
         return torch.from_numpy(images), torch.from_numpy(self.read_labels(indices))
 
