@@ -90,6 +90,7 @@ def list_image_files(
     folder: Path,
     other_extensions: Counter[str] | None = None,
     onerror: OnError = raise_error,
+    *,
     links: Links | None = None,
 ) -> list[str]:
     """Return the image files in and below a folder, as relative paths in a fixed order.
