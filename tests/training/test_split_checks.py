@@ -44,7 +44,7 @@ def test_checkpoint_without_the_key_was_split_at_random(
 ) -> None:
     data = ImageDataModule("idx", str(tiny_idx), val_split=20, split="random")
     stored = data.describe()
-    del stored["data"]["split"]
+    del stored["data"]["stratified"]
     caplog.clear()
     warn_of_mixed_splits(Path("x.ckpt"), {"hyper_parameters": stored}, data)
     assert caplog.messages == []

@@ -113,9 +113,8 @@ def _check_hyper_parameters(hparams: Any, path: Path) -> None:
         "data.native_size": _is_side(data.get("native_size")),
         "data.mnist_style": isinstance(data.get("mnist_style"), bool),
         "data.fit": isinstance(data.get("fit"), str) and data["fit"] in FITS,
-        "data.split": str(data.get("split", "random")) in ("random", "stratified"),
     }
-    for key in data.keys() - {"name", "fit", "split", "native_size", "mnist_style"}:
+    for key in data.keys() - {"name", "fit", "native_size", "mnist_style"}:
         valid[f"data.{key}"] = data[key] is None or isinstance(data[key], bool) or is_number(data[key])
     if wrong := [key for key, is_valid in valid.items() if not is_valid]:
         raise InputError(

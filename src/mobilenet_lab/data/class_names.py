@@ -37,7 +37,8 @@ def check_class_names(names: Sequence[Any], source: str, fix: str = "rename it")
     for name in names:
         problem = _problem_of(name) or ("is the name of two classes" if name in seen else None)
         if problem is not None:
-            shown = repr(name)[:MAX_SHOWN]  # unprintable characters are escaped
+            # `repr` escapes what cannot be printed. Of other values than texts, it may be endless.
+            shown = repr(name)[:MAX_SHOWN] if isinstance(name, str) else type(name).__name__
             raise InputError(f"{source}: class name {shown} {problem}; {fix}")
         seen.add(name)
 

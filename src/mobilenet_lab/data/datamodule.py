@@ -16,7 +16,7 @@ from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
 from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
-from mobilenet_lab.data.splits import Subset, resolve_split, split_dataset
+from mobilenet_lab.data.splits import Subset, resolve_split, split_dataset, stored_split
 from mobilenet_lab.data.transforms.augmentation import Identity
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
@@ -134,7 +134,7 @@ class ImageDataModule(LightningDataModule):
                 "mnist_style": self.source.mnist_style,
                 "fit": self.source.fit,
                 "images": len(self.subsets["train"].dataset),  # before the split
-                **self._splits,
+                **stored_split(self._splits),
             },
         }
 

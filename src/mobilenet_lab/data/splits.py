@@ -11,7 +11,7 @@ from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
 from mobilenet_lab.data.stratified import stratified_subsets
 from mobilenet_lab.runtime.errors import InputError
 
-# The settings that decide which image belongs to which subset. Checkpoints store them.
+# The settings that decide which image belongs to which subset. Checkpoints store them; see `stored_split`.
 SPLIT_KEYS = ("val_split", "test_split", "split", "split_seed", "max_train_samples")
 SPLITS = ("auto", "random", "stratified")
 # "auto" keeps these data sets' split, because their published results belong to it.
@@ -151,11 +151,17 @@ def resolve_split(split: str, name: str) -> str:
     return "random" if name in RANDOM_BY_DEFAULT else "stratified"
 
 
+def stored_split(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a split as a checkpoint stores them: numbers, and whether it is by class."""
+    numbers = {key: value for key, value in settings.items() if key != "split"}
+    return numbers | {"stratified": settings["split"] == "stratified"}
+
+
 def split_settings(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a split, as far as the description of the data in a checkpoint has them."""
     # A checkpoint that does not say how images were chosen is from before they were chosen by class.
-    stored = {"split": "random", **data}
-    return {key: stored[key] for key in SPLIT_KEYS if key in stored}
+    settings = {"split": "stratified" if data.get("stratified") else "random", **data}
+    return {key: settings[key] for key in SPLIT_KEYS if key in settings}
 
 
 def _skips_corrupt(on_corrupt_image: str) -> bool:

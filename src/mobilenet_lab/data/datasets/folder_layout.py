@@ -1,11 +1,14 @@
 """Find the folders of the splits in a data set, whatever a tool has called them."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from mobilenet_lab.data.datasets.file_listing import has_images, has_unreadable_images
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
+log = logging.getLogger(__name__)
 # Names of a split's folder, in lower case
 NAMES = {
     "train": ("train", "training"),
@@ -43,27 +46,30 @@ def find_splits(root: Path) -> dict[str, Path]:
             f"{root}: {names} look like splits, not classes, but there is no folder train; add it or rename "
             "them"
         )
-    others = other_folders(root, found) if len(found) == 1 else []
+    others = _other_folders(root, found) if len(found) == 1 else []
     if others and _holds_classes(found["train"]):
         raise InputError(
-            f"{root}: {found['train'].name} looks like a split, but {', '.join(others)} like classes; move "
-            "either somewhere else"
+            f"{root}: {found['train'].name} looks like a split, but {printable(', '.join(others))} like "
+            "classes; move either somewhere else"
         )
     return {} if others else found
 
 
-def other_folders(root: Path, splits: Mapping[str, Path]) -> list[str]:
+def warn_of_other_folders(root: Path, splits: Mapping[str, Path]) -> None:
+    """Warn of folders next to those of the splits that hold images, or have the name of a split but none."""
+    if not splits:
+        return
+    names = ", ".join(path.name for path in splits.values())
+    if others := _other_folders(root, splits):
+        log.warning("%s: only the splits %s are read, not %s", root, names, printable(", ".join(others)))
+    for path in _subfolders(root):
+        if path.name.lower() in SPLIT_OF and path not in splits.values():
+            log.warning("%s: no images in %s, so it is not used as a split", root, path.name)
+
+
+def _other_folders(root: Path, splits: Mapping[str, Path]) -> list[str]:
     """Return the names of the folders with images next to those of the splits."""
     return [path.name for path in _subfolders(root) if path not in splits.values() and has_images(path)]
-
-
-def unused_splits(root: Path, splits: Mapping[str, Path]) -> list[str]:
-    """Return the names of the folders that are called like a split, but hold no images."""
-    return [
-        path.name
-        for path in _subfolders(root)
-        if path.name.lower() in SPLIT_OF and path not in splits.values()
-    ]
 
 
 def _is_split(folder: Path) -> bool:

@@ -1,6 +1,5 @@
 """Images in one folder per class: only names are kept in memory, and images are decoded batch by batch."""
 
-import logging
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -19,14 +18,13 @@ from mobilenet_lab.data.datasets.file_listing import (
     natural_key,
     warn_of_other_files,
 )
-from mobilenet_lab.data.datasets.folder_layout import find_splits, other_folders, unused_splits
+from mobilenet_lab.data.datasets.folder_layout import find_splits, warn_of_other_folders
 from mobilenet_lab.data.datasets.folder_tree import Links
 from mobilenet_lab.data.image_depth import log_bits_used
 from mobilenet_lab.data.images import FITS, load_image, resize_to_square
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
-log = logging.getLogger(__name__)
 ON_EMPTY_CLASS = ("error", "skip")
 
 
@@ -131,11 +129,7 @@ class FolderSource:
         """
         splits = self.splits
         folder = splits.get("train", self.root)
-        if splits and (others := other_folders(self.root, splits)):
-            read = ", ".join(path.name for path in splits.values())
-            log.warning("%s: only the splits %s are read, not %s", self.root, read, ", ".join(others))
-        if splits and (unused := unused_splits(self.root, splits)):
-            log.warning("%s: no images in %s, so it is not used as a split", self.root, ", ".join(unused))
+        warn_of_other_folders(self.root, splits)
         names = self._list_classes(folder)
         if len(names) < 2:
             raise InputError(
