@@ -16,3 +16,8 @@ def test_settings_of_output_and_logging_are_not_relevant_to_results() -> None:
     other = composed("output_dir=b")
     assert result_relevant_settings(one) == result_relevant_settings(other)
     assert result_relevant_settings(one) != result_relevant_settings(composed("task.label_smoothing=0.2"))
+
+
+def test_names_with_dots_in_a_mapping_are_settings() -> None:
+    settings = flat_settings(composed("task.class_weights={a.b:2}"))
+    assert settings["task.class_weights.a.b"] == 2

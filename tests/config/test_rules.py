@@ -29,6 +29,12 @@ from mobilenet_lab.config.rules import parse_rule, rule_of_default
         ("list of integers >= 1", None, [[1], [10, 14]], [[], [1, 0], [1.5], 3]),
         ("list of distinct integers >= 0", None, [[0], [1, 0]], [[0, 0], []]),
         ("list of at least 2 numbers > 0", None, [[1, 2.5]], [[1], [0, 1]]),
+        (
+            "names with numbers > 0",
+            None,
+            [{"a": 1, 10: 0.5}, "{猫: 2}"],
+            [{}, {"a": 0}, "a", "{", "{a: 0}", [1]],
+        ),
         ("path or list of paths", "a", ["a", ["a", "b"]], ["", [], [1], ["a", ""], None]),
         ("text", "a", ["", "a"], [1, None]),
         ("folder", "a", ["a/b", "a:b"], ["", "~/a", "$HOME/a", "file:///a", "a::b"]),

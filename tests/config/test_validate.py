@@ -27,6 +27,10 @@ from mobilenet_lab.runtime.errors import InputError
         ("model.dropout=1.0", r"must be a number from 0 to 1 \(excluding 1\)"),
         ("model.bn_momentum=0", "must be a number from 0.0001 to 1"),
         ("task.class_weights=[1]", "must be balanced or a list of at least 2 numbers above 0 or null"),
+        (
+            "task.class_weights={cat:0}",
+            r"class_weights=\{'cat': 0\}: must be .* or names with numbers above 0",
+        ),
         ("task.compile=max", "must be one of default, reduce-overhead, max-autotune or null"),
         ("data.channels=2", "must be one of 1, 3"),
         ("data.image_size=0", "must be an integer from 8 to 4,096"),
@@ -110,6 +114,7 @@ def test_output_dir_that_libraries_expand_is_refused(folder: str) -> None:
         "callbacks.best.monitor=val/loss callbacks.best.mode=min",
         "optimizer.momentum=0 optimizer.nesterov=false",
         "data.image_size=16",
+        "task.class_weights={cat:2.5,10:1,a.b:2}",
         "data.resize=pad data.image_size=56",
         "trainer.devices=[0,1]",
         "trainer.limit_train_batches=10",

@@ -8,9 +8,10 @@ from lightning.pytorch import Trainer
 
 from mobilenet_lab.config.yaml_rules import rules_in
 from mobilenet_lab.data.datamodule import ImageDataModule
-from mobilenet_lab.data.datasets.mnist import idx_folder
+from mobilenet_lab.data.datasets.mnist import IdxSource, idx_folder
 from mobilenet_lab.data.limits import MAX_SIDE
 from mobilenet_lab.data.loader import batch_loader
+from mobilenet_lab.data.permutation import Permutation
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import split_dataset
 from mobilenet_lab.data.transforms.augmentation import RandomTranslate
@@ -143,3 +144,24 @@ def test_largest_image_is_the_same_everywhere(tmp_path: Path) -> None:
 def test_size_that_no_checkpoint_may_have_is_refused(tiny_idx: Path, size: int) -> None:
     with pytest.raises(InputError, match=f"^data.image_size={size}: images have"):
         ImageDataModule("idx", root=str(tiny_idx), image_size=size).setup()
+
+
+@pytest.mark.parametrize(("name", "is_random"), [("mnist", True), ("fashion_mnist", True), ("idx", False)])
+def test_published_data_sets_keep_their_random_split(tiny_idx: Path, name: str, is_random: bool) -> None:
+    source = IdxSource(name, tiny_idx, known_classes=tuple("0123456789"))
+    data = ImageDataModule(source, val_split=20)
+    assert data.describe()["data"]["stratified"] != is_random
+    order = Permutation(120, (0,))(np.arange(120))
+    positions = {"val": np.arange(20), "train": np.arange(20, 120)}
+    for subset, expected in positions.items():
+        indices = data.subsets[subset].index_range(np.arange(len(expected)))
+        assert np.array_equal(indices, order[expected]) == is_random
+    val = data.subsets["val"].count_classes(10)
+    assert (val == [2] * 10) != is_random
+
+
+def test_split_can_be_chosen(tiny_idx: Path) -> None:
+    random = split_dataset(idx_folder(str(tiny_idx)), 20, split="random")["val"]
+    assert np.array_equal(random.index_range(np.arange(20)), Permutation(120, (0,))(np.arange(20)))
+    with pytest.raises(InputError, match=r"data\.split=by_class: must be one of auto, random, stratified"):
+        ImageDataModule("idx", str(tiny_idx), split="by_class")

@@ -1,7 +1,10 @@
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from mobilenet_lab.runs import class_labels as class_labels_module
+from mobilenet_lab.runs.class_labels import class_labels, shortened
 from mobilenet_lab.runs.plots import plot_confusion, save_plot
 
 
@@ -19,3 +22,24 @@ def test_confusion_matrix_of_many_classes_has_a_bounded_size(tmp_path: Path) -> 
         with Image.open(tmp_path / "confusion.png") as image:
             widths[classes] = image.width
     assert 400 < widths[10] < widths[1623] < 4000
+
+
+def test_names_in_any_script_are_drawn_or_numbered_without_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Matplotlib brings DejaVu Sans, which has Arabic, and DejaVu Serif, which has the letter U+1D15."""
+    names = ["قطة", "ᴕ", "猫ᴕ", "a\nb\udcff", "_x"]
+    save_plot(plot_confusion([[1] * 5] * 5, names), tmp_path / "confusion.png")
+    own = [font for font in class_labels_module._other_fonts() if font[0].startswith("DejaVu")]
+    monkeypatch.setattr(class_labels_module, "_other_fonts", lambda: iter(own))
+    labels = class_labels(names)
+    assert labels.ticks == ["قطة", "ᴕ", "#2", "a\\nb\\udcff", "_x"]
+    assert labels.legend == ["#2: \\u732bᴕ"]
+    save_plot(plot_confusion([[1] * 40] * 40, ["猫" * 90, "قطة" * 50] * 20), tmp_path / "confusion.png")
+    assert class_labels(["cat", "dog"]).families == ["sans-serif"]
+
+
+def test_middle_of_long_names_is_left_out() -> None:
+    assert shortened("front_" + "x" * 200 + "_back") == "front_xxxxx…xxxxxxx_back"
+    assert shortened("猫" * 90) == "猫猫猫猫猫…猫猫猫猫猫猫"
+    assert shortened("x" * 24) == "x" * 24

@@ -29,6 +29,29 @@ def test_image_folder_in_the_original_layout_trains(script: Script, tmp_path: Pa
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 
+def test_run_without_test_images_is_quiet(script: Script, tmp_path: Path) -> None:
+    for label, name in enumerate(("猫", "犬", "10")):
+        for i in range(8):
+            (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), 80 * label + i).save(tmp_path / "images" / name / f"{i}.png")
+    data = (
+        "data=image_folder",
+        "data.root=images",
+        "data.image_size=16",
+        "data.val_split=3",
+        "data.test_split=0",
+    )
+    settings = (*TINY_RUN[3:], "data.batch_size=8", "trainer.max_epochs=1", "output_dir=run")
+    done = script("train.py", *data, *settings, "task.class_weights='{犬: 2, 猫: 3}'")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "weights  10 1, 犬 2, 猫 3\n" in done.stdout
+    assert "zero" not in done.stdout
+    assert result_of(tmp_path / "run")["test/accuracy"] is None
+    measured = script("evaluate.py", "ckpt=run", *data[:2], "split=val")
+    assert (measured.returncode, measured.stderr) == (0, "")
+    assert "of 3 images" in measured.stdout
+
+
 def test_corrupt_image_is_one_line(script: Script, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "images" / name).mkdir(parents=True)

@@ -28,8 +28,11 @@ def value_of(values: Mapping[str, Any], key: str) -> Any:
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that are not groups, by dotted key."""
-    flat = {key: value_of(values, key) for key in keys(values)}
-    return {key: value for key, value in flat.items() if not isinstance(value, Mapping)}
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = flatten(value) if isinstance(value, Mapping) else None
+        flat |= {str(name): value} if inner is None else {f"{name}.{key}": one for key, one in inner.items()}
+    return flat
 
 
 def shown(value: Any) -> str:

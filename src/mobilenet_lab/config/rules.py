@@ -10,6 +10,7 @@ A rule is one or more alternatives, joined by "or":
     list of paths           a list that is not empty; list of at least 2 numbers; list of distinct integers
     one of a, b, 3          one of the values of a YAML list
     only false, -1          exactly this value
+    names with numbers > 0  a mapping that is not empty, with values as in the list that follows "names with"
     null, text, path        null; a string; a string that is not empty
     folder                  a path that no library expands
     time DD:HH:MM:SS        a duration above 0
@@ -20,7 +21,7 @@ An interval or bound without a type takes it from the default: integers for an i
 import difflib
 import numbers
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,8 @@ NUMBER = r"-?\d[\d.]*(?:e-?\d+)?"
 # A comment that starts like this is a rule, any other is a note; "number of steps" is a note.
 START = re.compile(
     r"in [\[(]|[<>]|-?\d+$|\d+ (?:ascending |distinct )?(?:integer|number|path)|one of |only |list of "
-    r"|time DD|(?:integer|number|fraction|count|null|text|path|folder)s?\b(?! (?:of|to|for|that|with)\b)"
+    r"|time DD|names with "
+    r"|(?:integer|number|fraction|count|null|text|path|folder)s?\b(?! (?:of|to|for|that|with)\b)"
 )
 VALUES = re.compile(
     r"(?P<list>list of (?:at least (?P<least>\d+) )?|(?P<length>\d+) )?(?P<order>ascending |distinct )?"
@@ -162,6 +164,8 @@ def _parse_alternative(text: str, default: Any) -> Rule:
         return NAMED[text]
     if text.startswith(("one of ", "only ")) or re.fullmatch(NUMBER, text):
         return _one_of(yaml.safe_load(f"[{text.removeprefix('one of ').removeprefix('only ')}]"))
+    if text.startswith("names with "):
+        return _names_with(_parse_alternative(f"list of {text.removeprefix('names with ')}", default))
     match = VALUES.fullmatch(text)
     if match is None or not (match["type"] or match["bounds"]):
         raise ValueError(f"{text!r} is not a rule")
@@ -221,6 +225,29 @@ def _list_of(members: str, accepts: Callable[[Any], bool], match: re.Match[str])
         return is_ordered and (len(value) == length if length else len(value) >= least)
 
     return Rule(f"a list of {size}{order}{members}", accepts_list)
+
+
+def _names_with(values: Rule) -> Rule:
+    """Return the rule of a mapping whose values, as a list, follow a rule."""
+
+    def accepts(value: Any) -> bool:
+        mapping = mapping_of(value)
+        return mapping is not None and values.accepts(list(mapping.values()))
+
+    return Rule(values.description.replace("a list of", "names with"), accepts)
+
+
+def mapping_of(value: Any) -> Mapping[Any, Any] | None:
+    """Return a mapping, or the mapping in a text such as "{cat: 2}"; None for any other value.
+
+    Hydra's command line needs a quoted text for names with letters other than A to Z.
+    """
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return None
+    return value if isinstance(value, Mapping) else None
 
 
 def _shown_number(value: float) -> str:

@@ -48,19 +48,23 @@ def check(cfg: DictConfig) -> None:
     }
     if choices or name != RESOLVED_CONFIG:
         known = compose_choices(name, choices)
-        _check_keys(values, known)
         folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
         defining = {group: choice for group, choice in choices.items() if group not in OVERLAYS}
-        _check_values(values, known, read_rules(folders, name, defining))
+        rules = read_rules(folders, name, defining)
+        _check_keys(values, known, rules)
+        _check_values(values, known, rules)
     check_combinations(values, choices)
     # `resume=latest` is looked up when the checkpoint is opened.
     if values.get("resume") not in (None, AUTO, "latest"):
         find_checkpoint(values["resume"], "resume", prefer="last")
 
 
-def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     known_keys = set(keys(known))
+    mappings = tuple(f"{key}." for key in rules if isinstance(value_of(values, key), Mapping))
     for key in keys(values):
+        if key.startswith(mappings):  # the names in a value, which the rule of the value checks
+            continue
         group, *rest = key.split(".")
         added = f"{group}.{rest[0]}" if rest else ""
         if key in known_keys or (group in OPEN_GROUPS and added and added not in known_keys):

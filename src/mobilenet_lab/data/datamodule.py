@@ -9,13 +9,14 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
+from mobilenet_lab.data.class_checks import checked_classes, warn_of_missing_classes
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
 from mobilenet_lab.data.global_seed import seed_global_generators
 from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler, RepeatingSampler
-from mobilenet_lab.data.splits import Subset, split_dataset
+from mobilenet_lab.data.splits import Subset, resolve_split, split_dataset, stored_split
 from mobilenet_lab.data.transforms.augmentation import Identity
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
@@ -37,7 +38,8 @@ class ImageDataModule(LightningDataModule):
         image_size: Side in pixels of the images that the network takes; None keeps the size of the data set.
         batch_size: Training images per batch and device.
         eval_batch_size: Validation and test images per batch and device.
-        val_split, test_split, split_seed, max_train_samples, on_corrupt_image: See `splits.split_dataset`.
+        val_split, test_split, split, split_seed, max_train_samples, on_corrupt_image: See
+            `splits.split_dataset`.
         num_workers: Processes that read ahead; 0 reads in the training process.
         cache: Where images are kept: "mmap", "memory", "device" or "auto"; see `data.cache`.
         seed: Determines order and augmentation, together with the epoch.
@@ -64,6 +66,7 @@ class ImageDataModule(LightningDataModule):
         eval_batch_size: int = 250,
         val_split: float = 0.1,
         test_split: float | None = None,
+        split: str = "auto",
         split_seed: int = 0,
         max_train_samples: int | None = None,
         num_workers: int = 0,
@@ -86,6 +89,7 @@ class ImageDataModule(LightningDataModule):
         self._splits: dict[str, Any] = {
             "val_split": val_split,
             "test_split": test_split,
+            "split": resolve_split(split, self.source.name),
             "split_seed": split_seed,
             "max_train_samples": max_train_samples,
         }
@@ -108,8 +112,10 @@ class ImageDataModule(LightningDataModule):
         check_side(native_size, f"data: {self.source.name}")
         check_side(image_size, f"data.image_size={image_size}")
         self.preprocessing = Preprocessing(image_size, **self._format)
-        self._num_classes = len(self.source.classes)
+        classes = checked_classes(self.source)
+        self._num_classes = len(classes)
         self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)
+        warn_of_missing_classes(self.subsets, classes)
 
     def describe(self) -> dict[str, Any]:
         """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
@@ -130,7 +136,7 @@ class ImageDataModule(LightningDataModule):
                 "mnist_style": self.source.mnist_style,
                 "fit": self.source.fit,
                 "images": len(self.subsets["train"].dataset),  # before the split
-                **self._splits,
+                **stored_split(self._splits),
             },
         }
 
@@ -147,11 +153,11 @@ class ImageDataModule(LightningDataModule):
         """Return the validation images, each once; an empty list if there are none."""
         return self._loader("val", self.eval_batch_size) if len(self.subsets["val"]) else []
 
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Return the test images, each once."""
-        return self._loader("test", self.eval_batch_size)
+    def test_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Return the test images, each once; an empty list if there are none."""
+        return self._loader("test", self.eval_batch_size) if len(self.subsets["test"]) else []
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Return the test images, each once; `ImageClassifier` predicts their probabilities."""
         return self.test_dataloader()
 

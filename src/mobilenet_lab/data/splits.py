@@ -1,21 +1,28 @@
 """Split a data set into training, validation and test images."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mobilenet_lab.data.datasets.base import DatasetSource, ImageDataset
 from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
+from mobilenet_lab.data.stratified import stratified_subsets
 from mobilenet_lab.runtime.errors import InputError
 
-# The settings that decide which image belongs to which subset. Checkpoints store them.
-SPLIT_KEYS = ("val_split", "test_split", "split_seed", "max_train_samples")
+# The settings that decide which image belongs to which subset. Checkpoints store them; see `stored_split`.
+SPLIT_KEYS = ("val_split", "test_split", "split", "split_seed", "max_train_samples")
+SPLITS = ("auto", "random", "stratified")
+# "auto" keeps these data sets' split, because their published results belong to it.
+RANDOM_BY_DEFAULT = ("mnist", "fashion_mnist")
 ON_CORRUPT_IMAGE = ("error", "skip")
+STAGES = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
 class IndexRange:
-    """A range of positions in a permutation of a data set.
+    """A range of positions in an order of a data set.
 
     Args:
         start: First position.
@@ -25,7 +32,7 @@ class IndexRange:
 
     start: int
     size: int
-    permutation: Permutation | None = None
+    permutation: Callable[[Indices], Indices] | None = None
 
     def __len__(self) -> int:
         return self.size
@@ -47,11 +54,16 @@ class Subset:
         return len(self.index_range)
 
     def count_classes(self, num_classes: int) -> list[int]:
-        """Return the number of images per class, indexed by label."""
+        """Return the number of images per class, indexed by label.
+
+        Raises:
+            InputError: A label is not the index of a class.
+        """
         counts = np.zeros(num_classes, np.int64)
         for begin in range(0, len(self), CHUNK):
             positions = np.arange(begin, min(begin + CHUNK, len(self)))
             labels = self.dataset.read_labels(self.index_range(positions))
+            check_labels(labels, num_classes)
             counts += np.bincount(labels, minlength=num_classes)
         return counts.tolist()
 
@@ -63,6 +75,7 @@ def split_dataset(
     split_seed: int = 0,
     max_train_samples: int | None = None,
     on_corrupt_image: str = "error",
+    split: str = "auto",
 ) -> dict[str, Subset]:
     """Return the subsets "train", "val" and "test" of a data set.
 
@@ -77,10 +90,12 @@ def split_dataset(
         max_train_samples: Number of training images to use; None uses all.
         on_corrupt_image: "error" fails when a file that cannot be decoded is read; "skip" checks all files
             now and leaves those out.
+        split: "stratified" chooses by class, "random" regardless of it; see `resolve_split` for "auto".
 
     Raises:
-        InputError: No training images remain, or `on_corrupt_image` is unknown.
+        InputError: No training images remain, or `on_corrupt_image` or `split` is unknown.
     """
+    is_stratified = resolve_split(split, source.name) == "stratified"
     skip_corrupt = _skips_corrupt(on_corrupt_image)
     dataset = source.open("train", skip_corrupt)
     own = [name for name in ("val", "test") if source.has_split(name) or (name, test_split) == ("test", None)]
@@ -93,17 +108,60 @@ def split_dataset(
             f"data.val_split={val_split}, data.test_split={test_split}: no training images remain of "
             f"{total:,}; use smaller splits"
         )
-    permutation = Permutation(total, (split_seed,))
-    ranges = {
-        "train": (num_val + num_test, min(num_train, max_train_samples or num_train)),
-        "val": (0, num_val),
-        "test": (num_val, num_test),
-    }
-    subsets = {name: Subset(dataset, IndexRange(*where, permutation)) for name, where in ranges.items()}
+    if is_stratified and (num_val or num_test or max_train_samples):
+        labels = dataset.read_labels(np.arange(total))
+        check_labels(labels, len(source.classes))
+        lists = stratified_subsets(labels, num_val, num_test, max_train_samples, split_seed)
+        ranges = {name: IndexRange(0, len(some.indices), some) for name, some in lists.items()}
+    else:
+        permutation = Permutation(total, (split_seed,))
+        num_used = min(num_train, max_train_samples or num_train)
+        where = {"train": (num_val + num_test, num_used), "val": (0, num_val), "test": (num_val, num_test)}
+        ranges = {name: IndexRange(*some, permutation) for name, some in where.items()}
+    subsets = {name: Subset(dataset, ranges[name]) for name in STAGES}
     for name in own:
         images = source.open(name, skip_corrupt)
         subsets[name] = Subset(images, IndexRange(0, len(images)))
     return subsets
+
+
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
+    """Refuse labels of a data set that do not index its list of classes.
+
+    Raises:
+        InputError: A label is negative or too high.
+    """
+    if (label := int(labels.min())) < 0 or (label := int(labels.max())) >= num_classes:
+        raise InputError(
+            f"data: there is a label {label}, but {num_classes} classes have the labels 0 to "
+            f"{num_classes - 1}; correct the labels or the list of classes"
+        )
+
+
+def resolve_split(split: str, name: str) -> str:
+    """Return "random" or "stratified" for a value of `data.split` and the name of a data set.
+
+    Raises:
+        InputError: The value is unknown.
+    """
+    if split not in SPLITS:
+        raise InputError(f"data.split={split}: must be one of {', '.join(SPLITS)}")
+    if split != "auto":
+        return split
+    return "random" if name in RANDOM_BY_DEFAULT else "stratified"
+
+
+def stored_split(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a split as a checkpoint stores them: numbers, and whether it is by class."""
+    numbers = {key: value for key, value in settings.items() if key != "split"}
+    return numbers | {"stratified": settings["split"] == "stratified"}
+
+
+def split_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a split, as far as the description of the data in a checkpoint has them."""
+    # A checkpoint that does not say how images were chosen is from before they were chosen by class.
+    settings = {"split": "stratified" if data.get("stratified") else "random", **data}
+    return {key: settings[key] for key in SPLIT_KEYS if key in settings}
 
 
 def _skips_corrupt(on_corrupt_image: str) -> bool:

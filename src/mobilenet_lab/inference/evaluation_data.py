@@ -1,24 +1,29 @@
 """Choose the images of an evaluation, and read them the way the checkpoint was trained."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from mobilenet_lab.config.nested import shown
 from mobilenet_lab.data.datasets.base import DatasetSource
-from mobilenet_lab.data.splits import SPLIT_KEYS, Subset, split_dataset
+from mobilenet_lab.data.datasets.relabeled import RelabeledDataset
+from mobilenet_lab.data.splits import SPLIT_KEYS, STAGES, Subset, resolve_split, split_dataset, split_settings
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
 # The keys of `data` that an evaluation uses. Everything else is taken from the checkpoint.
-USED_KEYS = (*SPLIT_KEYS, "root", "source._target_", "on_corrupt_image", "eval_batch_size", "num_workers")
+USED_KEYS = {*SPLIT_KEYS, "root", "on_corrupt_image", "eval_batch_size", "num_workers"}
+USED_KEYS |= {"source._target_", "source.classes", "source.on_empty_class"}
 
 
 def data_config(cfg: DictConfig, trained_on: dict[str, Any]) -> DictConfig:
@@ -49,9 +54,9 @@ def open_source(data: DictConfig, ensemble: Ensemble) -> DatasetSource:
     """Open the data set with the image format of the training run.
 
     Raises:
-        InputError: The number of classes differs.
+        InputError: The classes do not fit those of the checkpoint.
     """
-    trained_on, classes = ensemble.data[0], ensemble.classes
+    trained_on = ensemble.data[0]
     image_format = {
         "size": trained_on["native_size"],
         "channels": ensemble.channels,
@@ -60,15 +65,37 @@ def open_source(data: DictConfig, ensemble: Ensemble) -> DatasetSource:
     overrides = {key: value for key, value in image_format.items() if key in data.source}
     source: DatasetSource = instantiate(data.source, root=data.root)(**overrides)
     source.prepare()
-    if len(source.classes) != len(classes):
-        raise InputError(
-            f"data={source.name}: has {len(source.classes)} classes, but {ensemble.paths[0]} has "
-            f"{len(classes)}; choose the data it was trained on"
-        )
-    if source.classes != classes:
-        names = ", ".join(map(printable, source.classes))
-        log.warning("class names differ from those in training: %s", names)
+    if source.name == trained_on["name"] and data.source.get("classes", "") is None:
+        # Without names, labels are positions in the checkpoint's list.
+        source = instantiate(data.source, root=data.root)(**overrides, classes=ensemble.classes)
+    if new_labels(source, ensemble) is None and source.classes != ensemble.classes:
+        log.warning("class names differ from those in training: %s", printable(", ".join(source.classes)))
     return source
+
+
+def new_labels(source: DatasetSource, ensemble: Ensemble) -> np.ndarray | None:
+    """Return the checkpoint's label for each label of a data set, by class name.
+
+    Returns:
+        int64, shape (C,); None if the labels stay as they are. They also stay if no name is the same, as for
+        digits and kinds of clothing.
+
+    Raises:
+        InputError: Some names are the same and others are not, or the number of classes differs.
+    """
+    theirs, ours = source.classes, ensemble.classes
+    if theirs == ours:
+        return None
+    known = set(ours)
+    if unknown := [name for name in theirs if name not in known]:
+        if len(unknown) == len(theirs) == len(ours):
+            return None
+        raise InputError(
+            f"data={source.name}: has {len(theirs)} classes, but {ensemble.paths[0]} has {len(ours)}, and "
+            f"not {printable(unknown[0])}; choose the data it was trained on"
+        )
+    labels = {name: label for label, name in enumerate(ours)}
+    return np.array([labels[name] for name in theirs], np.int64)
 
 
 def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: Ensemble) -> Subset:
@@ -83,7 +110,15 @@ def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: E
     trained_on = ensemble.data[0]
     is_own_split = split in ("val", "test") and source.has_split(split)
     if not is_own_split and source.name == trained_on["name"]:
-        data.update({key: trained_on[key] for key in SPLIT_KEYS if f"data.{key}" not in given})
+        before = split_settings(trained_on)
+        data.update({key: value for key, value in before.items() if f"data.{key}" not in given})
+    elif is_own_split and f"data.{split}_split" in given:
+        log.warning(
+            "data.%s_split=%s: ignored, because the data set has its own %s images",
+            split,
+            data[f"{split}_split"],
+            STAGES[split],
+        )
     settings = {key: data[key] for key in (*SPLIT_KEYS, "on_corrupt_image") if key in data}
     subsets = split_dataset(source, **settings)
     if not is_own_split:
@@ -93,7 +128,11 @@ def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: E
                 _warn_of_other_split(path, member, data, num_images)
     if not len(subsets[split]):
         raise InputError(f"split={split}: the data set has no such images; choose another split")
-    return subsets[split]
+    return _relabel(subsets[split], new_labels(source, ensemble))
+
+
+def _relabel(subset: Subset, labels: np.ndarray | None) -> Subset:
+    return subset if labels is None else replace(subset, dataset=RelabeledDataset(subset.dataset, labels))
 
 
 def _given_keys() -> list[str]:
@@ -105,7 +144,9 @@ def _given_keys() -> list[str]:
 
 def _warn_of_other_split(path: Path, trained_on: dict[str, Any], data: DictConfig, num_images: int) -> None:
     """Warn if the images are not split as in training, so that some may have been used for training."""
-    other = [f"data.{key}={trained_on[key]}" for key in SPLIT_KEYS if trained_on[key] != data[key]]
+    now = {**data, "split": resolve_split(data.split, trained_on["name"])}
+    before = split_settings(trained_on)
+    other = [f"data.{key}={shown(value)}" for key, value in before.items() if value != now[key]]
     if other:
         log.warning(
             "%s was trained with another split (%s); these images may have been used for training",

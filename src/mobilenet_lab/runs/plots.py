@@ -5,15 +5,21 @@ Matplotlib is imported when the first plot is made.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mobilenet_lab.runs.class_labels import class_labels
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 110
 MAX_SIDE = 16.0  # inches
 MAX_LABELED_CLASSES = 40  # more have no room for their names
 MAX_COUNTED_CLASSES = 20  # more have no room for the counts in the cells
+LEGEND_SIZE = 8  # points
+LEGEND_LINE = 0.17  # inches
+LEGEND_COLUMNS_PER_INCH = 11  # characters
 
 
 def save_plot(figure: "Figure", path: Path) -> None:
@@ -69,7 +75,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
 
     Args:
         confusion: Counts; a row per true class, a column per predicted class.
-        classes: Names of the classes.
+        classes: Names of the classes. Those that no installed font can write are numbered, with a legend.
     """
     from matplotlib.figure import Figure
 
@@ -81,9 +87,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted class", ylabel="true class", title="test images")
     if len(classes) <= MAX_LABELED_CLASSES:
-        ticks, rotation = range(len(classes)), 45 if max(map(len, classes)) > 3 else 0
-        axes.set_xticks(ticks, classes, rotation=rotation, parse_math=False)  # names may contain "$"
-        axes.set_yticks(ticks, classes, parse_math=False)
+        _name_classes(figure, axes, classes)
     if len(classes) <= MAX_COUNTED_CLASSES:
         for y, row in enumerate(confusion):
             for x, count in enumerate(row):
@@ -91,3 +95,31 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
                     color = "white" if fractions[y][x] > 0.5 else "black"
                     axes.text(x, y, str(count), ha="center", va="center", color=color, fontsize=8)
     return figure
+
+
+def _name_classes(figure: "Figure", axes: "Axes", classes: Sequence[str]) -> None:
+    """Label the cells of a confusion matrix."""
+    from matplotlib.lines import Line2D
+
+    labels = class_labels(classes)
+    rotation = 45 if max(map(len, labels.ticks)) > 3 else 0
+    style: dict[str, Any] = {"fontfamily": labels.families, "parse_math": False}  # names may contain "$"
+    axes.set_xticks(range(len(classes)), labels.ticks, rotation=rotation, **style)
+    if rotation:
+        for label in axes.get_xticklabels():  # long labels end below their tick
+            label.set(horizontalalignment="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), labels.ticks, **style)
+    if labels.legend:
+        handles = [Line2D([], [], linestyle="none", label=text) for text in labels.legend]
+        width, height = figure.get_size_inches()
+        columns = max(1, int(width * LEGEND_COLUMNS_PER_INCH / max(map(len, labels.legend))))
+        legend = figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=columns,
+            handlelength=0,
+            prop={"family": labels.families, "size": LEGEND_SIZE},
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+        figure.set_size_inches(width, height + LEGEND_LINE * -(-len(handles) // columns))

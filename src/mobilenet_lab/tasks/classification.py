@@ -17,7 +17,7 @@ from mobilenet_lab.checkpoints import state
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.models import network_for
 from mobilenet_lab.runtime.lightning_internals import compile_error
-from mobilenet_lab.tasks.class_weights import class_weight_tensor
+from mobilenet_lab.tasks.class_weights import Weights, class_weight_tensor
 from mobilenet_lab.tasks.defaults import (
     MNIST_DATA,
     MNIST_PREPROCESSING,
@@ -47,8 +47,8 @@ class ImageClassifier(LightningModule):
             `mnist_style`, `fit`, and how it was split.
         label_smoothing: Fraction of the target that is spread over all classes in training (Szegedy et al.
             2015, arXiv:1512.00567).
-        class_weights: Weight per class in the training loss, or "balanced" for weights inversely
-            proportional to `class_counts`; None for equal weights.
+        class_weights: Weights in the training loss, by class name or as a list in the order of `classes`, or
+            "balanced" for weights inversely proportional to `class_counts`; None for equal weights.
         class_counts: Number of training images per class.
         optimizer: Builds the optimizer from parameter groups; None for SGD with Nesterov momentum and a
             learning rate of 0.1.
@@ -69,7 +69,7 @@ class ImageClassifier(LightningModule):
         preprocessing: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
         label_smoothing: float = 0.0,
-        class_weights: Sequence[float] | str | None = None,
+        class_weights: Weights | None = None,
         class_counts: Sequence[int] | None = None,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
@@ -87,7 +87,7 @@ class ImageClassifier(LightningModule):
         self._compiled = torch.compile(self.network.forward, mode=compile, dynamic=False) if compile else None
         self.label_smoothing = label_smoothing
         self.class_weights: Tensor | None
-        weights = class_weight_tensor(class_weights, class_counts, len(classes))
+        weights = class_weight_tensor(class_weights, class_counts, classes)
         self.register_buffer("class_weights", weights, persistent=False)
         self._optimizer = optimizer or default_optimizer
         self._scheduler = scheduler or default_scheduler

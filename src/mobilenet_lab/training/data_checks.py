@@ -12,6 +12,7 @@ from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.training.hardware_checks import check_workers
 from mobilenet_lab.training.schedule_checks import check_schedule
+from mobilenet_lab.training.split_checks import warn_of_ignored_splits
 
 log = logging.getLogger(__name__)
 # Images per rank; BatchNorm needs two for a variance.
@@ -30,6 +31,7 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
         InputError: A setting does not fit the images.
     """
     check_workers(cfg.data.num_workers)
+    warn_of_ignored_splits(datamodule)
     data, trainer, train = cfg.data, cfg.trainer, datamodule.subsets["train"]
     if data.max_train_samples is not None and data.max_train_samples > len(train):
         raise InputError(

@@ -25,6 +25,7 @@ from mobilenet_lab.checkpoints.training_state import check_state
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.config.nested import builds, callbacks, flatten, target_name
 from mobilenet_lab.config.validate import AUTO
+from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
@@ -36,6 +37,7 @@ from mobilenet_lab.training.settings_diff import (
     saved_settings,
     warn_about_changes,
 )
+from mobilenet_lab.training.split_checks import warn_of_mixed_splits
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +90,11 @@ def finished_result(cfg: DictConfig) -> dict[str, Any] | None:
 
 
 def check_resume(
-    cfg: DictConfig, path: Path, checkpoint: dict[str, Any], model: ImageClassifier
+    cfg: DictConfig,
+    path: Path,
+    checkpoint: dict[str, Any],
+    model: ImageClassifier,
+    datamodule: ImageDataModule,
 ) -> ResumePoint:
     """Check that a run can resume from a checkpoint, and warn about settings that changed.
 
@@ -97,6 +103,7 @@ def check_resume(
         path: The checkpoint file.
         checkpoint: Its contents.
         model: The module of the resumed run.
+        datamodule: The open data of the resumed run.
 
     Raises:
         InputError: Network, optimizer, schedule or length of the two runs do not fit each other.
@@ -109,6 +116,7 @@ def check_resume(
     _check_schedule(path, checkpoint, cfg)
     _check_length(path, checkpoint, cfg)
     warn_about_changes(cfg, RunFolder.of_checkpoint(path), checkpoint)
+    warn_of_mixed_splits(path, checkpoint, datamodule)
     return ResumePoint(path, global_step(checkpoint), num_threads(checkpoint))
 
 

@@ -120,7 +120,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         check_data(cfg, datamodule, num_ranks)
         check_memory(cfg, datamodule, num_ranks)
         model = build_model(cfg, datamodule)
-        resume = check_resume(cfg, *found, model) if found is not None else None
+        resume = check_resume(cfg, *found, model, datamodule) if found is not None else None
         del found  # the state of the optimizer takes memory
 
         # 4. Create the folder and the trainer.
@@ -201,7 +201,7 @@ def _share_best(run: Run) -> tuple[Path | None, float | None]:
 def _test(run: Run, best: Path | None) -> None:
     """Test the best weights, or the last ones if the run keeps no checkpoint."""
     trainer, model = run.trainer, run.model
-    if not trainer.limit_test_batches:
+    if not trainer.limit_test_batches or not len(run.datamodule.subsets["test"]):
         return
     complete_counters(trainer)
     if best is not None:

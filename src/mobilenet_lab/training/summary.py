@@ -126,16 +126,16 @@ def write_results(
     result: dict[str, Any],
     run: RunFolder,
 ) -> None:
-    """Write plots, hyperparameters and result.json, and log the accuracies."""
-    if history.epochs:
-        save_plot(plot_curves(history.epochs), run.curves)
-    if result["test/accuracy"] is not None:
-        save_plot(plot_confusion(model.test_confusion.tolist(), model.hparams["classes"]), run.confusion)
+    """Write result.json, hyperparameters and plots, and log the accuracies."""
+    write_json(run.result, result)  # first: no fault of a plot may lose the result
     metrics = {key: result[key] for key in ("val/accuracy", "test/accuracy") if result[key] is not None}
     log_hparams(trainer, _hparams(cfg) | {"macs": result["macs"]}, metrics)
     run.hparams.unlink(missing_ok=True)  # config.yaml has everything
     run.previous.unlink(missing_ok=True)
-    write_json(run.result, result)  # last: a run that has this file is finished
+    if history.epochs:
+        save_plot(plot_curves(history.epochs), run.curves)
+    if result["test/accuracy"] is not None:
+        save_plot(plot_confusion(model.test_confusion.tolist(), model.hparams["classes"]), run.confusion)
     accuracies = ", ".join(
         f"{name} {result[key]:.4f}" for key, name in STAGES.items() if result[key] is not None
     )

@@ -1,12 +1,14 @@
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Script, write_idx_files
+from conftest import Script, idx_bytes, write_idx_files
 
 from mobilenet_lab.data.datasets.idx import open_idx, open_pair
+from mobilenet_lab.data.datasets.mnist import IdxSource, idx_folder
 from mobilenet_lab.runtime.errors import InputError
 
 # Two images of 2 x 3 pixels and their labels, written by hand
@@ -80,6 +82,90 @@ def test_gz_file_error_says_to_decompress_it(pair: tuple[Path, Path]) -> None:
     pair[0].write_bytes(gzip.compress(IMAGES))
     with pytest.raises(InputError, match="images: compressed with gzip; decompress it first"):
         open_pair(*pair)
+
+
+def idx_source(folder: Path, train: np.ndarray, test: np.ndarray, **arguments: Any) -> IdxSource:
+    """Write a data set with these labels."""
+    for prefix, labels in (("train", train), ("t10k", test)):
+        for name, values in (("images-idx3", np.zeros((len(labels), 4, 4))), ("labels-idx1", labels)):
+            (folder / f"{prefix}-{name}-ubyte").write_bytes(idx_bytes(values.astype(np.uint8)))
+    return idx_folder(str(folder), **arguments)
+
+
+TEN = np.arange(200) % 10
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (
+            255,
+            "train-labels-idx1-ubyte: label 255 has 1 image, the first at position 17, but the labels 10 to",
+        ),
+        (
+            11,
+            "label 11 has 1 image, the first at position 17, but label 10 below 11 has none; correct",
+        ),
+    ],
+)
+def test_stray_label_is_refused(tmp_path: Path, label: int, message: str) -> None:
+    train = np.where(np.arange(200) == 17, label, TEN)
+    with pytest.raises(InputError, match=message) as error:
+        _ = idx_source(tmp_path, train, TEN).classes
+    assert "data.source.classes" in str(error.value)
+
+
+def test_labels_that_do_not_start_at_zero_need_names(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"label 1 has 40 images, .* label 0 below 10 has none"):
+        _ = idx_source(tmp_path, TEN + 1, TEN + 1).classes
+    names = ["none", *"abcdefghij"]
+    assert idx_source(tmp_path, TEN + 1, TEN + 1, classes=names).classes == names
+
+
+@pytest.mark.parametrize(
+    ("count", "mnist_style", "warning"),
+    [
+        (2, False, ["unexpected labels make 11 classes: label 10 has 2 images"]),
+        (20, False, []),
+        (20, True, ["unexpected labels make 11 classes: label 10 has 20 images"]),
+    ],
+)
+def test_unexpected_label_is_a_warning_with_its_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, count: int, mnist_style: bool, warning: list[str]
+) -> None:
+    train = np.append(TEN, [10] * count)
+    source = idx_source(tmp_path, train, TEN, mnist_style=mnist_style)
+    assert len(source.classes) == len(source.classes) == 11
+    assert [message.partition("ubyte: ")[2] for message in caplog.messages] == warning
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (
+            TEN * 0,
+            TEN * 0,
+            "train-labels-idx1-ubyte: every label is 0; a classifier needs images of at least two",
+        ),
+        (TEN, np.append(TEN, 10), "label 10 has no training images, but 1 image in the test set"),
+    ],
+)
+def test_impossible_labels_are_refused(
+    tmp_path: Path, train: np.ndarray, test: np.ndarray, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        _ = idx_source(tmp_path, train, test).classes
+
+
+def test_missing_file_that_is_there_in_another_form_is_named(tmp_path: Path) -> None:
+    source = idx_source(tmp_path, TEN, TEN)
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.rename(tmp_path / "t10k-images.idx3-ubyte")
+    with pytest.raises(FileNotFoundError, match=r"no such file; rename t10k-images\.idx3-ubyte, which"):
+        source.open("test")
+    (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(IMAGES))
+    with pytest.raises(FileNotFoundError, match=rf"decompress .*: gunzip -k {path}\.gz"):
+        source.open("test")
 
 
 @pytest.mark.parametrize("script_name", ["train.py", "evaluate.py"])

