@@ -16,13 +16,11 @@ from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.config.combinations import check_combinations
 from mobilenet_lab.config.nested import keys, shown, value_of
 from mobilenet_lab.config.rules import Rule, rule_of_default
-from mobilenet_lab.config.suggestions import OVERLAYS, compose_choices, suggest
+from mobilenet_lab.config.suggestions import OPEN_GROUPS, OVERLAYS, compose_choices, suggest
 from mobilenet_lab.config.yaml_rules import read_rules
 from mobilenet_lab.runs.folder import RESOLVED_CONFIG
 from mobilenet_lab.runtime.errors import InputError
 
-# Groups of named objects, which a command line may extend.
-OPEN_GROUPS = ("callbacks", "logger")
 MISSING = "???"
 AUTO = "auto"  # resume=auto: resume if the run folder contains a checkpoint, otherwise start from scratch
 
@@ -63,7 +61,8 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         added = f"{group}.{rest[0]}" if rest else ""
         if key in known_keys or (group in OPEN_GROUPS and added and added not in known_keys):
             continue
-        raise InputError(f"{key}: no such key; {suggest(key, known)}")
+        note = f" (+ adds keys only to {' and '.join(OPEN_GROUPS)})" if _is_added(key) else ""
+        raise InputError(f"{key}: no such key; {suggest(key, known)}{note}")
     for group in OPEN_GROUPS:
         for name, value in (values.get(group) or {}).items():
             if value is not None and not (isinstance(value, Mapping) and "_target_" in value):
@@ -73,6 +72,12 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     for key in known_keys - present:
         if key.split(".")[0] not in OPEN_GROUPS and not key.startswith(nulls):
             raise InputError(f"{key}: the key is missing; remove ~{key} from the command line")
+
+
+def _is_added(key: str) -> bool:
+    """Return whether the command line adds a key, or one below it, with a plus sign."""
+    added = (override.lstrip("+") for override in HydraConfig.get().overrides.task if override[:1] == "+")
+    return any(f"{name.partition('=')[0]}.".startswith(f"{key}.") for name in added)
 
 
 def _check_values(values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
