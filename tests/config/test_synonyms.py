@@ -32,6 +32,7 @@ def test_advice_names_choices_that_exist() -> None:
     ("key", "hint"),
     [
         ("optimizer.learning_rate", "did you mean optimizer.lr?"),
+        ("optimizer.learningRate", "did you mean optimizer.lr?"),
         ("epochs", "did you mean trainer.max_epochs?"),
         ("batch", "did you mean data.batch_size?"),
         ("data.batch-size", "did you mean data.batch_size?"),

@@ -20,12 +20,15 @@ OPEN_GROUPS = ("callbacks", "logger")
 MAX_LISTED = 4  # keys of a group that are listed in addition to a suggestion
 
 
-def compose_choices(config_name: str, choices: Mapping[str, Any]) -> dict[str, Any]:
+def compose_choices(
+    config_name: str, choices: Mapping[str, Any], folders: Sequence[str] = ()
+) -> dict[str, Any]:
     """Compose a primary configuration with the choices of its groups, without overlays and overrides.
 
     Args:
         config_name: Name of the primary configuration.
         choices: The choice per group.
+        folders: More folders of YAML files than those that Hydra knows.
 
     Returns:
         The settings, with interpolations unresolved. They are cached: do not change them.
@@ -35,7 +38,9 @@ def compose_choices(config_name: str, choices: Mapping[str, Any]) -> dict[str, A
         for group, choice in choices.items()
         if group not in OVERLAYS and choice is not None
     ]
-    if HydraConfig.initialized() and (folders := HydraConfig.get().searchpath):
+    if HydraConfig.initialized():
+        folders = [*folders, *HydraConfig.get().searchpath]
+    if folders:
         quoted = [f"'{folder}'" for folder in folders]
         overrides.append(f"hydra.searchpath=[{','.join(quoted)}]")
     sources = GlobalHydra.instance().config_loader().get_sources()

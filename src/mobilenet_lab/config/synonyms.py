@@ -107,7 +107,8 @@ def translate(key: str, known: Container[str]) -> str | None:
         key: A dotted key; only its last name counts.
         known: The keys of the configuration.
     """
-    settings = SYNONYMS.get(spelled(key.rpartition(".")[2]), ())
+    compact = {name.replace("_", ""): settings for name, settings in SYNONYMS.items()}
+    settings = compact.get(spelled(key.rpartition(".")[2]).replace("_", ""), ())
     return next((setting for setting in settings if setting in known), None)
 
 

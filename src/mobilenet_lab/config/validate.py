@@ -4,7 +4,7 @@ The YAML files are the schema: the known keys are those that the chosen files co
 key's rule is in the comment of its line (see `config.rules`); without one, the type follows from the default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mobilenet_lab.config.combinations import check_combinations
 from mobilenet_lab.config.nested import keys, shown, value_of
 from mobilenet_lab.config.rules import Rule, rule_of_default
 from mobilenet_lab.config.suggestions import OPEN_GROUPS, OVERLAYS, compose_choices, suggest
+from mobilenet_lab.config.yaml_files import find_fault
 from mobilenet_lab.config.yaml_rules import read_rules
 from mobilenet_lab.runs.folder import RESOLVED_CONFIG
 from mobilenet_lab.runtime.errors import InputError
@@ -44,8 +45,9 @@ def check(cfg: DictConfig) -> None:
     }
     if choices or name != RESOLVED_CONFIG:
         known = compose_choices(name, choices)
-        _check_keys(values, known)
         folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+        _check_files(values, choices, folders)
+        _check_keys(values, known)
         defining = {group: choice for group, choice in choices.items() if group not in OVERLAYS}
         _check_values(values, known, read_rules(folders, name, defining))
     check_combinations(values, choices)
@@ -54,8 +56,32 @@ def check(cfg: DictConfig) -> None:
         find_checkpoint(values["resume"], "resume", prefer="last")
 
 
+def _check_files(values: Mapping[str, Any], choices: Mapping[str, Any], folders: Sequence[Path]) -> None:
+    """Refuse a file whose keys are not where they belong: below its group, or at the top for an overlay."""
+    for group, choice in choices.items():
+        is_overlay = group in OVERLAYS
+        if group in OPEN_GROUPS or (group not in values if is_overlay else values.get(group)):
+            continue
+        for name in [choice] if isinstance(choice, str) else choice or []:
+            if fault := find_fault(folders, group, name, is_overlay):
+                raise InputError(fault)
+    for group, value in values.items():
+        if group in choices and _lacks_class(group, value):
+            raise InputError(
+                f"{group}={choices[group]}: has no class; add the line `_target_: ...` to its file"
+            )
+
+
+def _lacks_class(group: str, value: Any) -> bool:
+    is_built = group not in (*OPEN_GROUPS, *OVERLAYS, "model")
+    return is_built and isinstance(value, Mapping) and "_target_" not in value
+
+
 def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     known_keys = set(keys(known))
+    if dotted := next(_dotted_names(values), None):
+        group, _, name = dotted.rpartition(".")
+        raise InputError(f"{dotted}: is one key with a dot in a YAML file; write `{name}:` below `{group}:`")
     for key in keys(values):
         group, *rest = key.split(".")
         added = f"{group}.{rest[0]}" if rest else ""
@@ -69,9 +95,18 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
                 raise InputError(f"{group}.{name}: needs a class; set {group}.{name}._target_=...")
     present = set(keys(values))
     nulls = tuple(f"{key}." for key in present if value_of(values, key) is None)
-    for key in known_keys - present:
+    for key in sorted(known_keys - present):  # a group before its keys
         if key.split(".")[0] not in OPEN_GROUPS and not key.startswith(nulls):
             raise InputError(f"{key}: the key is missing; remove ~{key} from the command line")
+
+
+def _dotted_names(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names with dots, which nothing reads."""
+    for name, value in values.items():
+        if "." in str(name):
+            yield str(name)
+        elif isinstance(value, Mapping):
+            yield from _dotted_names(value)
 
 
 def _is_added(key: str) -> bool:
