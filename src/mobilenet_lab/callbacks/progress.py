@@ -1,6 +1,7 @@
 """Show progress: a bar on a terminal, plain lines elsewhere."""
 
 import math
+import os
 import sys
 import time
 from typing import Any
@@ -11,15 +12,17 @@ from torch import Tensor
 
 from mobilenet_lab.callbacks.max_steps import steps_left
 
+MIN_COLUMNS = 20  # a narrower bar has no room for its numbers
+
 
 def progress_bar(refresh_rate: int, log_every_n_seconds: float) -> ProgressBar:
-    """Return a progress bar if standard output is a terminal, and plain lines otherwise.
+    """Return a progress bar if standard output is a terminal with room for one, and plain lines otherwise.
 
     Args:
         refresh_rate: Batches between updates of the bar.
         log_every_n_seconds: Seconds between lines.
     """
-    if sys.stdout.isatty():
+    if _terminal_columns() >= MIN_COLUMNS:
         return TerminalProgress(refresh_rate=refresh_rate, leave=True)
     return PlainProgress(log_every_n_seconds)
 
@@ -118,6 +121,13 @@ class PlainProgress(ProgressBar):
         if self._enabled and parts:
             print(f"{_epoch(trainer, epoch)}: {'; '.join(parts)}", flush=True)
         self._validated = False
+
+
+def _terminal_columns() -> int:
+    """Return the width of the terminal on standard output; 0 if there is none or it is unknown."""
+    if not sys.stdout.isatty():
+        return 0
+    return os.get_terminal_size(sys.stdout.fileno()).columns
 
 
 def _epoch(trainer: Trainer, number: int) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from mobilenet_lab.cli.arguments import order_arguments
 from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.config.override_quoting import quote_paths
+from mobilenet_lab.runtime.font_caches import use_writable_caches
 from mobilenet_lab.runtime.malloc import configure_malloc
 
 
@@ -19,6 +20,7 @@ def run(main: Callable[[], object]) -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     configure_malloc()
+    use_writable_caches()
     with one_line_errors():
         sys.argv[1:] = quote_paths(order_arguments(sys.argv[1:]))
         main()
