@@ -1,7 +1,6 @@
 """Show progress: a bar on a terminal, plain lines elsewhere."""
 
 import math
-import os
 import sys
 import time
 from typing import Any
@@ -11,6 +10,7 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from torch import Tensor
 
 from mobilenet_lab.callbacks.max_steps import steps_left
+from mobilenet_lab.runtime.terminal import terminal_columns
 
 MIN_COLUMNS = 20  # a narrower bar has no room for its numbers
 
@@ -22,7 +22,7 @@ def progress_bar(refresh_rate: int, log_every_n_seconds: float) -> ProgressBar:
         refresh_rate: Batches between updates of the bar.
         log_every_n_seconds: Seconds between lines.
     """
-    if _terminal_columns() >= MIN_COLUMNS:
+    if terminal_columns(sys.stdout) >= MIN_COLUMNS:
         return TerminalProgress(refresh_rate=refresh_rate, leave=True)
     return PlainProgress(log_every_n_seconds)
 
@@ -121,13 +121,6 @@ class PlainProgress(ProgressBar):
         if self._enabled and parts:
             print(f"{_epoch(trainer, epoch)}: {'; '.join(parts)}", flush=True)
         self._validated = False
-
-
-def _terminal_columns() -> int:
-    """Return the width of the terminal on standard output; 0 if there is none or it is unknown."""
-    if not sys.stdout.isatty():
-        return 0
-    return os.get_terminal_size(sys.stdout.fileno()).columns
 
 
 def _epoch(trainer: Trainer, number: int) -> str:

@@ -11,6 +11,7 @@ from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.config.override_quoting import quote_paths
 from mobilenet_lab.runtime.font_caches import use_writable_caches
 from mobilenet_lab.runtime.malloc import configure_malloc
+from mobilenet_lab.runtime.terminal import assume_terminal_size
 
 
 def run(main: Callable[[], object]) -> None:
@@ -21,6 +22,7 @@ def run(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     configure_malloc()
     use_writable_caches()
+    assume_terminal_size()
     with one_line_errors():
         sys.argv[1:] = quote_paths(order_arguments(sys.argv[1:]))
         main()
