@@ -73,8 +73,8 @@ def test_any_logged_metric_may_choose_the_best_checkpoint(tmp_path: Path, monito
 
 
 def test_metrics_of_the_task_need_no_sanity_check(tmp_path: Path) -> None:
-    trainer = fit(tmp_path, "callbacks=early_stopping")
+    trainer = fit(tmp_path, MINE, "callbacks=early_stopping")
     assert trainer.num_sanity_val_steps == 0
-    assert set(METRICS) == set(trainer.callback_metrics)
+    assert {*METRICS, "val/mine", "train/mine"} == set(trainer.callback_metrics)
     (check,) = (c for c in trainer.checkpoint_callbacks if isinstance(c, MonitorCheck))
     assert check.explain(trainer, RuntimeError("val/loss")) is None

@@ -65,6 +65,7 @@ from mobilenet_lab.runtime.errors import InputError
         ("trainer.strategy=dpp", r"did you mean ddp\?"),
         ("seed=-1", "must be an integer from 0 to 4,294,967,295"),
         ("output_dir=", "must be a folder"),
+        ("objective=val/acc", r"must be one of val/accuracy, .*; did you mean val/accuracy\?"),
         ("callbacks.best.monitor=val/acc", r"did you mean val/accuracy\?"),
         ("+callbacks.mine.patience=3", r"callbacks\.mine: needs a class; set callbacks\.mine\._target_="),
     ],

@@ -24,7 +24,7 @@ def is_of_validation(monitor: str) -> bool:
     return monitor.lower().startswith("val")
 
 
-def knows_all_metrics(values: Mapping[str, Any]) -> bool:
+def _knows_all_metrics(values: Mapping[str, Any]) -> bool:
     """Return whether METRICS are all that a run with these settings logs."""
     targets = (str(node.get("_target_")) for node in (values.get("callbacks") or {}).values() if node)
     return values["task"]["_target_"] == TASK and all(name.startswith(LOGGING_NOTHING) for name in targets)
@@ -38,7 +38,7 @@ def check_monitors(values: Mapping[str, Any]) -> None:
     Raises:
         InputError: The metric does not exist, or its mode is the opposite of what is better.
     """
-    is_known = knows_all_metrics(values)
+    is_known = _knows_all_metrics(values)
     for name, node in (values.get("callbacks") or {}).items():
         monitor = (node or {}).get("monitor")
         if not isinstance(monitor, str):

@@ -15,7 +15,7 @@ from mobilenet_lab.callbacks.max_steps import MaxSteps
 from mobilenet_lab.callbacks.monitor_check import MonitorCheck
 from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
-from mobilenet_lab.config.monitors import is_of_validation, knows_all_metrics
+from mobilenet_lab.config.monitors import METRICS, TASK, is_of_validation
 from mobilenet_lab.config.nested import builds
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.tasks.classification import ImageClassifier
@@ -74,8 +74,8 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
     if not has_validation or cfg.trainer.limit_val_batches == 0:
         named = {key: c for key, c in named.items() if not is_of_validation(_monitor(c))}
     # The metrics of other classes than ours are known only when they are logged.
-    is_known = knows_all_metrics(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-    monitors = {} if is_known else {f"{key}.monitor": _monitor(c) for key, c in named.items() if _monitor(c)}
+    known = METRICS if cfg.task._target_ == TASK else ()
+    monitors = {f"{key}.monitor": m for key, c in named.items() if (m := _monitor(c)) and m not in known}
     callbacks = list(named.values())
     if not cfg.trainer.enable_progress_bar:  # Lightning refuses a progress bar then
         callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
