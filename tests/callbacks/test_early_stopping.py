@@ -139,3 +139,10 @@ def test_stopped_run_continues_with_more_patience(tmp_path: Path) -> None:
     whole, trainer = fit(tmp_path / "whole", EarlyStopping("val/loss", patience=2))
     assert resumed.weight.item() == whole.weight.item() == -6 * BATCHES
     assert stop_reason(trainer) is not None
+
+
+@pytest.mark.parametrize("change", [{"best_score": "low"}, {"wait_count": None}, {"stopping_reason": 99}])
+def test_malformed_state_is_refused_when_it_is_loaded(change: dict[str, Any]) -> None:
+    state = EarlyStopping("val/loss").state_dict()
+    with pytest.raises((ValueError, TypeError)):
+        EarlyStopping("val/loss").load_state_dict(state | change)

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer, callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
@@ -74,6 +75,9 @@ class EarlyStopping(callbacks.EarlyStopping):
         patience = self.patience
         super().load_state_dict(state_dict)
         self.patience = patience
+        # Of a malformed checkpoint, the error belongs to the resume and not to a later epoch.
+        self.wait_count, self.stopped_epoch = int(self.wait_count), int(self.stopped_epoch)
+        self.best_score = torch.tensor(float(self.best_score))
         if state_dict.get(SETTINGS) != self._settings():
             self.stopping_reason, self.stopping_reason_message = EarlyStoppingReason.NOT_STOPPED, None
 
