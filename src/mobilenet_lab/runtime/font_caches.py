@@ -3,8 +3,6 @@
 import atexit
 import logging
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 MATPLOTLIB = "MPLCONFIGDIR"
@@ -24,6 +22,9 @@ def use_writable_caches() -> None:
     cache = Path(os.environ.get(CACHES) or os.path.expanduser("~/.cache"))  # noqa: PTH111
     if _is_writable(config / "matplotlib") and _is_writable(cache / "matplotlib"):
         return
+    import shutil  # rarely needed, and slow
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="mobilenet-lab-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[MATPLOTLIB] = folder
