@@ -67,6 +67,7 @@ from mobilenet_lab.runtime.errors import InputError
         ("output_dir=", "must be a folder"),
         ("objective=val/acc", r"must be one of val/accuracy, .*; did you mean val/accuracy\?"),
         ("callbacks.best.monitor=val/acc", r"did you mean val/accuracy\?"),
+        ("+callbacks.mine._target_=5", r"callbacks\.mine: needs a class; set callbacks\.mine\._target_="),
         ("+callbacks.mine.patience=3", r"callbacks\.mine: needs a class; set callbacks\.mine\._target_="),
     ],
 )

@@ -42,6 +42,7 @@ def node(target: str, **arguments: object) -> DictConfig:
             {"save_dir": "."},
             f"callbacks.x._target_={CSV}: is not a Lightning callback; use another class",
         ),
+        (STOP, {"_args_": ["a"]}, "callbacks.x._args_: is not supported; set each argument by its name, "),
         ("math.pi", {}, "callbacks.x._target_=math.pi: is not a Lightning callback; use another class"),
         ("math.sqrt", {"x": 4}, "callbacks.x.x: sqrt has no such argument; it takes none"),
         ("fractions.gcd", {}, None),

@@ -79,7 +79,7 @@ def _lacks_class(group: str, value: Any) -> bool:
 
 def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     known_keys = set(keys(known))
-    if dotted := next(_dotted_names(values), None):
+    if dotted := next(_dotted_names(values, known), None):
         group, _, name = dotted.rpartition(".")
         raise InputError(f"{dotted}: is one key with a dot in a YAML file; write `{name}:` below `{group}:`")
     for key in keys(values):
@@ -91,7 +91,8 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         raise InputError(f"{key}: no such key; {suggest(key, known)}{note}")
     for group in OPEN_GROUPS:
         for name, value in (values.get(group) or {}).items():
-            if value is not None and not (isinstance(value, Mapping) and "_target_" in value):
+            target = value.get("_target_") if isinstance(value, Mapping) else None
+            if value is not None and not (isinstance(target, str) and target):
                 raise InputError(f"{group}.{name}: needs a class; set {group}.{name}._target_=...")
     present = set(keys(values))
     nulls = tuple(f"{key}." for key in present if value_of(values, key) is None)
@@ -100,13 +101,13 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
             raise InputError(f"{key}: the key is missing; remove ~{key} from the command line")
 
 
-def _dotted_names(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names with dots, which nothing reads."""
+def _dotted_names(values: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the unknown names with dots, which nothing reads; a value may be a mapping with any names."""
     for name, value in values.items():
-        if "." in str(name):
+        if name not in known and "." in str(name):
             yield str(name)
-        elif isinstance(value, Mapping):
-            yield from _dotted_names(value)
+        elif isinstance(value, Mapping) and isinstance(known.get(name), Mapping):
+            yield from _dotted_names(value, known[name])
 
 
 def _is_added(key: str) -> bool:

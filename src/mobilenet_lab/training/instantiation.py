@@ -50,8 +50,11 @@ def build_member(key: str, node: DictConfig, kind: type, **extra: Any) -> Any:
     if target is not None:
         if not callable(target) or (isinstance(target, type) and not issubclass(target, kind)):
             raise InputError(wrong_kind)
-        if "_args_" not in node:
-            _check_arguments(key, node, target, extra)
+        if "_args_" in node:
+            raise InputError(
+                f"{key}._args_: is not supported; set each argument by its name, {key}.<name>=..."
+            )
+        _check_arguments(key, node, target, extra)
     try:
         member = instantiate(node, _convert_="all", **extra)
     except InstantiationException as error:
