@@ -77,7 +77,7 @@ def assert_same_run(whole: Path, stopped: Path, names: Sequence[str] = ("last", 
         one, other = load_checkpoint(whole, name), load_checkpoint(stopped, name)
         assert differences(*({key: c[key] for key in STATE if key in c} for c in (one, other))) == []
     one, other = result_of(whole), result_of(stopped)
-    for key in ("train/accuracy", "val/accuracy", "test/accuracy", "epochs"):
+    for key in ("train/accuracy", "val/accuracy", "test/accuracy", "epochs", "stop_reason"):
         assert one[key] == other[key]
     assert (whole / "metrics.csv").read_text() == (stopped / "metrics.csv").read_text()
     assert scalars(whole) == scalars(stopped)

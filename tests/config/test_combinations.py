@@ -8,6 +8,7 @@ from conftest import composed
 from mobilenet_lab.runtime.errors import InputError
 
 CPU = "trainer.accelerator=cpu"
+STOP = "lightning.pytorch.callbacks.EarlyStopping"
 NO_STEPS = "trainer.max_epochs=-1 trainer.max_time=00:01:00:00"
 
 
@@ -90,8 +91,20 @@ NO_STEPS = "trainer.max_epochs=-1 trainer.max_time=00:01:00:00"
             "callbacks.best.mode=min: does not fit callbacks.best.monitor=val/accuracy; use",
         ),
         (
-            "callbacks.best.monitor=val/loss",
+            "callbacks.best.monitor=val/loss callbacks.best.mode=max",
             "callbacks.best.mode=max: does not fit callbacks.best.monitor=val/loss; use",
+        ),
+        (
+            "callbacks=early_stopping callbacks.early_stopping.mode=max",
+            "callbacks.early_stopping.mode=max: does not fit callbacks.early_stopping.monitor=val/loss; use",
+        ),
+        (
+            f"+callbacks.stop._target_={STOP} +callbacks.stop.monitor=val_loss",
+            "callbacks.stop.monitor=val_loss: no such metric is logged; did you mean val/loss?",
+        ),
+        (
+            "callbacks.best.monitor=speed",
+            "callbacks.best.monitor=speed: no such metric is logged; use one of train/accuracy, ",
         ),
     ],
 )

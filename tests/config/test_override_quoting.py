@@ -94,8 +94,34 @@ def test_other_arguments_are_unchanged(argument: str) -> None:
     assert quote_paths([argument]) == [argument]
 
 
-def test_sweep_over_paths_is_unchanged() -> None:
-    assert quote_paths(["-m", "resume=a,b"]) == ["-m", "resume=a,b"]
+@pytest.mark.parametrize("key", ["data.root", "resume", "hydra.sweep.dir"])
+def test_sweep_over_paths_takes_each_one_literally(key: str) -> None:
+    _, argument = quote_paths(["-m", f"{key}=a b, it's=(1),null,'c,d'"])
+    override = OverridesParser.create().parse_override(argument)
+    assert override.is_sweep_override()
+    # Each value passes through its text once more, on its way from the sweeper to the job.
+    jobs = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    assert [parsed(job) for job in jobs] == ["a b", "it's=(1)", None, "c,d"]
+    assert unquote_paths(jobs) == [f"{key}=a b", f"{key}=it's=(1)", f"{key}=null", f"{key}=c,d"]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["resume=glob(*)", "resume=[a,b],[c,d]", "data.root=choice('a','b')", "data.root=${oc.env:A,b},${x}"],
+)
+def test_grammar_of_sweeps_is_unchanged(argument: str) -> None:
+    assert quote_paths(["-m", argument]) == ["-m", argument]
+
+
+def test_existing_name_with_a_comma_is_one_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a, b", "a", "c,d"):
+        Path(name).touch()
+    _, single, several = quote_paths(["-m", "data.root=a, b", "data.root=a, b,c,d,e"])
+    assert parsed(single) == "a, b"
+    assert several == "data.root='a, b','c,d','e'"
+    (images,) = quote_paths(["image=[c,d,a, b,'c,d',e]"])
+    assert parsed(images) == ["c,d", "a, b", "c,d", "e"]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)

@@ -32,14 +32,20 @@ def test_failed_job_does_not_stop_the_others_but_fails_the_sweep(
 def test_sweep_runs_each_job_in_its_own_folder_and_writes_one_table(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
-    settings = (*TINY_RUN[:-1], f"data.root={tiny_idx}", "trainer.max_epochs=1", "seed=${trainer.max_epochs}")
-    done = script("train.py", "-m", *settings, "model.filters=1,2", "optimizer=sgd,adamw")
+    (tmp_path / "my data, v2").symlink_to(tiny_idx)
+    (tmp_path / "mine/optimizer").mkdir(parents=True)
+    (tmp_path / "mine/optimizer/mine.yaml").write_text("defaults:\n  - adamw\n")
+    settings = (*TINY_RUN[:-1], "data.root=my data, v2", "trainer.max_epochs=1", "seed=${trainer.max_epochs}")
+    options = ("-m", "--config-dir=mine")  # between the settings
+    done = script("train.py", *settings, *options, "model.filters=1,2", "optimizer=sgd,mine")
     assert done.returncode == 0, done.stderr
     jobs = jobs_of(tmp_path)
     assert [job.name for job in jobs] == ["0", "1", "2", "3"]
     # A job gets its resolved configuration.
     assert "seed: 1\n" in (jobs[3] / "config.yaml").read_text()
     command = result_of(jobs[3])["command"]
+    assert command.startswith("python train.py --config-dir=mine ")
+    assert " 'data.root=my data, v2' " in command
     assert "model.filters=2" in command
     assert command.endswith(f"output_dir={jobs[3].relative_to(tmp_path)}")
     (table,) = tmp_path.glob("outputs/multirun/*/*/results.csv")

@@ -62,9 +62,14 @@ def test_resume_after_random_kills_is_bit_exact(
             EVERY_STEP,
         ),
         ("scheduler=cosine", "trainer.max_epochs=-1", "trainer.max_steps=84"),
-        ("scheduler=plateau", "scheduler.patience=0"),
+        (
+            "scheduler=plateau",
+            "scheduler.patience=0",
+            "callbacks=[ema,early_stopping]",
+            "callbacks.early_stopping.patience=6",
+        ),
     ],
-    ids=["workers", "validation-within-epochs-and-accumulation", "max-steps", "plateau"],
+    ids=["workers", "validation-within-epochs-and-accumulation", "max-steps", "plateau-and-early-stopping"],
 )
 def test_settings_with_state_resume_bit_exactly(
     tmp_path: Path, tiny_idx: Path, settings: tuple[str, ...], stops: int

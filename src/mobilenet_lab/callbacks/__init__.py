@@ -3,8 +3,9 @@
 Checkpoints:
     `last_checkpoint` writes the checkpoint to resume from, `best_checkpoint` the one to use.
 End of a run:
-    `max_steps` ends it after a number of steps, `signals` after SIGINT or SIGTERM, and `nan_guard` when the
-    loss is NaN or infinite.
+    `max_steps` ends it after a number of steps, `early_stopping` when a metric no longer improves, `signals`
+    after SIGINT or SIGTERM, and `nan_guard` when the loss is NaN or infinite. `monitor_check` refuses metrics
+    that nobody logs.
 Several ranks:
     `config_consistency` compares their settings, and `rank_watchdog` ends all when one dies.
 Weights and learning rate:
@@ -13,6 +14,6 @@ Reports:
     `history` keeps the metrics of each epoch, `throughput` measures images per second, and `progress` prints.
 
 Lightning calls subclasses of its `Checkpoint` after all other callbacks, in the order they are given in. So
-`EpochHistory` and `StopOnSignal` are subclasses, too: the first before the checkpoints, which contain it, the
-second after them.
+`EpochHistory`, `MonitorCheck` and `StopOnSignal` are subclasses, too: the first two before the checkpoints,
+the last after them.
 """

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from mobilenet_lab.config.monitors import best_mode
 from mobilenet_lab.runs.folder import RunFolder
 
 
@@ -19,18 +20,18 @@ class BestCheckpoint(Checkpoint):
 
     Args:
         folder: The run folder.
-        monitor: Name of the metric, `val/accuracy` or `val/loss`.
-        mode: "max" if higher is better, "min" if lower is better.
+        monitor: Name of a metric that is logged.
+        mode: "max" if higher is better, "min" if lower is better; None to derive it from the name.
 
     Attributes:
         score: The best value of the monitored metric; None as long as there is no best.ckpt.
-        accuracy: Validation accuracy of best.ckpt, in [0, 1].
+        accuracy: Validation accuracy of best.ckpt, in [0, 1]; None if it has not been measured.
     """
 
-    def __init__(self, folder: str, monitor: str, mode: str) -> None:
+    def __init__(self, folder: str, monitor: str, mode: str | None = None) -> None:
         self.path = RunFolder(Path(folder)).best
         self.monitor = monitor
-        self.mode = mode
+        self.mode = best_mode(monitor, mode)
         self.score: float | None = None
         self.accuracy: float | None = None
         self._saved_at_step = 0
@@ -83,7 +84,7 @@ class BestCheckpoint(Checkpoint):
         # NaN is worse than any number.
         worst = math.inf if self.mode == "min" else -math.inf
         self.score = worst if math.isnan(score) else score
-        self.accuracy = float(metrics["val/accuracy"])
+        self.accuracy = float(metrics["val/accuracy"]) if "val/accuracy" in metrics else None
         self._saved_at_step = trainer.global_step
         trainer.save_checkpoint(self.path)
 

@@ -8,10 +8,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from mobilenet_lab.config.monitors import TRAINING, VALIDATION
 from mobilenet_lab.runtime.lightning_internals import restore_callback_metrics
-
-TRAINING = ("train/loss", "train/accuracy")
-VALIDATION = ("val/loss", "val/accuracy")
 
 
 class EpochHistory(Checkpoint):

@@ -10,16 +10,19 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from torch import Tensor
 
 from mobilenet_lab.callbacks.max_steps import steps_left
+from mobilenet_lab.runtime.terminal import terminal_columns
+
+MIN_COLUMNS = 20  # a narrower bar has no room for its numbers
 
 
 def progress_bar(refresh_rate: int, log_every_n_seconds: float) -> ProgressBar:
-    """Return a progress bar if standard output is a terminal, and plain lines otherwise.
+    """Return a progress bar if standard output is a terminal with room for one, and plain lines otherwise.
 
     Args:
         refresh_rate: Batches between updates of the bar.
         log_every_n_seconds: Seconds between lines.
     """
-    if sys.stdout.isatty():
+    if terminal_columns(sys.stdout) >= MIN_COLUMNS:
         return TerminalProgress(refresh_rate=refresh_rate, leave=True)
     return PlainProgress(log_every_n_seconds)
 

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import yaml  # type: ignore[import-untyped]
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from mobilenet_lab.cli.hydra_messages import GROUP_CANNOT_BE_NULL, explain_hydra_error, explain_instantiation
+from mobilenet_lab.cli.hydra_messages import explain_hydra_error, explain_instantiation, explain_value_error
 from mobilenet_lab.cli.hydra_usage import usage_errors
 from mobilenet_lab.runtime.errors import (
     DISK_FULL_ERRNOS,
@@ -78,12 +79,10 @@ def one_line_errors() -> Iterator[None]:
         if not is_user_fixable(error):
             raise
         _exit(f"error: {_explain_os_error(error)}", EXIT_WRONG_INPUT)
-    except ValueError as error:
-        if GROUP_CANNOT_BE_NULL not in str(error):
+    except (ValueError, yaml.YAMLError) as error:
+        if (message := explain_value_error(error)) is None:
             raise
-        _exit(
-            "error: a group cannot be null or a number; choose one of its files, see --help", EXIT_WRONG_INPUT
-        )
+        _exit(f"error: {message}", EXIT_WRONG_INPUT)
 
 
 def is_user_fixable(error: BaseException) -> bool:

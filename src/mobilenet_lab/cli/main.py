@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mobilenet_lab.cli.arguments import order_arguments
 from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.cli.path_arguments import refuse_repeated_paths
 from mobilenet_lab.cli.streams import prepare_streams
 from mobilenet_lab.config.override_quoting import quote_paths
+from mobilenet_lab.runtime.font_caches import use_writable_caches
 from mobilenet_lab.runtime.malloc import configure_malloc
+from mobilenet_lab.runtime.terminal import assume_terminal_size
 
 
 def run(main: Callable[[], object]) -> None:
@@ -20,10 +23,12 @@ def run(main: Callable[[], object]) -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     configure_malloc()
+    use_writable_caches()
+    assume_terminal_size()
     with one_line_errors():
         prepare_streams()
         refuse_repeated_paths(sys.argv[1:])
-        sys.argv[1:] = quote_paths(sys.argv[1:])
+        sys.argv[1:] = quote_paths(order_arguments(sys.argv[1:]))
         main()
 
 

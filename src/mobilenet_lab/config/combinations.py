@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from mobilenet_lab.config.monitors import check_monitors
 from mobilenet_lab.config.nested import flatten, shown, target_of
 from mobilenet_lab.config.rules import is_integer
 from mobilenet_lab.runtime.errors import InputError
@@ -42,7 +43,7 @@ def check_combinations(values: Mapping[str, Any], choices: Mapping[str, Any]) ->
     _check_optimizer(values["optimizer"], trainer)
     _check_scheduler(values["scheduler"], choices.get("scheduler"), trainer)
     _check_lowest_rate(values["scheduler"], values["optimizer"])
-    _check_best(values.get("callbacks") or {})
+    check_monitors(values)
 
 
 def check_cpu(trainer: Mapping[str, Any]) -> None:
@@ -193,13 +194,3 @@ def _check_lowest_rate(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any
             f"scheduler.min_lr={lowest}: is not below optimizer.lr={first}, the rate at the start; use a "
             "smaller number"
         )
-
-
-def _check_best(callbacks: Mapping[str, Any]) -> None:
-    best = callbacks.get("best") or {}
-    for quantity, mode in (("accuracy", "max"), ("loss", "min")):
-        if best.get("monitor") == f"val/{quantity}" and best["mode"] != mode:
-            raise InputError(
-                f"callbacks.best.mode={best['mode']}: does not fit callbacks.best.monitor=val/{quantity}; "
-                f"use callbacks.best.mode={mode}"
-            )

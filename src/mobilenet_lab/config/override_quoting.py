@@ -2,23 +2,32 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root")
+PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "data.root", "hydra.sweep.dir")
+INTERPOLATED_KEYS = ("output_dir", "data.root", "hydra.sweep.dir")
+SWEEP_ARGUMENTS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 QUOTES = ("'", '"')
 ESCAPED = r"\${"  # an interpolation that is taken literally
+# A member of a list: a quoted string, or all up to the next comma outside of an interpolation
+MEMBER = re.compile(
+    r"""\s*(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")\s*(?=,|$)|(?:\$\{[^}]*\}|[^,])+""", re.DOTALL
+)
+MAX_PARTS = 4  # parts of one name with commas in a list
+FUNCTION = re.compile(r"(?:choice|glob|range|interval|sort|shuffle|tag|extend_list)\(.*\)", re.DOTALL)
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Quote the values of path keys, so that Hydra takes `=`, commas, spaces and brackets literally.
 
-    Values that are already quoted, interpolations and the lists of a sweep stay as they are. A value in
-    square brackets is a list whose members are quoted, unless a file has exactly that name.
+    Values that are already quoted, interpolations and the functions of Hydra's grammar stay as they are. A
+    value in square brackets, and in a sweep also a value with commas, is a list whose members are quoted. A
+    file whose name has a comma or brackets is one value.
     """
-    is_sweep = any(argument in ("-m", "--multirun") for argument in arguments)
+    is_sweep = any(argument in SWEEP_ARGUMENTS for argument in arguments)
     return [_quote_path(argument, is_sweep) for argument in arguments]
 
 
@@ -39,19 +48,40 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if key.lstrip("+") not in PATH_KEYS or not equals or not value:
         return argument
+    takes_interpolations = key in INTERPOLATED_KEYS
+    if not _exists(value):
+        if is_sweep and (FUNCTION.fullmatch(value) or "],[" in value):
+            return argument
+        if value[0] == "[" and value[-1] == "]":
+            members = (_quote_member(name, takes_interpolations) for name in _members(value[1:-1]))
+            return f"{key}=[{','.join(members)}]"
+        if is_sweep and "," in value:
+            names = _members(value)
+            return f"{key}={','.join(_quote_member(name, takes_interpolations) for name in names)}"
+    return f"{key}={_quote_member(value, takes_interpolations)}"
+
+
+def _members(value: str) -> Iterator[str]:
+    """Yield the members of a list. Neighbors that are the name of one file belong together."""
+    parts = list(MEMBER.finditer(value))
+    first = 0
+    while first < len(parts):
+        last = min(first + MAX_PARTS, len(parts)) - 1
+        while last > first and not _exists(value[parts[first].start() : parts[last].end()].strip()):
+            last -= 1
+        if name := value[parts[first].start() : parts[last].end()].strip():
+            yield name
+        first = last + 1
+
+
+def _quote_member(value: str, takes_interpolations: bool) -> str:
+    """Quote one path, unless it is quoted, null or an interpolation."""
     if value == "~" or value.startswith("~/"):  # most shells expand ~ only at the start of a word
         value = str(Path(value).expanduser())
     is_quoted = len(value) > 1 and value[0] in QUOTES and value[-1] == value[0]
-    if is_quoted or value == "null" or (is_sweep and "," in value):
-        return argument
-    if "${" in value and key in ("output_dir", "data.root"):
-        return argument
-    # `Path.exists` raises an error for a name that is too long.
-    if value[0] == "[" and value[-1] == "]" and not os.path.exists(value):  # noqa: PTH110
-        members = [member.strip() for member in value[1:-1].split(",")]
-        quoted = [m if m.startswith(QUOTES) else _quote(m) for m in members if m]
-        return f"{key}=[{','.join(quoted)}]"
-    return f"{key}={_quote(value)}"
+    if is_quoted or value == "null" or (takes_interpolations and "${" in value):
+        return value
+    return _quote(value)
 
 
 def _quote(value: str) -> str:
@@ -59,3 +89,8 @@ def _quote(value: str) -> str:
     escaped = re.sub(r"(\\*)(')", r"\1\1\\\2", value)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", ESCAPED)
     return f"'{escaped}'"
+
+
+def _exists(path: str) -> bool:
+    # `Path.exists` raises an error for a name that is too long.
+    return os.path.exists(path)  # noqa: PTH110

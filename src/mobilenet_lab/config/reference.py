@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]
 
 from mobilenet_lab.config.rules import START
 from mobilenet_lab.config.suggestions import OVERLAYS
+from mobilenet_lab.config.synonyms import ADVICE, SYNONYMS
 from mobilenet_lab.config.yaml_rules import COMMENT, HYDRA_KEYS, Loader, leaves
 from mobilenet_lab.runtime.atomic_files import write_atomically
 from mobilenet_lab.runtime.machine import ROOT
@@ -32,6 +33,7 @@ def render() -> str:
                 [key for key in _keys(path, group) if key.is_described or not _extends(path)]
             ):
                 lines += [f"`{group}={path.stem}`:", "", *table, ""]
+    lines += ["## Names in other tools", "", *_synonym_table()]
     return "\n".join(lines)
 
 
@@ -107,6 +109,17 @@ def _key_table(keys: Sequence[Key]) -> list[str]:
     """Return a table of keys; empty if there are none."""
     rows = [f"| `{key.name}` | `{key.value}` | {key.rule} | {key.note} |" for key in keys]
     return ["| key | default | rule | note |", "|---|---|---|---|", *rows] if rows else []
+
+
+def _synonym_table() -> Iterator[str]:
+    """Yield a table of the names that other tools have for settings."""
+    yield "A key that does not exist is refused. The message translates these names:"
+    yield from ("", "| setting | names |", "|---|---|")
+    by_settings: dict[str, list[str]] = {}
+    for name, settings in SYNONYMS.items():
+        by_settings.setdefault(" or ".join(f"`{setting}`" for setting in settings), []).append(f"`{name}`")
+    yield from (f"| {settings} | {', '.join(names)} |" for settings, names in by_settings.items())
+    yield from (f"| {instead} | `{name}` |" for name, instead in ADVICE.items())
 
 
 def _split(comment: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ key's rule is in the comment of its line (see `config.rules`); without one, the 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.config.combinations import check_combinations
 from mobilenet_lab.config.nested import keys, shown, value_of
 from mobilenet_lab.config.rules import Rule, rule_of_default
-from mobilenet_lab.config.suggestions import OVERLAYS, compose_choices, suggest
+from mobilenet_lab.config.suggestions import OPEN_GROUPS, OVERLAYS, compose_choices, suggest
+from mobilenet_lab.config.yaml_files import find_fault
 from mobilenet_lab.config.yaml_rules import read_rules
 from mobilenet_lab.runs.folder import RESOLVED_CONFIG
 from mobilenet_lab.runtime.errors import InputError
 
-# Groups of named objects, which a command line may extend.
-OPEN_GROUPS = ("callbacks", "logger")
 MISSING = "???"
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")  # a default that is the value of another key
 AUTO = "auto"  # resume=auto: resume if the run folder contains a checkpoint, otherwise start from scratch
@@ -49,6 +48,7 @@ def check(cfg: DictConfig) -> None:
     if choices or name != RESOLVED_CONFIG:
         known = compose_choices(name, choices)
         folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+        _check_files(values, choices, folders)
         defining = {group: choice for group, choice in choices.items() if group not in OVERLAYS}
         rules = read_rules(folders, name, defining)
         _check_keys(values, known, rules)
@@ -59,9 +59,33 @@ def check(cfg: DictConfig) -> None:
         find_checkpoint(values["resume"], "resume", prefer="last")
 
 
+def _check_files(values: Mapping[str, Any], choices: Mapping[str, Any], folders: Sequence[Path]) -> None:
+    """Refuse a file whose keys are not where they belong: below its group, or at the top for an overlay."""
+    for group, choice in choices.items():
+        is_overlay = group in OVERLAYS
+        if group in OPEN_GROUPS or (group not in values if is_overlay else values.get(group)):
+            continue
+        for name in [choice] if isinstance(choice, str) else choice or []:
+            if fault := find_fault(folders, group, name, is_overlay):
+                raise InputError(fault)
+    for group, value in values.items():
+        if group in choices and _lacks_class(group, value):
+            raise InputError(
+                f"{group}={choices[group]}: has no class; add the line `_target_: ...` to its file"
+            )
+
+
+def _lacks_class(group: str, value: Any) -> bool:
+    is_built = group not in (*OPEN_GROUPS, *OVERLAYS, "model")
+    return is_built and isinstance(value, Mapping) and "_target_" not in value
+
+
 def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     known_keys = set(keys(known))
     mappings = tuple(f"{key}." for key in rules if isinstance(value_of(values, key), Mapping))
+    if dotted := next(_dotted_names(values, known), None):
+        group, _, name = dotted.rpartition(".")
+        raise InputError(f"{dotted}: is one key with a dot in a YAML file; write `{name}:` below `{group}:`")
     for key in keys(values):
         if key.startswith(mappings):  # the names in a value, which the rule of the value checks
             continue
@@ -69,16 +93,33 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapp
         added = f"{group}.{rest[0]}" if rest else ""
         if key in known_keys or (group in OPEN_GROUPS and added and added not in known_keys):
             continue
-        raise InputError(f"{key}: no such key; {suggest(key, known)}")
+        note = f" (+ adds keys only to {' and '.join(OPEN_GROUPS)})" if _is_added(key) else ""
+        raise InputError(f"{key}: no such key; {suggest(key, known)}{note}")
     for group in OPEN_GROUPS:
         for name, value in (values.get(group) or {}).items():
-            if value is not None and not (isinstance(value, Mapping) and "_target_" in value):
+            target = value.get("_target_") if isinstance(value, Mapping) else None
+            if value is not None and not (isinstance(target, str) and target):
                 raise InputError(f"{group}.{name}: needs a class; set {group}.{name}._target_=...")
     present = set(keys(values))
     nulls = tuple(f"{key}." for key in present if value_of(values, key) is None)
-    for key in known_keys - present:
+    for key in sorted(known_keys - present):  # a group before its keys
         if key.split(".")[0] not in OPEN_GROUPS and not key.startswith(nulls):
             raise InputError(f"{key}: the key is missing; remove ~{key} from the command line")
+
+
+def _dotted_names(values: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the unknown names with dots, which nothing reads; a value may be a mapping with any names."""
+    for name, value in values.items():
+        if name not in known and "." in str(name):
+            yield str(name)
+        elif isinstance(value, Mapping) and isinstance(known.get(name), Mapping):
+            yield from _dotted_names(value, known[name])
+
+
+def _is_added(key: str) -> bool:
+    """Return whether the command line adds a key, or one below it, with a plus sign."""
+    added = (override.lstrip("+") for override in HydraConfig.get().overrides.task if override[:1] == "+")
+    return any(f"{name.partition('=')[0]}.".startswith(f"{key}.") for name in added)
 
 
 def _check_values(values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:

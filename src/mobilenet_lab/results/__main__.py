@@ -19,6 +19,7 @@ from mobilenet_lab.results.records import Record, collect_ensemble_record, colle
 from mobilenet_lab.results.runner import is_finished, run_all
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.font_caches import use_writable_caches
 from mobilenet_lab.runtime.machine import available_cores
 
 MIN_ENSEMBLE = 3  # networks
@@ -30,6 +31,7 @@ def main(recipes: Sequence[Recipe] = RECIPES) -> None:
     chosen = [recipe for recipe in recipes if recipe.name in options.recipes]
     runs = [Run(recipe, seed) for recipe in chosen for seed in options.seeds or range(recipe.num_seeds)]
     signal.signal(signal.SIGTERM, _exit_on_signal)
+    use_writable_caches()
     with one_line_errors(), _exclusive_lock():
         failed = [] if options.no_runs else run_all(runs, options.jobs)
         options.output.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mobilenet_lab.runtime.environment import OVERRIDES_VARIABLE
@@ -22,6 +23,15 @@ def command_line_overrides() -> list[str]:
         if Path(argument).name == TRAIN_SCRIPT:
             return sys.orig_argv[i + 1 :]
     return []
+
+
+def config_options(arguments: Sequence[str]) -> list[str]:
+    """Return Hydra's options among the arguments that say where the configuration is: `--config-dir=mine`."""
+    from hydra._internal.utils import get_args_parser  # prediction from Python needs no Hydra
+
+    given = vars(get_args_parser().parse_known_args(list(arguments))[0])
+    names = ("config_path", "config_name", "config_dir")
+    return [f"--{name.replace('_', '-')}={given[name]}" for name in names if given[name] is not None]
 
 
 def train_command(overrides: list[str]) -> str:

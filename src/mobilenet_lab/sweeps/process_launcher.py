@@ -20,7 +20,7 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.child_process import run_forwarding_signals
 from mobilenet_lab.runtime.environment import OVERRIDES_VARIABLE
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, InputError
-from mobilenet_lab.runtime.invocation import resolved_config_arguments
+from mobilenet_lab.runtime.invocation import config_options, resolved_config_arguments
 from mobilenet_lab.sweeps.job_folder import job_folder
 
 
@@ -29,7 +29,7 @@ class Job:
     """A finished job of a sweep.
 
     Attributes:
-        number: Its number in the sweep, which is also the name of its folder.
+        number: Its number in the sweep.
         overrides: The overrides that make up the job.
         exit_code: 0 if it succeeded.
         objective: The metric that `objective` names; None if the job failed or has no such metric.
@@ -56,18 +56,25 @@ def run_job(job_config: DictConfig, overrides: Sequence[str]) -> Job:
     HydraConfig.instance().set_config(job_config)
     number = int(job_config.hydra.job.num)
     run = RunFolder(job_folder(job_config.hydra))
-    print(f"\njob {number}: {' '.join(overrides)}", flush=True)
+    typed = unquote_paths(overrides)
+    print(f"\njob {number}: {' '.join(typed)}", flush=True)
     try:
         cfg = _write_job_config(job_config, run)
     except (InputError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return Job(number, list(overrides), EXIT_WRONG_INPUT)
     command = [sys.executable, sys.argv[0], *resolved_config_arguments(run.job_config)]
-    settings = shlex.join([*unquote_paths(overrides), f"output_dir={run}"])
+    settings = shlex.join([*_where_configured(job_config), *typed, f"output_dir={run}"])
     if code := run_forwarding_signals(command, {OVERRIDES_VARIABLE: settings}):
         return Job(number, list(overrides), code)
     result = run.read_result() or {}
     return Job(number, list(overrides), 0, result.get(cfg.objective))
+
+
+def _where_configured(job_config: DictConfig) -> list[str]:
+    """Return the arguments of the sweep that say where the configuration is, for the command of a job."""
+    folders = [o for o in job_config.hydra.overrides.hydra if o.lstrip("+").startswith("hydra.searchpath=")]
+    return [*config_options(sys.argv[1:]), *folders]
 
 
 def job_returns(jobs: Sequence[Job]) -> list[JobReturn]:

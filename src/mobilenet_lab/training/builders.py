@@ -7,17 +7,20 @@ from typing import Any
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.callbacks.max_steps import MaxSteps
+from mobilenet_lab.callbacks.monitor_check import MonitorCheck
 from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
+from mobilenet_lab.config.monitors import METRICS, TASK, is_of_validation
 from mobilenet_lab.config.nested import builds
 from mobilenet_lab.config.rules import is_integer
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.training.instantiation import build_member
 
 
 def build_datamodule(cfg: DictConfig) -> ImageDataModule:
@@ -77,9 +80,13 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
         has_validation: Whether there are validation images.
         step: Number of steps that a resumed run has done, otherwise 0.
     """
-    callbacks: list[Callback] = instantiate_group(cfg, "callbacks")
+    named = {key: build_member(key, node, Callback) for key, node in _members(cfg, "callbacks")}
     if not has_validation or cfg.trainer.limit_val_batches == 0:
-        callbacks = [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val/")]
+        named = {key: c for key, c in named.items() if not is_of_validation(_monitor(c))}
+    # The metrics of other classes than ours are known only when they are logged.
+    known = METRICS if cfg.task._target_ == TASK else ()
+    monitors = {f"{key}.monitor": m for key, c in named.items() if (m := _monitor(c)) and m not in known}
+    callbacks = list(named.values())
     if not cfg.trainer.enable_progress_bar:  # Lightning refuses a progress bar then
         callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
     if cfg.trainer.max_steps > 0:
@@ -89,7 +96,8 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
     return instantiate(
         cfg.trainer,
         max_steps=-1,  # see MaxSteps
-        callbacks=[*own, *callbacks, StopOnSignal()],
+        num_sanity_val_steps=cfg.trainer.num_sanity_val_steps or int(bool(monitors)),
+        callbacks=[*own, MonitorCheck(monitors), *callbacks, StopOnSignal()],
         logger=_build_loggers(cfg, step),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=cfg.output_dir,
@@ -99,20 +107,23 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
     )
 
 
-def _build_loggers(cfg: DictConfig, step: int) -> list[Any]:
+def _build_loggers(cfg: DictConfig, step: int) -> list[Logger]:
     """Build the loggers; TensorBoard discards what an interrupted run logged from `step` on."""
-    nodes = (node for node in (cfg.get("logger") or {}).values() if node is not None)
     return [
-        instantiate(
-            node,
-            **({"purge_step": step} if step and builds(node, TensorBoardLogger) else {}),
-            _convert_="all",
+        build_member(
+            key, node, Logger, **({"purge_step": step} if step and builds(node, TensorBoardLogger) else {})
         )
-        for node in nodes
+        for key, node in _members(cfg, "logger")
     ]
 
 
-def instantiate_group(cfg: DictConfig, group: str) -> list[Any]:
-    """Build the objects of a group of named objects; the group and its members may be null or missing."""
-    members = instantiate(cfg.get(group) or {}, _convert_="all")
-    return [member for member in members.values() if member is not None]
+def _members(cfg: DictConfig, group: str) -> list[tuple[str, DictConfig]]:
+    """Return the members of a group of named objects with their keys; group and members may be null."""
+    members = cfg.get(group) or {}
+    return [(f"{group}.{name}", node) for name, node in members.items() if node is not None]
+
+
+def _monitor(callback: Callback) -> str:
+    """Return the metric that a callback monitors, or an empty string."""
+    monitor = getattr(callback, "monitor", None)
+    return monitor if isinstance(monitor, str) else ""

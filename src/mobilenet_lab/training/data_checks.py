@@ -6,6 +6,9 @@ import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
+from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
+from mobilenet_lab.config.monitors import is_of_validation
+from mobilenet_lab.config.nested import builds
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
@@ -51,6 +54,8 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
             f"scheduler.monitor={cfg.scheduler.monitor}: there is no validation; set data.val_split and "
             "trainer.limit_val_batches above 0"
         )
+    if "val" not in batches:
+        _check_no_monitor_of_validation(cfg)
     _check_steps(trainer, batches["train"])
     check_schedule(cfg, batches["train"])
     if data.batch_size * num_ranks > len(train):
@@ -81,6 +86,17 @@ def _count_batches(cfg: DictConfig, name: str, subset: Subset, num_ranks: int) -
             f"trainer.limit_{name}_batches={limit}: leaves none of {batches} batches; use a larger fraction"
         )
     return int(batches * limit)
+
+
+def _check_no_monitor_of_validation(cfg: DictConfig) -> None:
+    """Refuse a callback that depends on a validation; without one, the best checkpoint is the last one."""
+    for name, node in (cfg.get("callbacks") or {}).items():
+        monitor = node.get("monitor") if node is not None else None
+        if isinstance(monitor, str) and is_of_validation(monitor) and not builds(node, BestCheckpoint):
+            raise InputError(
+                f"callbacks.{name}.monitor={monitor}: there is no validation; set data.val_split and "
+                "trainer.limit_val_batches above 0, or monitor train/loss"
+            )
 
 
 def _check_steps(trainer: DictConfig, batches: int) -> None:

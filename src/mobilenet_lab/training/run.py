@@ -35,6 +35,7 @@ from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.builders import build_datamodule, build_model, build_trainer
 from mobilenet_lab.training.data_checks import check_data
 from mobilenet_lab.training.hardware_checks import check_machine
+from mobilenet_lab.training.instantiation import one_line_misconfiguration
 from mobilenet_lab.training.interruption import report_interruption
 from mobilenet_lab.training.memory_check import check_memory
 from mobilenet_lab.training.output_folder import create_run_folder, prepare_run_folder
@@ -181,6 +182,7 @@ def _fit(run: Run) -> float:
         latest_symlink(run.folder),
         report_interruption(trainer, run.folder),
         name_checkpoint_in_errors(trainer, path),
+        one_line_misconfiguration(trainer),
     ):
         trainer.fit(run.model, run.datamodule, ckpt_path=path, weights_only=True)
     if resume is not None and _is_time_up(trainer) and trainer.global_step == resume.step:

@@ -12,6 +12,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
+from mobilenet_lab.callbacks.early_stopping import stop_reason
 from mobilenet_lab.callbacks.history import EpochHistory
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.callbacks.throughput import Throughput
@@ -109,6 +110,7 @@ def summarize_run(
         "val/accuracy": _rounded(val_accuracy),
         "test/accuracy": _rounded(trainer.callback_metrics.get("test/accuracy")),
         "epochs": history.epochs_done(),
+        "stop_reason": stop_reason(trainer),  # null for a run of the planned length
         "images_per_second": round(throughput.images_per_second(trainer.world_size), 1),
         "fit_seconds": round(fit_seconds, 1),  # of this process
         "total_seconds": round(history.total_seconds(), 1),
