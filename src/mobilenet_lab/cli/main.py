@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mobilenet_lab.cli.argument_checks import check_arguments
 from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.config.override_quoting import quote_paths
 from mobilenet_lab.runtime.malloc import configure_malloc
@@ -19,6 +20,7 @@ def run(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     configure_malloc()
     with one_line_errors():
+        check_arguments(sys.argv[0], sys.argv[1:])
         sys.argv[1:] = quote_paths(sys.argv[1:])
         main()
 

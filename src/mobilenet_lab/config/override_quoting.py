@@ -39,7 +39,9 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if key.lstrip("+") not in PATH_KEYS or not equals or not value:
         return argument
-    if value == "~" or value.startswith("~/"):  # most shells expand ~ only at the start of a word
+    is_home = value.rstrip("/") == "~"
+    # Most shells expand ~ only at the start of a word. No run writes into the home folder itself.
+    if key != "output_dir" if is_home else value.startswith("~/"):
         value = str(Path(value).expanduser())
     is_quoted = len(value) > 1 and value[0] in QUOTES and value[-1] == value[0]
     if is_quoted or value == "null" or (is_sweep and "," in value):

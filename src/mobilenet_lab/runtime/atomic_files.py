@@ -27,7 +27,8 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
             not be on the disk yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp")
+    # Processes that write the same file must not write into each other's scratch file.
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(scratch)
         sync(scratch)

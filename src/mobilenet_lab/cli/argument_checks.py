@@ -1,0 +1,40 @@
+"""Refuse arguments that Hydra would ignore or cannot read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mobilenet_lab.runtime.encoding import is_utf8, shown_path
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.invocation import TRAIN_SCRIPT
+
+RUN_DIR, SWEEP = "hydra.run.dir", "hydra.sweep."
+HERE = (".", "'.'", '"."')  # the value of hydra.run.dir that has no effect
+SWEEP_FLAGS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
+
+
+def check_arguments(script: str, arguments: Sequence[str]) -> None:
+    """Check the command line before Hydra sees it and creates folders.
+
+    Args:
+        script: The script's path.
+        arguments: Its arguments.
+
+    Raises:
+        InputError: An argument is not UTF-8, or sets a folder that is not used.
+    """
+    is_sweep = any(argument in SWEEP_FLAGS for argument in arguments)
+    is_training = Path(script).name == TRAIN_SCRIPT
+    for argument in arguments:
+        if not is_utf8(argument):
+            raise InputError(f"{shown_path(argument)}: is not valid UTF-8; rename the file or folder")
+        key, equals, value = argument.partition("=")
+        key = key.lstrip("+")
+        if not equals:
+            continue
+        if key == RUN_DIR and value not in HERE:
+            instead = "hydra.sweep.dir" if is_sweep else "output_dir"
+            hint = f"use {instead}={value}" if is_training else "remove it, the script writes no folder"
+            raise InputError(f"{RUN_DIR}={value}: has no effect; {hint}")
+        if key.startswith(SWEEP) and not is_sweep:
+            hint = "add -m, or use output_dir" if is_training else "remove it"
+            raise InputError(f"{key}={value}: has an effect only in a sweep; {hint}")
