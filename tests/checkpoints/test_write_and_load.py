@@ -158,7 +158,7 @@ def test_run_with_a_file_in_place_of_its_folder_fails_with_one_line(
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-    assert "run/checkpoints" in done.stderr
+    assert "(checkpoints)" in done.stderr
 
 
 def test_resume_from_a_damaged_checkpoint_uses_the_previous_one(

@@ -26,6 +26,7 @@ def entries(run: RunFolder) -> list[Path]:
     the shell has opened for the output of this process.
     """
     prepared = {run.lock, run.job_config.parent, run.provenance, run.train_log, run.path / FRESH_VOLUME}
+    prepared |= set(run.scratch_files())
     return sorted(path for path in run.path.iterdir() if path not in prepared and not _is_own_output(path))
 
 
