@@ -1,9 +1,8 @@
-"""Refuse arguments that Hydra would ignore or cannot read."""
+"""Refuse arguments that Hydra would ignore without a word."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from mobilenet_lab.runtime.encoding import is_utf8, shown_path
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.invocation import TRAIN_SCRIPT
 
@@ -20,13 +19,11 @@ def check_arguments(script: str, arguments: Sequence[str]) -> None:
         arguments: Its arguments.
 
     Raises:
-        InputError: An argument is not UTF-8, or sets a folder that is not used.
+        InputError: An argument sets a folder that is not used.
     """
     is_sweep = any(argument in SWEEP_FLAGS for argument in arguments)
     is_training = Path(script).name == TRAIN_SCRIPT
     for argument in arguments:
-        if not is_utf8(argument):
-            raise InputError(f"{shown_path(argument)}: is not valid UTF-8; rename the file or folder")
         key, equals, value = argument.partition("=")
         key = key.lstrip("+")
         if not equals:

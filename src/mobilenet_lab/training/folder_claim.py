@@ -117,8 +117,9 @@ def real_path(folder: str, key: str = "output_dir") -> Path:
         path = given
     else:
         path = real.relative_to(Path.cwd()) if real.is_relative_to(Path.cwd()) else real
-    if not is_utf8(str(path)):  # reachable through a link; arguments have been checked
-        raise InputError(f"{key}={given}: {shown_path(path)} is not a UTF-8 name; use another folder")
+    if not is_utf8(str(path)):  # TensorBoard cannot open it
+        name = shown_path(path)
+        raise InputError(f"{key}={shown_path(given)}: {name} is not valid UTF-8; use another folder")
     return path
 
 
