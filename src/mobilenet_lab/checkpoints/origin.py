@@ -1,6 +1,5 @@
 """Tell a checkpoint of this framework from any other file, without PyTorch."""
 
-import zipfile
 from pathlib import Path
 
 from mobilenet_lab.checkpoints.state import DATA_POSITION, HYPER_PARAMETERS, TRAIN_METRICS
@@ -12,6 +11,10 @@ KEYS = (DATA_POSITION, HYPER_PARAMETERS, TRAIN_METRICS)
 
 def is_own_checkpoint(path: Path) -> bool:
     """Return whether a run of this framework wrote a file; False for a damaged one."""
+    if not path.is_file():
+        return False
+    import zipfile  # takes 10 ms, which a command without such a file need not spend
+
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if entry.filename.endswith(CONTENTS)]
