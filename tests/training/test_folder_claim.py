@@ -139,6 +139,7 @@ def test_removing_a_run_keeps_other_files_and_follows_no_link(run: RunFolder) ->
     save_checkpoint(run.checkpoints / "mine.ckpt")
     save_checkpoint(run.checkpoints / ".last.ckpt.17.tmp")
     (run.path / "notes.txt").touch()
+    run.provenance.touch()
     run.result.unlink()
     run.result.symlink_to(Path("../elsewhere/last.ckpt"))
     remove_run(run)

@@ -32,8 +32,9 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
     try:
         write(scratch)
         sync(scratch)
-        if keep is not None and path.exists():
-            path.replace(keep)
+        if keep is not None:
+            with contextlib.suppress(FileNotFoundError):  # there is no old file
+                path.replace(keep)
         scratch.replace(path)
         sync(path.parent)
     except OSError:

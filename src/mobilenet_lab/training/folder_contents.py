@@ -59,7 +59,9 @@ def remove_run(run: RunFolder) -> None:
 
     Call it only if `files_in_the_way` returns nothing. Links are removed and never followed.
     """
-    own = [*run.written_files(), *run.scratch_files(), *run.derived_files()]
+    own = [*run.written_files(), *run.scratch_files()]
+    if run.config.is_file():  # otherwise they are about the run that starts now
+        own += run.derived_files()
     if not run.checkpoints.is_symlink():
         own += run.written_checkpoints()
     for path in own:
