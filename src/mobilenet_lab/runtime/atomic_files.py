@@ -32,8 +32,8 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
     try:
         write(scratch)
         sync(scratch)
-        if keep is not None:
-            with contextlib.suppress(FileNotFoundError):  # there is no old file
+        if keep is not None and path.exists():
+            with contextlib.suppress(FileNotFoundError):  # another process has renamed it first
                 path.replace(keep)
         scratch.replace(path)
         sync(path.parent)
