@@ -39,8 +39,9 @@ def test_sweeps_of_the_same_second_get_folders_of_their_own() -> None:
 
 def test_folder_of_another_sweep_is_refused(releases: list[Callable[[], object]]) -> None:
     Path("mine/0").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"^hydra.sweep.dir=mine: the folder holds other files \(0\); use "):
-        claim_sweep_folder(sweep("mine", "seed=1,2"))
+    for is_given in (True, False):  # on the command line or in a file
+        with pytest.raises(InputError, match=r"^hydra.sweep.dir=mine: the folder holds other files \(0\); "):
+            claim_sweep_folder(sweep("mine", "seed=1,2", is_given=is_given))
     assert releases == []
     assert [path.name for path in Path("mine").iterdir()] == ["0"]
     for setting in ("resume='auto'", "overwrite=True"):

@@ -10,7 +10,13 @@ from mobilenet_lab.config.override_quoting import unquote_paths
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.lock import folder_lock
 from mobilenet_lab.runtime.errors import InputError
-from mobilenet_lab.training.folder_claim import existing_folder, listed, new_folder, real_path
+from mobilenet_lab.training.folder_claim import (
+    TIMED_FOLDER,
+    existing_folder,
+    listed,
+    new_folder,
+    real_path,
+)
 
 SWEEP_DIR = "hydra.sweep.dir"
 KEEPING = ("resume=auto", "overwrite=true")  # settings that say what happens to the runs in the folder
@@ -29,8 +35,9 @@ def claim_sweep_folder(config: Any) -> None:
     hydra = config.hydra
     folder = real_path(hydra.sweep.dir, SWEEP_DIR)
     is_given = any(override.lstrip("+").startswith(f"{SWEEP_DIR}=") for override in hydra.overrides.hydra)
+    is_default = not is_given and TIMED_FOLDER.fullmatch(hydra.sweep.dir) is not None
     with ExitStack() as stack:
-        folder = stack.enter_context(existing_folder(folder) if is_given else new_folder(folder))
+        folder = stack.enter_context(new_folder(folder) if is_default else existing_folder(folder))
         lock = RunFolder(folder).lock
         stack.enter_context(folder_lock(lock, f"{SWEEP_DIR}={folder}"))
         names = sorted(path for path in folder.iterdir() if path != lock)
