@@ -34,8 +34,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LIGHT = (
     "cli.main",
     "cli.errors",
+    "cli.argument_checks",
     "config.validate",
     "sweeps.process_launcher",
+    "sweeps.sweep_folder",
+    "training.folder_claim",
     "runs.folder",
     "checkpoints.locate",
     "runtime.invocation",

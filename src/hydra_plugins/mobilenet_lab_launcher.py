@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
 
 @dataclass
@@ -30,7 +30,10 @@ class ProcessLauncher(Launcher):
     """Runs the jobs of a sweep one after another. A failed job fails the sweep, but does not stop it."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep the configuration of the sweep."""
+        """Keep the configuration of the sweep, and claim its folder before anything is written there."""
+        from mobilenet_lab.sweeps.sweep_folder import claim_sweep_folder
+
+        claim_sweep_folder(config)
         self.hydra_context = hydra_context
         self.config = config
 
@@ -52,7 +55,8 @@ class ProcessLauncher(Launcher):
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             job_config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-            with open_dict(job_config):
+            with open_dict(job_config), read_write(job_config.hydra):
+                job_config.hydra.sweep.dir = self.config.hydra.sweep.dir
                 job_config.hydra.job.id = job_config.hydra.job.num = number
             jobs.append(run_job(job_config, filter_overrides(overrides)))
             if not jobs[-1].exit_code:

@@ -53,9 +53,12 @@ def test_folder_reaches_the_script_unchanged(key: str, name: str) -> None:
 @pytest.mark.parametrize("key", ["ckpt", "data.root", "output_dir"])
 def test_tilde_is_expanded_as_by_a_shell(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/of (mine)")
-    assert [resolved(a) for a in quote_paths([f"{key}=~/runs/a", f"{key}=~"])] == [
+    # The home folder itself is refused as a run folder.
+    home = "~" if key == "output_dir" else "/home/of (mine)"
+    assert [resolved(a).rstrip("/") for a in quote_paths([f"{key}=~/runs/a", f"{key}=~", f"{key}=~/"])] == [
         "/home/of (mine)/runs/a",
-        "/home/of (mine)",
+        home,
+        home,
     ]
 
 

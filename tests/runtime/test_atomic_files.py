@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,19 @@ def test_old_file_is_kept_under_another_name(tmp_path: Path) -> None:
     for content in ("one", "two", "three"):
         write_atomically(path, lambda scratch, content=content: scratch.write_text(content), keep=old)
     assert (path.read_text(), old.read_text()) == ("three", "two")
+
+
+def test_processes_that_write_the_same_file_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last"
+
+    def write(scratch: Path) -> None:
+        scratch.write_text("one")
+        monkeypatch.setattr(os, "getpid", lambda: -1)  # another process writes in between
+        write_atomically(path, lambda other: other.write_text("two"))
+        assert path.read_text() == "two"
+
+    write_atomically(path, write)
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY_RUN, Script
+from omegaconf import OmegaConf
 from runs_under_test import (
     BUSY,
     KILLED,
@@ -15,6 +16,10 @@ from runs_under_test import (
     result_of,
     stop_after,
 )
+
+from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.training.resume import finished_result
 
 
 def test_resume_mid_epoch_is_bit_exact(
@@ -103,6 +108,20 @@ def test_auto_requires_output_dir(script: Script, tmp_path: Path, tiny_idx: Path
         assert script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings).returncode == 0
     assert [path.name for path in (tmp_path / "outputs/2026-01-31").iterdir()] == ["12-00-00"]
     assert load_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00")["epoch"] == 1
+
+
+def test_auto_keeps_a_finished_run_that_has_no_checkpoint(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.result.write_text('{"epochs": 2}')
+    run.config.write_text(f"seed: 0\noutput_dir: {run}\n")
+    same, other = (
+        OmegaConf.create({"seed": seed, "output_dir": str(run), "overwrite": False}) for seed in (0, 1)
+    )
+    assert finished_result(same) == {"epochs": 2}
+    with pytest.raises(InputError, match="a finished run with other settings and no checkpoint to resume"):
+        finished_result(other)
+    other.overwrite = True
+    assert finished_result(other) is None
 
 
 def test_empty_result_file_counts_as_unfinished(

@@ -116,18 +116,24 @@ def test_failed_command_leaves_an_earlier_run_unchanged(
     shutil.copytree(tiny_run, tmp_path / "run")
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     settings = (*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run")
-    done = script("train.py", *settings, "+logger.mine._target_=nowhere.Logger")
-    assert done.returncode == 2
-    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    for command in (["overwrite=true", "+logger.mine._target_=nowhere.Logger"], ["seed=1"]):
+        done = script("train.py", *settings, *command)
+        assert done.returncode == 2
+        assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    assert done.stderr.startswith("error: output_dir=run: the folder holds a run; use resume=auto ")
+    assert done.stderr.count("\n") == 1
 
 
-def test_run_from_scratch_removes_the_files_of_an_earlier_run(
+def test_overwriting_run_removes_only_the_files_of_an_earlier_run(
     script: Script, tmp_path: Path, tiny_idx: Path
 ) -> None:
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "output_dir=run"]
     assert script("train.py", *settings, "seed=1").returncode == 0
-    assert script("train.py", *settings, *stop_after("steps=3")).returncode == KILLED
-    assert list((tmp_path / "run/checkpoints").iterdir()) == []
+    mine = tmp_path / "run/checkpoints/mine.ckpt"
+    shutil.copy(tmp_path / "run/checkpoints/best.ckpt", mine)
+    done = script("train.py", *settings, "overwrite=true", *stop_after("steps=3"))
+    assert done.returncode == KILLED
+    assert list((tmp_path / "run/checkpoints").iterdir()) == [mine]
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert not {"result.json", "curves.png", "confusion.png"} & names
 

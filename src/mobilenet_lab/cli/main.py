@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mobilenet_lab.cli.argument_checks import check_arguments
 from mobilenet_lab.cli.arguments import order_arguments
 from mobilenet_lab.cli.errors import one_line_errors
 from mobilenet_lab.cli.path_arguments import refuse_repeated_paths
@@ -28,6 +29,7 @@ def run(main: Callable[[], object]) -> None:
     with one_line_errors():
         prepare_streams()
         refuse_repeated_paths(sys.argv[1:])
+        check_arguments(sys.argv[0], sys.argv[1:])
         sys.argv[1:] = quote_paths(order_arguments(sys.argv[1:]))
         main()
 

@@ -48,17 +48,16 @@ def _quote_path(argument: str, is_sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if key.lstrip("+") not in PATH_KEYS or not equals or not value:
         return argument
-    takes_interpolations = key in INTERPOLATED_KEYS
     if not _exists(value):
         if is_sweep and (FUNCTION.fullmatch(value) or "],[" in value):
             return argument
         if value[0] == "[" and value[-1] == "]":
-            members = (_quote_member(name, takes_interpolations) for name in _members(value[1:-1]))
+            members = (_quote_member(name, key) for name in _members(value[1:-1]))
             return f"{key}=[{','.join(members)}]"
         if is_sweep and "," in value:
             names = _members(value)
-            return f"{key}={','.join(_quote_member(name, takes_interpolations) for name in names)}"
-    return f"{key}={_quote_member(value, takes_interpolations)}"
+            return f"{key}={','.join(_quote_member(name, key) for name in names)}"
+    return f"{key}={_quote_member(value, key)}"
 
 
 def _members(value: str) -> Iterator[str]:
@@ -74,12 +73,14 @@ def _members(value: str) -> Iterator[str]:
         first = last + 1
 
 
-def _quote_member(value: str, takes_interpolations: bool) -> str:
+def _quote_member(value: str, key: str) -> str:
     """Quote one path, unless it is quoted, null or an interpolation."""
-    if value == "~" or value.startswith("~/"):  # most shells expand ~ only at the start of a word
+    is_home = value.rstrip("/") == "~"
+    # Most shells expand ~ only at the start of a word. No run writes into the home folder itself.
+    if key != "output_dir" if is_home else value.startswith("~/"):
         value = str(Path(value).expanduser())
     is_quoted = len(value) > 1 and value[0] in QUOTES and value[-1] == value[0]
-    if is_quoted or value == "null" or (takes_interpolations and "${" in value):
+    if is_quoted or value == "null" or (key in INTERPOLATED_KEYS and "${" in value):
         return value
     return _quote(value)
 

@@ -1,7 +1,6 @@
 """Runs of train.py for the results page: started, resumed, and several at once."""
 
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from mobilenet_lab.results.provenance import read_provenance, write_provenance
 from mobilenet_lab.results.recipes import Run, fingerprint
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.machine import ROOT, available_cores
+from mobilenet_lab.training.folder_contents import remove_run
 
 
 def is_finished(run: Run) -> bool:
@@ -66,9 +66,10 @@ def _start(run: Run, num_threads: int | None) -> "subprocess.Popen[bytes]":
     else:
         if run.folder.result.is_file():
             _report(f"{run.folder}: the recipe has changed since this run finished; its folder is replaced")
-        if run.folder.path.exists():
-            shutil.rmtree(run.folder)
-        run.folder.path.mkdir(parents=True)
+        remove_run(run.folder)  # other files stay, and train.py refuses the folder
+        for old in (run.folder.config, run.folder.train_log):
+            old.unlink(missing_ok=True)
+        run.folder.path.mkdir(parents=True, exist_ok=True)
         _report(f"{run.folder}: starting")
     write_provenance(run, num_threads)
     with run.folder.train_log.open("ab") as log:

@@ -9,6 +9,7 @@ OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"  # a symbolic link to the newest run
 RESOLVED_CONFIG = "config"  # stem of the resolved configuration, Hydra's --config-name
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+LOCK = ".run.lock"
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,45 @@ class RunFolder:
         """Output of a run that `make results` started."""
         return self.path / "train.log"
 
+    @property
+    def lock(self) -> Path:
+        """File that is locked as long as a process writes to the folder; see `runs.lock`."""
+        return self.path / LOCK
+
     def event_files(self) -> list[Path]:
         """Return TensorBoard's event files, sorted by name."""
         return sorted(self.path.glob("events.out.tfevents.*"))
 
     def checkpoint_files(self) -> list[Path]:
-        """Return the checkpoints in the folder."""
-        return list(self.checkpoints.glob("*.ckpt"))
+        """Return the run's checkpoints that exist; other files next to them are not the run's."""
+        return [path for path in (self.best, self.last, self.previous) if path.is_file()]
+
+    def written_checkpoints(self) -> list[Path]:
+        """Return the paths of the checkpoints that a run writes."""
+        return [self.best, self.last, self.previous, self.pending]
+
+    def written_files(self) -> list[Path]:
+        """Return the paths of the other files that a run writes, those that exist among event files."""
+        plots = [self.curves, self.confusion, self.lr_find]
+        return [self.config, self.result, self.metrics, self.hparams, *plots, *self.event_files()]
+
+    def derived_files(self) -> list[Path]:
+        """Return the paths of the files that `make results` adds to a run and that describe it."""
+        return [self.provenance, self.record]
+
+    def scratch_files(self) -> list[Path]:
+        """Return the unfinished files of a run that was killed while it wrote them."""
+        names = [path.name for path in (*self.written_checkpoints(), self.config, self.metrics, self.result)]
+        return [
+            path
+            for folder in (self.path, self.checkpoints)
+            for name in names
+            for path in folder.glob(f".{name}.[0-9]*.tmp")
+        ]
+
+    def holds(self, checkpoint: Path) -> bool:
+        """Return whether a checkpoint lies in the folder of this run's checkpoints."""
+        return checkpoint.parent.resolve() == self.checkpoints.resolve()
 
     def has_resumable_checkpoint(self) -> bool:
         """Return whether the folder has a checkpoint to resume from."""

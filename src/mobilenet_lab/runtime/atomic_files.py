@@ -27,12 +27,14 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
             not be on the disk yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp")
+    # Processes that write the same file must not write into each other's scratch file.
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(scratch)
         sync(scratch)
         if keep is not None and path.exists():
-            path.replace(keep)
+            with contextlib.suppress(FileNotFoundError):  # another process has renamed it first
+                path.replace(keep)
         scratch.replace(path)
         sync(path.parent)
     except OSError:

@@ -41,7 +41,7 @@ def train_command(overrides: list[str]) -> str:
 
 def resume_command(folder: Path) -> str:
     """Return the shell command that resumes the run in a folder."""
-    kept = [setting for setting in command_line_overrides() if not setting.startswith("resume=")]
+    kept = [s for s in command_line_overrides() if not s.startswith(("resume=", "overwrite="))]
     return train_command([*kept, f"resume={folder}"])
 
 
@@ -51,6 +51,9 @@ def resolved_config_arguments(config: Path) -> list[str]:
         f"--config-path={config.resolve().parent}",
         f"--config-name={config.stem}",
         "hydra/job_logging=stdout",
+        # As in conf/train.yaml: Hydra's default creates a folder outputs/<date>/<time>.
+        "hydra.run.dir=.",
+        "hydra.output_subdir=null",
     ]
 
 

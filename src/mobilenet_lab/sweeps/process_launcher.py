@@ -22,6 +22,7 @@ from mobilenet_lab.runtime.environment import OVERRIDES_VARIABLE
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, InputError
 from mobilenet_lab.runtime.invocation import config_options, resolved_config_arguments
 from mobilenet_lab.sweeps.job_folder import job_folder
+from mobilenet_lab.training.folder_claim import check_contents
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def _write_job_config(job_config: DictConfig, run: RunFolder) -> DictConfig:
     with open_dict(cfg):
         cfg.output_dir = str(run)
     check(cfg)
+    check_contents(run, cfg.resume, cfg.overwrite)
     run.job_config.parent.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, run.job_config, resolve=True)
     return cfg

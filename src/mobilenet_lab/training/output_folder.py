@@ -1,7 +1,6 @@
 """Prepare the run folder before the first step."""
 
 import logging
-import re
 from pathlib import Path
 
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -12,34 +11,11 @@ from mobilenet_lab.checkpoints.state import global_step
 from mobilenet_lab.checkpoints.writer import copy_atomically
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.resume_logs import begin_logs
+from mobilenet_lab.runtime.atomic_files import write_atomically
 from mobilenet_lab.runtime.errors import InputError
-from mobilenet_lab.runtime.invocation import command_line_overrides
+from mobilenet_lab.training.folder_contents import remove_run
 
 log = logging.getLogger(__name__)
-
-TIMED_FOLDER = re.compile(r".*\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")  # the default output_dir
-
-
-def create_run_folder(output_dir: str) -> RunFolder:
-    """Create the run folder on rank 0 and return it.
-
-    If two runs with the default folder start in the same second, the second one gets a number.
-    """
-    folder = Path(output_dir)
-    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return RunFolder(folder)
-    number = 1
-    while folder.exists() and is_default_folder(output_dir):
-        number += 1
-        folder = Path(f"{output_dir}-{number}")
-    folder.mkdir(parents=True, exist_ok=True)
-    return RunFolder(folder)
-
-
-def is_default_folder(output_dir: str) -> bool:
-    """Return whether the folder is named after the start time and not given by the user."""
-    is_given = any(s.startswith("output_dir=") and "${now" not in s for s in command_line_overrides())
-    return TIMED_FOLDER.fullmatch(output_dir) is not None and not is_given
 
 
 @rank_zero_only
@@ -48,7 +24,8 @@ def prepare_run_folder(
 ) -> None:
     """Remove the files of an earlier run, copy what a resumed run needs, and save the configuration.
 
-    Call it last: a command that fails earlier must leave an earlier run untouched.
+    Call it last: a command that fails earlier must leave an earlier run untouched. `claim_run_folder` has
+    refused a folder with files that may not be removed.
 
     Args:
         cfg: The configuration of this run.
@@ -57,15 +34,15 @@ def prepare_run_folder(
         step: Step of that checkpoint; later log entries are dropped.
         keeps_best: Whether the run keeps its best checkpoint.
     """
-    is_same = resume is not None and RunFolder.of_checkpoint(resume).path == run.path.resolve()
-    checkpoints = [] if is_same else run.checkpoint_files()
-    if checkpoints or (run.result.exists() and not is_same):
-        log.warning("%s contains an earlier run; its files will be overwritten", run)
-    for old in [run.result, *(path for path in checkpoints if path.resolve() != resume)]:
-        old.unlink(missing_ok=True)
+    is_same = resume is not None and run.holds(resume)
+    if is_same:
+        for old in (run.result, *run.scratch_files()):
+            old.unlink(missing_ok=True)
+    else:
+        remove_run(run)
+    # Saved first: from here on, the folder is known to be a run's.
+    write_atomically(run.config, lambda scratch: OmegaConf.save(cfg, scratch, resolve=True))
     if not is_same:
-        for plot in (run.curves, run.confusion):
-            plot.unlink(missing_ok=True)
         if resume is not None and keeps_best and (best := resume.with_name(run.best.name)).is_file():
             copy_atomically(best, run.best)
     elif resume is not None and resume.name != run.last.name:
@@ -74,7 +51,6 @@ def prepare_run_folder(
         copy_atomically(resume, resume.with_name(run.last.name), keep if keep != resume else None)
     _discard_best_after(step, run.best)
     begin_logs(run.path, resume, step)
-    OmegaConf.save(cfg, run.config, resolve=True)
 
 
 def _discard_best_after(step: int, best: Path) -> None:

@@ -29,7 +29,6 @@ from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
-from mobilenet_lab.training.output_folder import is_default_folder
 from mobilenet_lab.training.settings_diff import (
     COSMETIC_KEYS,
     changed_keys,
@@ -62,17 +61,12 @@ def find_resume_checkpoint(cfg: DictConfig) -> tuple[Path, dict[str, Any]] | Non
 
     Raises:
         FileNotFoundError: The requested checkpoint does not exist.
-        InputError: The checkpoint cannot be read, or `resume=auto` has no folder to look into.
+        InputError: The checkpoint cannot be read.
     """
     if cfg.resume is None:
         return None
     where = cfg.resume
     if where == AUTO:
-        if is_default_folder(cfg.output_dir):
-            raise InputError(
-                "resume=auto: needs output_dir=<folder>; the default folder is named after the start time "
-                "and would never be found again"
-            )
         where = cfg.output_dir
         if not RunFolder(Path(where)).has_resumable_checkpoint():
             return None
@@ -81,12 +75,23 @@ def find_resume_checkpoint(cfg: DictConfig) -> tuple[Path, dict[str, Any]] | Non
 
 
 def finished_result(cfg: DictConfig) -> dict[str, Any] | None:
-    """Return the result in `output_dir` if a run with the same settings has finished there."""
+    """Return the result in `output_dir` if a run with the same settings has finished there.
+
+    Raises:
+        InputError: A run with other settings has finished there and has left no checkpoint to resume from.
+    """
     run = RunFolder(Path(cfg.output_dir))
-    before = saved_settings(run)
-    if before is None or set(changed_keys(before, result_relevant_settings(cfg))) - COSMETIC_KEYS:
+    result, before = run.read_result(), saved_settings(run)
+    if result is None:
         return None
-    return run.read_result()
+    if before is not None and not set(changed_keys(before, result_relevant_settings(cfg))) - COSMETIC_KEYS:
+        return result
+    if not run.has_resumable_checkpoint() and not cfg.overwrite:
+        raise InputError(
+            f"resume=auto: {run} holds a finished run with other settings and no checkpoint to resume from; "
+            "use another output_dir, or overwrite=true to replace the run"
+        )
+    return None
 
 
 def check_resume(

@@ -34,11 +34,12 @@ from mobilenet_lab.runtime.threads import set_cpu_threads
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.builders import build_datamodule, build_model, build_trainer
 from mobilenet_lab.training.data_checks import check_data
+from mobilenet_lab.training.folder_claim import claim_run_folder
 from mobilenet_lab.training.hardware_checks import check_machine
 from mobilenet_lab.training.instantiation import one_line_misconfiguration
 from mobilenet_lab.training.interruption import report_interruption
 from mobilenet_lab.training.memory_check import check_memory
-from mobilenet_lab.training.output_folder import create_run_folder, prepare_run_folder
+from mobilenet_lab.training.output_folder import prepare_run_folder
 from mobilenet_lab.training.restore_errors import name_checkpoint_in_errors
 from mobilenet_lab.training.resume import (
     ResumePoint,
@@ -100,9 +101,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         FileNotFoundError: Data or checkpoint do not exist.
         RunInterrupted: A signal ended the run.
     """
-    with preserve_process_state():
+    cfg = copy.deepcopy(cfg)
+    with preserve_process_state(), claim_run_folder(cfg):
         # 1. Prepare the process.
-        cfg = copy.deepcopy(cfg)
         configure_logging()
         num_ranks = check_machine(cfg.trainer)
         seed_everything(cfg.seed, workers=True, verbose=False)
@@ -110,7 +111,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
         # 2. Find the checkpoint to resume from.
         found = find_resume_checkpoint(cfg)
-        if found is not None and cfg.resume == AUTO and (result := finished_result(cfg)):
+        if cfg.resume == AUTO and (result := finished_result(cfg)):
             log.info("%s is already finished", cfg.output_dir)
             return result
         # "latest" will point to this run, and "auto" finds its new checkpoints; other ranks need the file.
@@ -154,8 +155,7 @@ def _set_up(
     cfg: DictConfig, datamodule: ImageDataModule, model: ImageClassifier, resume: ResumePoint | None
 ) -> Run:
     """Create the run folder and the trainer, and log what will be trained."""
-    folder = create_run_folder(cfg.output_dir)
-    cfg.output_dir = str(folder)
+    folder = RunFolder(Path(cfg.output_dir))
     step = resume.step if resume is not None else 0
     history, throughput, watchdog = EpochHistory(), Throughput(), RankWatchdog(folder.path)
     # Machines may see the checkpoint under different paths.
