@@ -1,6 +1,7 @@
 """Callbacks that interrupt or watch the runs of tests."""
 
 import json
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -36,6 +37,19 @@ class StopAfter(Callback):
         if trainer.global_step == self.steps and self.rank in (None, trainer.global_rank):
             for _ in range(self.times):
                 os.kill(os.getpid(), self.signal_number)
+
+
+class KillWorkerAfter(Callback):
+    """Kills a worker process after some steps, as the out-of-memory killer does."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.steps:
+            multiprocessing.active_children()[0].kill()
 
 
 class LimitAfter(Callback):
