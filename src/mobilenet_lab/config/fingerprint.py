@@ -22,6 +22,6 @@ def result_relevant_settings(cfg: Any) -> dict[str, Any]:
     return {
         key: value
         for key, value in flat_settings(cfg).items()
-        if key not in ("resume", "num_threads", "callbacks.checkpoint.every_n_minutes")
+        if key not in ("resume", "num_threads", "rank_timeout", "callbacks.checkpoint.every_n_minutes")
         and not key.startswith(("logger.", "callbacks.progress.", "callbacks.nan_guard."))
     }

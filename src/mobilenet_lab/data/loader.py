@@ -30,12 +30,14 @@ class BatchLoader(DataLoader[Batch]):
     _iterator: Workers | None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        if self.num_workers == 0:
-            return super().__iter__()
+        return self._read_ahead() if self.num_workers else super().__iter__()
+
+    def _read_ahead(self) -> Iterator[Batch]:
+        """Start the workers with the first batch: Lightning cannot report an error of `iter`."""
         assert isinstance(self.dataset, BatchDataset)
         if self._iterator is None or self._iterator.is_closed:
             self._iterator = Workers(self.dataset.dataset, self.num_workers)
-        return self._iterator.read(iter(self.sampler), self.pin_memory)
+        yield from self._iterator.read(iter(self.sampler), self.pin_memory)
 
 
 def batch_loader(

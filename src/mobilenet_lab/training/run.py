@@ -153,7 +153,7 @@ def _set_up(
     folder = create_run_folder(cfg.output_dir)
     cfg.output_dir = str(folder)
     step = resume.step if resume is not None else 0
-    history, throughput, watchdog = EpochHistory(), Throughput(), RankWatchdog(folder.path)
+    history, throughput, watchdog = EpochHistory(), Throughput(), RankWatchdog(folder.path, cfg.rank_timeout)
     # Machines may see the checkpoint under different paths.
     consistency = ConfigConsistencyCheck(flat_settings(cfg) | {"resume": f"step {step}"})
     has_validation = len(datamodule.subsets["val"]) > 0
