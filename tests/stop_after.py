@@ -119,6 +119,20 @@ class KillAtTestStart(Callback):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class SignalAtSanityCheck(Callback):
+    """Sends the process SIGTERM before the training."""
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class SignalAtTestStart(Callback):
+    """Sends the process SIGTERM after all epochs, just before the test."""
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 class WatchProcess(Callback):
     """Records the anonymous memory and the number of open files every n steps, in watched.json."""
 

@@ -12,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from mobilenet_lab.runtime.errors import EXIT_CODES, WORDS
 
+POLL_S = 0.5
 STUCK_S = 30.0  # without progress after a signal
 SLOW_FACTOR = 4.0  # and longer than this many of the slowest steps so far
 OVER = 0  # the number of no signal
@@ -43,10 +45,10 @@ class SignalDeadline:
         self._slowest = max(self._slowest, now - self._progress_at)
         self._progress_at = now
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         """Start watching."""
         if threading.current_thread() is not threading.main_thread():
-            return
+            return self
         self._ends = os.pipe()
         os.set_blocking(self._ends[1], False)
         # The interpreter's C code writes the number of each signal that has a handler.
@@ -54,6 +56,7 @@ class SignalDeadline:
         self.note_progress()
         self._slowest = 0.0
         threading.Thread(target=self._watch, args=(self._ends[0],), daemon=True, name="signals").start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -68,7 +71,7 @@ class SignalDeadline:
     def _watch(self, signals: int) -> None:
         code, received_at, times = 0, 0.0, 0
         while True:
-            if select.select([signals], [], [], 0.5 if code else None)[0]:
+            if select.select([signals], [], [], POLL_S if code else None)[0]:
                 numbers = os.read(signals, 64)
                 if OVER in numbers:
                     os.close(signals)
