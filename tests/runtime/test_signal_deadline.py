@@ -46,9 +46,8 @@ def ended_after(times: int, progress: bool, seconds: float) -> list[tuple[str, i
 
 
 def test_process_without_progress_after_a_signal_ends() -> None:
-    assert ended_after(1, progress=False, seconds=5) == [
-        ("terminated, but the current step did not end", 143)
-    ]
+    message = "terminated, but the current step did not end"
+    assert ended_after(1, progress=False, seconds=5) == [(message, 143)]
 
 
 def test_process_with_progress_is_left_to_end_by_itself() -> None:

@@ -29,6 +29,9 @@ class BatchLoader(DataLoader[Batch]):
     # Lightning sets this attribute to None when a loop ends, which ends the workers.
     _iterator: Workers | None  # type: ignore[assignment]
 
+    def check_worker_number_rationality(self) -> None:
+        """Accept any number of workers."""
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         return self._read_ahead() if self.num_workers else super().__iter__()
 

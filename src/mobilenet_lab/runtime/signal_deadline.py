@@ -35,15 +35,17 @@ class SignalDeadline:
     def __init__(self, end: Callable[[str, int], None]) -> None:
         self._end = end
         self._progress_at = time.monotonic()
-        self._slowest = 0.0
+        self._slowest = 0.0  # seconds from one step to the next
+        self._has_stepped = False
         self._ends: tuple[int, int] | None = None
         self._before = -1
 
     def note_progress(self) -> None:
         """Note that the process has finished a step."""
         now = time.monotonic()
-        self._slowest = max(self._slowest, now - self._progress_at)
-        self._progress_at = now
+        if self._has_stepped:  # the first step comes after the start of ranks and workers
+            self._slowest = max(self._slowest, now - self._progress_at)
+        self._progress_at, self._has_stepped = now, True
 
     def __enter__(self) -> Self:
         """Start watching."""
@@ -53,8 +55,7 @@ class SignalDeadline:
         os.set_blocking(self._ends[1], False)
         # The interpreter's C code writes the number of each signal that has a handler.
         self._before = signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
-        self.note_progress()
-        self._slowest = 0.0
+        self._progress_at, self._slowest, self._has_stepped = time.monotonic(), 0.0, False
         threading.Thread(target=self._watch, args=(self._ends[0],), daemon=True, name="signals").start()
         return self
 
