@@ -8,12 +8,7 @@ queue nobody reads. Here every worker has a connection of its own, and the death
 import atexit
 import multiprocessing.util  # registers its exit function, which waits for workers, before ours
 import os
-import pickle
-import queue
-import random
 import signal
-import threading
-import traceback
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -21,15 +16,14 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-import numpy as np
 import torch
 
-from mobilenet_lab.data.batch_transfer import READ_AHEAD, BatchReceiver, BatchSender
+from mobilenet_lab.data.batch_transfer import READ_AHEAD, BatchReceiver
 from mobilenet_lab.data.datasets.base import Batch, ImageDataset
 from mobilenet_lab.data.sampler import BatchRequest
+from mobilenet_lab.data.worker_process import SIGNALS, serve
 from mobilenet_lab.runtime.errors import InputError
 
-SIGNALS = {signal.SIGINT, signal.SIGTERM}
 END_S = 1.0  # a killed process ends within this time, unless it waits for a disk
 ADVICE = {
     signal.SIGKILL: "perhaps because memory ran out; use fewer workers or a smaller data.batch_size",
@@ -98,6 +92,8 @@ class Workers:
 
     def close(self) -> None:
         """End the workers."""
+        if self.is_closed:
+            return
         self.is_closed = True
         self._pending.clear()
         _open.discard(self)
@@ -122,7 +118,7 @@ class Workers:
         self._connections.append(ours)
         self._receivers.append(BatchReceiver(ours))
         process = multiprocessing.Process(
-            target=_serve, args=(dataset, theirs, index, torch.initial_seed()), daemon=True
+            target=_run, args=(dataset, theirs, index, torch.initial_seed()), daemon=True
         )
         try:
             with _signals_blocked():
@@ -198,63 +194,10 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(dataset: ImageDataset, connection: Connection, index: int, seed: int) -> None:
-    """Answer requests until the training process ends the connection.
-
-    Terminals and clusters send signals to workers as well, but the step in progress may still need their
-    batches.
-    """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.set_wakeup_fd(-1)  # the file belongs to the training process
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+def _run(dataset: ImageDataset, connection: Connection, index: int, seed: int) -> None:
+    """Run a worker, with signals blocked at first."""
     for workers in list(_open):  # inherited by fork, and would keep the connection of a worker open
         workers.close_connections()
     _open.clear()
-    torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
-    random.seed(seed + index)
-    np.random.seed((seed + index) % (1 << 32))  # noqa: NPY002 - a data set may draw from it
-    torch.manual_seed(seed + index)
-    requests: queue.SimpleQueue[BatchRequest] = queue.SimpleQueue()
-    threading.Thread(target=_receive_requests, args=(connection, requests), daemon=True).start()
-    sender = BatchSender(connection, os.getppid())
-    while True:
-        try:
-            answer = _read(dataset, requests.get())
-            if isinstance(answer, Exception):
-                connection.send(answer)
-            else:
-                sender.send(answer)
-        except InputError as error:
-            connection.send(_portable(error))
-        except ConnectionError:
-            os._exit(0)  # the training process is gone
-
-
-def _read(dataset: ImageDataset, request: BatchRequest) -> Batch | Exception:
-    """Read a batch; return an error of any kind, which the training process raises."""
-    try:
-        images, labels = dataset.read(request.indices)
-    except Exception as error:
-        return _portable(error)
-    return {"images": images, "labels": labels, "seed": request.seed}
-
-
-def _receive_requests(connection: Connection, requests: "queue.SimpleQueue[BatchRequest]") -> None:
-    """Take requests from the connection at once, so that the training process never waits to send one."""
-    try:
-        while True:
-            requests.put(connection.recv())
-    except (EOFError, OSError):
-        os._exit(0)  # the training process is gone
-
-
-def _portable(error: Exception) -> Exception:
-    """Return the error with the worker's traceback as a note, or only its text if it cannot be sent."""
-    trace = "".join(traceback.format_exception(error))
-    error.add_note(f"Worker {trace}")
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever the error's class does
-        return RuntimeError(trace)
-    return error
+    signal.set_wakeup_fd(-1)  # the file belongs to the training process
+    serve(dataset, connection, index, seed)
