@@ -1,7 +1,6 @@
 """Callbacks that interrupt or watch the runs of tests."""
 
 import json
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -49,7 +48,7 @@ class KillWorkerAfter(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step == self.steps:
-            multiprocessing.active_children()[0].kill()
+            trainer.train_dataloader._iterator._processes[0].kill()
 
 
 class LimitAfter(Callback):

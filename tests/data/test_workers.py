@@ -20,7 +20,8 @@ from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchRequest, BatchSampler
 from mobilenet_lab.data.splits import IndexRange
 from mobilenet_lab.data.workers import WorkerError, Workers
-from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime import stop_request
+from mobilenet_lab.runtime.errors import InputError, RunInterrupted
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 FAILING = 13
@@ -158,6 +159,18 @@ def test_interrupt_while_waiting_ends_the_workers(open_workers: list[Workers]) -
         list(workers.read(requests(20), False))
     assert workers.is_closed
     wait_for(lambda: not any(process.is_alive() for process in workers._processes), 5)
+
+
+def test_stop_request_ends_the_wait_for_a_worker_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_request, "PATIENCE_S", 0.1)
+    workers = Workers(Numbers(int(signal.SIGSTOP)), 1)
+    stop_request.request_stop(143)
+    try:
+        with pytest.raises(RunInterrupted, match="terminated while waiting for a worker"):
+            list(workers.read(requests(20), False))
+    finally:
+        stop_request.withdraw_request()
+    assert workers.is_closed
 
 
 def test_too_few_files_are_one_line_and_leave_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from conftest import wait_for
 
 from mobilenet_lab.runtime import signal_deadline
 from mobilenet_lab.runtime.signal_deadline import SignalDeadline
@@ -45,6 +46,10 @@ def ended_after(times: int, progress: bool, seconds: float) -> list[tuple[str, i
     return ends
 
 
+def watching() -> bool:
+    return any(thread.name == "signals" for thread in threading.enumerate())
+
+
 def test_process_without_progress_after_a_signal_ends() -> None:
     message = "terminated, but the current step did not end"
     assert ended_after(1, progress=False, seconds=5) == [(message, 143)]
@@ -61,12 +66,10 @@ def test_second_signal_ends_a_stuck_process_soon(monkeypatch: pytest.MonkeyPatch
 
 
 def test_watching_leaves_no_trace() -> None:
+    wait_for(lambda: not watching(), 5)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for _ in range(3):
         assert ended_after(1, progress=True, seconds=0.05) == []
-    until = time.monotonic() + 5
-    while any(thread.name == "signals" for thread in threading.enumerate()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for(lambda: not watching(), 5)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert signal.set_wakeup_fd(-1) == -1

@@ -1,5 +1,6 @@
 """End all ranks of a run when one of them dies or does not answer."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -168,6 +169,8 @@ class RankWatchdog(Callback):
         for child in self._children:
             child.kill()
             child.wait()
+        for worker in multiprocessing.active_children():  # one that hangs would not see the end
+            worker.kill()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

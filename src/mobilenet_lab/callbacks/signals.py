@@ -22,6 +22,7 @@ from mobilenet_lab.runtime.lightning_internals import (
     is_resumable_step,
 )
 from mobilenet_lab.runtime.ranks import SYNC_EVERY_N_BATCHES
+from mobilenet_lab.runtime.stop_request import request_stop, withdraw_request
 
 ECHO_S = 2.0  # torchrun or a sweep forwards a signal within this time
 
@@ -99,6 +100,7 @@ class StopOnSignal(Checkpoint):
         if not is_echo:
             self._received_at = now
         self._exit_code = EXIT_CODES[signal.Signals(number)]
+        request_stop(self._exit_code)
 
     def _agree(self, trainer: Trainer) -> None:
         if trainer.world_size == 1:
@@ -116,6 +118,7 @@ class StopOnSignal(Checkpoint):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+        withdraw_request()
 
 
 def _stop_at_once(trainer: Trainer, number: int) -> None:

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from mobilenet_lab.data.datasets.base import Batch
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.stop_request import raise_if_requested
 
+POLL_S = 0.5
 READ_AHEAD = 2  # batches per worker that are read before they are needed
 
 
@@ -116,7 +118,10 @@ class BatchReceiver:
         Raises:
             EOFError, ConnectionError: The sender has ended.
             OSError: This process cannot open another file, or has no memory.
+            RunInterrupted: A signal asked the run to stop, and no batch has come since.
         """
+        while not self._connection.poll(POLL_S):
+            raise_if_requested("a worker")
         header = self._connection.recv()
         if isinstance(header, Exception):
             return header
