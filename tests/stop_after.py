@@ -38,6 +38,19 @@ class StopAfter(Callback):
                 os.kill(os.getpid(), self.signal_number)
 
 
+class KillWorkerAfter(Callback):
+    """Kills a worker process after some steps, as the out-of-memory killer does."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.steps:
+            trainer.train_dataloader._iterator._processes[0].kill()
+
+
 class LimitAfter(Callback):
     """Ends the run after some batches, as a time limit does."""
 
@@ -103,6 +116,20 @@ class KillAtTestStart(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SignalAtSanityCheck(Callback):
+    """Sends the process SIGTERM before the training."""
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class SignalAtTestStart(Callback):
+    """Sends the process SIGTERM after all epochs, just before the test."""
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class WatchProcess(Callback):

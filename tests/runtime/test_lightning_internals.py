@@ -1,6 +1,8 @@
 """A failure means that a new version changed an internal that runtime/lightning_internals.py relies on."""
 
 import inspect
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,9 @@ from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies.launchers import subprocess_script
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from torch import Tensor
+from torch.distributed import distributed_c10d
 from torch.utils.data import DataLoader, TensorDataset
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
@@ -24,10 +28,12 @@ from mobilenet_lab.runtime.lightning_internals import (
     disable_sigterm_broadcast,
     ends_epoch,
     epochs_processed,
+    handle_sigterm,
     is_accumulating,
     is_resumable_step,
     rank_observer,
     restore_callback_metrics,
+    set_collective_timeout,
 )
 
 pytestmark = [
@@ -188,6 +194,31 @@ def test_sigterm_broadcast_is_the_method_that_the_training_loop_calls() -> None:
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     disable_sigterm_broadcast(trainer)
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor()  # would fail without a process group
+
+
+def test_sigterm_handler_is_the_method_that_lightning_installs() -> None:
+    source = inspect.getsource(_SignalConnector.register_signal_handlers)
+    assert "[self._sigterm_notifier_fn]" in source
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    received: list[int] = []
+    handle_sigterm(trainer, lambda number, frame: received.append(number))
+    trainer._signal_connector.register_signal_handlers()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        trainer._signal_connector.teardown()
+    assert received == [signal.SIGTERM]
+
+
+def test_collective_timeout_applies_to_the_group_that_exists(tmp_path: Path) -> None:
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)  # type: ignore[attr-defined]
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        set_collective_timeout(7)
+        backend = distributed_c10d._get_default_group()._get_backend(torch.device("cpu"))
+        assert backend.options._timeout.total_seconds() == 7
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_rank_observer_is_the_function_that_the_launcher_calls() -> None:

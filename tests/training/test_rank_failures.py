@@ -60,6 +60,20 @@ def test_killed_rank_ends_all_ranks_with_one_line(
         assert stderr == ours[0]
 
 
+def test_stopped_rank_ends_all_ranks_after_the_timeout(tmp_path: Path, tiny_idx: Path) -> None:
+    """It would answer no signal but SIGKILL and SIGCONT, and the others would wait for its gradients."""
+    command = command_of("lightning", *LONG, f"data.root={tiny_idx}", "rank_timeout=2")
+    with started(command, tmp_path) as process:
+        wait_for((tmp_path / "run/checkpoints/last.ckpt").is_file, 120)
+        stopped = rank_of(process, 1)
+        os.kill(stopped, signal.SIGSTOP)
+        assert process.wait(30) == 1
+        assert not is_alive(stopped)
+    stderr = (tmp_path / "stderr0.txt").read_text()
+    assert re.match(r"error: rank 1 (is|has been) stopped .*rank_timeout=2 s.*; resume with python ", stderr)
+    assert stderr.count("\n") == 1
+
+
 def test_killed_torchrun_ends_all_ranks(tmp_path: Path, tiny_idx: Path) -> None:
     with started(command_of("torchrun", *LONG, f"data.root={tiny_idx}"), tmp_path) as process:
         wait_for((tmp_path / "run/checkpoints/last.ckpt").is_file, 120)

@@ -34,6 +34,21 @@ def test_sigterm_saves_a_checkpoint_and_prints_the_resume_command(
     assert result_of(tmp_path / "run")["epochs"] == 2
 
 
+@pytest.mark.parametrize(
+    ("callback", "where"),
+    [("SignalAtSanityCheck", "outside of a training step"), ("SignalAtTestStart", "in the test")],
+)
+def test_sigterm_outside_of_training_ends_the_run_at_once(
+    script: Script, tiny_idx: Path, callback: str, where: str
+) -> None:
+    signaling = [f"+callbacks.stop._target_=stop_after.{callback}", "trainer.num_sanity_val_steps=1"]
+    settings = (*TINY_RUN, f"data.root={tiny_idx}", "trainer.max_epochs=1", "output_dir=run", *signaling)
+    done = script("train.py", *settings)
+    assert done.returncode == TERMINATED
+    assert done.stderr.startswith(f"terminated {where}: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_second_signal_ends_the_process_at_once(script: Script, tiny_idx: Path) -> None:
     stop = stop_after("steps=9", f"signal_number={int(signal.SIGTERM)}", "times=2")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", "output_dir=run", *stop)

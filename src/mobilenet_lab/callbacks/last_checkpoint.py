@@ -27,6 +27,8 @@ class LastCheckpoint(Checkpoint):
     done. So the state is saved to a pending file before that. At the end of the epoch the file becomes
     last.ckpt, updated with the results of the validation.
 
+    A run of one process also saves if reading the next batch fails, for example because a worker has died.
+
     Args:
         folder: The run folder.
         every_n_train_steps: Optimizer steps between checkpoints; None to save only at the end of an epoch.
@@ -40,6 +42,7 @@ class LastCheckpoint(Checkpoint):
         self._is_due = False
         self._stops = False  # as soon as the accumulated gradients have been used
         self._has_pending = False
+        self._is_reading = False  # the next batch; model and optimizer are those of the last step
         self._saved_at_step = 0
         self._saved_at = time.monotonic()
 
@@ -65,6 +68,21 @@ class LastCheckpoint(Checkpoint):
         if trainer.should_stop and not ends_epoch(trainer):
             trainer.save_checkpoint(self._run.pending)
             self._has_pending = True
+        self._is_reading = True
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note that the batch has been read."""
+        self._is_reading = False
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save the last step if the batch after it could not be read."""
+        has_failed = self._is_reading and isinstance(exception, Exception)
+        is_new = trainer.training and trainer.global_step > self._saved_at_step
+        # Saving takes all ranks, and the others wait for this one's gradients.
+        if has_failed and is_new and trainer.world_size == 1 and is_resumable_step(trainer):
+            self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end of the epoch, or the state at which the run stopped within it."""

@@ -1,5 +1,6 @@
-"""End all ranks of a run when one of them dies."""
+"""End all ranks of a run when one of them dies or does not answer."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,7 +20,9 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.environment import STARTED_BY
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, WORDS, RunInterrupted
 from mobilenet_lab.runtime.invocation import resume_command
-from mobilenet_lab.runtime.lightning_internals import rank_observer
+from mobilenet_lab.runtime.lightning_internals import rank_observer, set_collective_timeout
+from mobilenet_lab.runtime.machine import is_stopped
+from mobilenet_lab.runtime.signal_deadline import SignalDeadline
 
 POLL_S = 0.5  # between polls of the other processes
 LOOK_S = 5.0  # time to find out which process died after a lost connection
@@ -29,6 +32,10 @@ AGREED_END_S = 30.0  # ranks that have agreed to stop get this long to end
 class RankWatchdog(Callback):
     """Ends all ranks of this machine, with a one-line message, when one of them dies or loses its peers.
 
+    The same happens when a rank does not answer for a time: the process group gives up a collective
+    operation, and every process looks whether the ones it watches have been stopped. It also ends a process
+    that does not answer a signal.
+
     It is a callback and a context manager, which is entered while ranks may run. Rank 0 watches the ranks it
     has started. Every rank that was started, by rank 0 or by torchrun, watches its parent. Neither uses the
     network, so ranks that hang in a collective operation end as well. A rank that has lost its peers cannot
@@ -36,10 +43,14 @@ class RankWatchdog(Callback):
 
     Args:
         folder: The run folder, to say how to resume.
+        timeout: Seconds that a rank may stay without an answer.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, timeout: float) -> None:
         self._run = RunFolder(folder)
+        self.timeout = timeout
+        self._stopped_polls: dict[int, int] = {}  # by process id
+        self._deadline = SignalDeadline(self.end)
         self._children: list[subprocess.Popen[Any]] = []
         self._parent: int | None = None
         self._by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
@@ -49,6 +60,7 @@ class RankWatchdog(Callback):
 
     def __enter__(self) -> None:
         """Start watching."""
+        self._patches.enter_context(self._deadline)
         self._patches.enter_context(rank_observer(self._watch_children))
         if STARTED_BY in os.environ or self._by_torchrun:
             self._parent = int(os.environ.get(STARTED_BY, os.getppid()))
@@ -76,6 +88,23 @@ class RankWatchdog(Callback):
                 child.kill()
                 child.wait()
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Limit the time of collective operations; Lightning has connected the ranks by now."""
+        if distributed.is_initialized():
+            set_collective_timeout(self.timeout)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Note progress."""
+        self._deadline.note_progress()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Note progress."""
+        self._deadline.note_progress()
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        """Note progress."""
+        self._deadline.note_progress()
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Exit before Lightning's clean shutdown, which may wait for the other ranks."""
         if _lost_connection(exception):
@@ -91,6 +120,8 @@ class RankWatchdog(Callback):
     def _look_at_children(self) -> None:
         while not self._over.wait(POLL_S):
             codes = {child.poll() for child in self._children} - {None, 0, *WORDS}
+            for child in self._children:
+                self._look_whether_stopped(child.pid, self._rank_of(child))
             # Ranks that have all met the same error end one after the other.
             if codes and not (codes == {EXIT_WRONG_INPUT} and self._over.wait(LOOK_S)):
                 self._leave()
@@ -99,6 +130,18 @@ class RankWatchdog(Callback):
         while not self._over.wait(POLL_S):
             if self._parent_is_gone():
                 self._leave()
+            if self._parent is not None and not self._by_torchrun:
+                self._look_whether_stopped(self._parent, 0)
+
+    def _look_whether_stopped(self, pid: int, rank: int) -> None:
+        """End the ranks if one has been stopped for too long, not counting when this one was, too."""
+        polls = self._stopped_polls[pid] = self._stopped_polls.get(pid, 0) + 1 if is_stopped(pid) else 0
+        if polls * POLL_S > self.timeout:
+            self.end(f"rank {rank} has been stopped for rank_timeout={self.timeout:g} s; see SIGSTOP", 1)
+
+    def _rank_of(self, child: "subprocess.Popen[Any]") -> int:
+        first = int(os.environ.get("NODE_RANK", 0)) * (len(self._children) + 1)
+        return first + 1 + self._children.index(child)
 
     def _parent_is_gone(self) -> bool:
         return self._parent is not None and os.getppid() != self._parent
@@ -111,6 +154,14 @@ class RankWatchdog(Callback):
             time.sleep(0.1)
         rank = os.environ.get("RANK", os.environ.get("LOCAL_RANK"))
         message, code = gone or (f"rank {rank} lost its peers: {_first_line(reason)}", 1)
+        self._end(message, code)
+
+    def end(self, message: str, code: int) -> None:
+        """Print an error and end the ranks of this machine, from any thread."""
+        self._leaving.acquire()  # never released: a second thread waits for the end
+        self._end(message, code)
+
+    def _end(self, message: str, code: int) -> None:
         if message:
             resume = f"resume with {resume_command(self._run.path)}"
             hint = resume if self._run.last.is_file() else "there is no checkpoint yet"
@@ -118,6 +169,8 @@ class RankWatchdog(Callback):
         for child in self._children:
             child.kill()
             child.wait()
+        for worker in multiprocessing.active_children():  # one that hangs would not see the end
+            worker.kill()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -127,13 +180,15 @@ class RankWatchdog(Callback):
         if self._parent_is_gone():
             who = "torchrun" if self._by_torchrun else "rank 0"
             return f"{who} is gone; it may have been killed", 1
-        first = int(os.environ.get("NODE_RANK", 0)) * (len(self._children) + 1)
-        for rank, child in enumerate(self._children, start=first + 1):
+        for child in self._children:
+            rank = self._rank_of(child)
             code = child.poll()
             if code is not None and code < 0:
                 return f"rank {rank} was killed by {signal.Signals(-code).name}", 1
             if code:
                 return f"rank {rank} was {WORDS[code]}" if code in WORDS else "", code
+            if is_stopped(child.pid):
+                return f"rank {rank} is stopped and did not answer for rank_timeout={self.timeout:g} s", 1
         return None
 
 

@@ -16,8 +16,13 @@ from torch import distributed
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
 from mobilenet_lab.runtime.errors import EXIT_CODES, WORDS, RunInterrupted
-from mobilenet_lab.runtime.lightning_internals import disable_sigterm_broadcast, is_resumable_step
+from mobilenet_lab.runtime.lightning_internals import (
+    disable_sigterm_broadcast,
+    handle_sigterm,
+    is_resumable_step,
+)
 from mobilenet_lab.runtime.ranks import SYNC_EVERY_N_BATCHES
+from mobilenet_lab.runtime.stop_request import request_stop, withdraw_request
 
 ECHO_S = 2.0  # torchrun or a sweep forwards a signal within this time
 
@@ -25,8 +30,9 @@ ECHO_S = 2.0  # torchrun or a sweep forwards a signal within this time
 class StopOnSignal(Checkpoint):
     """Finishes the step after SIGINT or SIGTERM, writes last.ckpt and raises `RunInterrupted`.
 
-    During a validation, a signal takes effect at the end of the validation. A second signal ends the process
-    at once. Every ten batches, the ranks tell each other about signals, and stop together.
+    During a validation within the training, a signal takes effect at the end of the validation. Before
+    training and during the test, when there is nothing to save, SIGTERM takes effect at once. So does a
+    second signal. Every ten batches, the ranks tell each other about signals, and stop together.
     Lightning does so before every batch, and waits for the device each time.
 
     It derives from Lightning's `Checkpoint` to be called after all other callbacks. It must be the last one.
@@ -39,7 +45,8 @@ class StopOnSignal(Checkpoint):
         self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Replace Lightning's own exchange."""
+        """Replace Lightning's own handling."""
+        handle_sigterm(trainer, lambda number, frame: _stop_at_once(trainer, number))
         if stage == "fit" and trainer.world_size > 1:
             disable_sigterm_broadcast(trainer)
 
@@ -93,6 +100,7 @@ class StopOnSignal(Checkpoint):
         if not is_echo:
             self._received_at = now
         self._exit_code = EXIT_CODES[signal.Signals(number)]
+        request_stop(self._exit_code)
 
     def _agree(self, trainer: Trainer) -> None:
         if trainer.world_size == 1:
@@ -110,3 +118,12 @@ class StopOnSignal(Checkpoint):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+        withdraw_request()
+
+
+def _stop_at_once(trainer: Trainer, number: int) -> None:
+    if trainer.strategy.launcher is not None:
+        trainer.strategy.launcher.kill(signal.Signals(number))  # the ranks that this one has started
+    where = "in the test" if trainer.testing else "outside of a training step"
+    code = EXIT_CODES[signal.Signals(number)]
+    raise RunInterrupted(f"{WORDS[code]} {where}", code)

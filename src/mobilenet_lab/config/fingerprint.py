@@ -6,6 +6,10 @@ from omegaconf import OmegaConf
 
 from mobilenet_lab.config.nested import flatten
 
+# Settings that do not change what a run computes
+IGNORED = ("resume", "overwrite", "num_threads", "rank_timeout", "callbacks.checkpoint.every_n_minutes")
+IGNORED_GROUPS = ("logger.", "callbacks.progress.", "callbacks.nan_guard.")
+
 
 def flat_settings(cfg: Any) -> dict[str, Any]:
     """Return the settings by dotted key, except `output_dir` and paths inside it."""
@@ -22,6 +26,5 @@ def result_relevant_settings(cfg: Any) -> dict[str, Any]:
     return {
         key: value
         for key, value in flat_settings(cfg).items()
-        if key not in ("resume", "overwrite", "num_threads", "callbacks.checkpoint.every_n_minutes")
-        and not key.startswith(("logger.", "callbacks.progress.", "callbacks.nan_guard."))
+        if key not in IGNORED and not key.startswith(IGNORED_GROUPS)
     }

@@ -1,11 +1,12 @@
 """A PyTorch data loader that reads whole batches."""
 
-import signal
+from collections.abc import Iterator
 
 from torch.utils.data import DataLoader, Dataset
 
 from mobilenet_lab.data.datasets.base import Batch, ImageDataset
 from mobilenet_lab.data.sampler import BatchRequest, BatchSampler
+from mobilenet_lab.data.workers import Workers
 
 
 class BatchDataset(Dataset[Batch]):
@@ -22,36 +23,39 @@ class BatchDataset(Dataset[Batch]):
         return len(self.dataset)
 
 
-class _Loader(DataLoader[Batch]):
-    """A DataLoader that does not warn about more workers than cores, which PyTorch does in every epoch.
+class BatchLoader(DataLoader[Batch]):
+    """A DataLoader with worker processes of its own, which last as long as the loader.
 
+    It does not warn about more workers than cores, as PyTorch does in every epoch.
     `training.hardware_checks` says it once, and not about the default of a small machine.
     """
 
+    # Lightning sets this attribute to None when a loop ends, which ends the workers.
+    _iterator: Workers | None  # type: ignore[assignment]
+
     def check_worker_number_rationality(self) -> None:
         """Accept any number of workers."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        return self._read_ahead() if self.num_workers else super().__iter__()
+
+    def _read_ahead(self) -> Iterator[Batch]:
+        """Start the workers with the first batch: Lightning cannot report an error of `iter`."""
+        assert isinstance(self.dataset, BatchDataset)
+        if self._iterator is None or self._iterator.is_closed:
+            self._iterator = Workers(self.dataset.dataset, self.num_workers)
+        yield from self._iterator.read(iter(self.sampler), self.pin_memory)
 
 
 def batch_loader(
     dataset: ImageDataset, sampler: BatchSampler, num_workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[Batch]:
     """Return a loader of the sampler's batches; each worker reads whole batches."""
-    return _Loader(
+    return BatchLoader(
         BatchDataset(dataset),
         batch_size=None,
         sampler=sampler,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,
-        worker_init_fn=_ignore_signals if num_workers else None,
     )
-
-
-def _ignore_signals(worker_id: int) -> None:
-    """Keep a worker alive after SIGINT and the first SIGTERM.
-
-    Terminals and clusters send these to workers as well, but the step in progress may still need their
-    batches. The loader ends a worker that does not stop by itself with SIGTERM, which is then the second one.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -9,11 +9,13 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers import subprocess_script
+from torch.distributed import distributed_c10d
 
 
 def ends_epoch(trainer: Trainer) -> bool:
@@ -101,6 +103,27 @@ def disable_sigterm_broadcast(trainer: Trainer) -> None:
     renamed, training only gets slower, and two mechanisms answer SIGTERM.
     """
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+
+def handle_sigterm(trainer: Trainer, handler: Callable[[int, types.FrameType | None], None]) -> None:
+    """Replace Lightning's handler of SIGTERM, which it installs before it loads data, validates or tests.
+
+    Lightning's own waits for the other ranks inside the handler, and a run that loads data or tests ends only
+    when it has finished.
+
+    Relies on: `_SignalConnector.register_signal_handlers` installs its method `_sigterm_notifier_fn`.
+    """
+    trainer._signal_connector._sigterm_notifier_fn = handler  # type: ignore[method-assign,assignment]
+
+
+def set_collective_timeout(seconds: float) -> None:
+    """Limit the time that a collective operation waits for other ranks.
+
+    The timeout of `init_process_group` would also limit how long ranks may take to start.
+
+    Relies on: `distributed_c10d._set_pg_timeout`, which has no public name.
+    """
+    distributed_c10d._set_pg_timeout(timedelta(seconds=seconds))
 
 
 @contextmanager

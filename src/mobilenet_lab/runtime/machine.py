@@ -24,6 +24,12 @@ def proc_field(file: str, field: str) -> str | None:
     return None
 
 
+def is_stopped(pid: int) -> bool:
+    """Return whether a process has been stopped, as by SIGSTOP; False if the system does not say."""
+    state = proc_field(f"{pid}/status", "State")
+    return state is not None and state.startswith("T")
+
+
 def processor() -> str:
     """Return the name of the processor."""
     return proc_field("cpuinfo", "model name") or platform.processor() or platform.machine()

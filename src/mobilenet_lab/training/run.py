@@ -157,7 +157,7 @@ def _set_up(
     """Create the run folder and the trainer, and log what will be trained."""
     folder = RunFolder(Path(cfg.output_dir))
     step = resume.step if resume is not None else 0
-    history, throughput, watchdog = EpochHistory(), Throughput(), RankWatchdog(folder.path)
+    history, throughput, watchdog = EpochHistory(), Throughput(), RankWatchdog(folder.path, cfg.rank_timeout)
     # Machines may see the checkpoint under different paths.
     consistency = ConfigConsistencyCheck(flat_settings(cfg) | {"resume": f"step {step}"})
     has_validation = len(datamodule.subsets["val"]) > 0
