@@ -13,6 +13,7 @@ from handwriting import draw_digit
 from PIL import Image
 
 from mobilenet_lab.data.datasets.mnist import MNIST_SHA256, mnist
+from mobilenet_lab.data.transforms.mnist_style import is_mnist_style
 
 pytestmark = [pytest.mark.run, pytest.mark.xdist_group("mnist_run")]
 
@@ -54,6 +55,7 @@ def test_mnist_has_its_published_counts_and_moments(mnist_run: Path) -> None:
     train, test = (mnist(str(DATA)).open(split) for split in ("train", "test"))
     assert (len(train), len(test)) == (60_000, 10_000)
     assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert all(is_mnist_style(image) for image in test.images[:1000])
     # The well-known mean and standard deviation of the training pixels
     assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
     assert train.images.std() / 255 == pytest.approx(0.3081, abs=5e-5)

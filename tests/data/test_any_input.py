@@ -249,7 +249,7 @@ def decode(content: bytes) -> None:
     for fit in FITS:
         assert resize_to_square(image, 8, 3, fit).shape == (3, 8, 8)
     if image.width * image.height < 1 << 20:
-        assert prepare_digit(image).shape == (28, 28)
+        assert prepare_digit(image).pixels.shape == (28, 28)
 
 
 @cases(1000)
@@ -293,4 +293,4 @@ def test_any_pixels_become_a_digit(width: int, height: int, seed: int, kind: int
     pixels = pixels * 255 if kind == 0 else pixels
     if kind == 2:
         pixels[random.random((height, width)) < 0.9] = 255
-    assert prepare_digit(Image.fromarray(pixels)).shape == (28, 28)
+    assert prepare_digit(Image.fromarray(pixels)).pixels.shape == (28, 28)

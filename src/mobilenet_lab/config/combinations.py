@@ -7,7 +7,7 @@ from typing import Any
 
 from mobilenet_lab.config.monitors import check_monitors
 from mobilenet_lab.config.nested import flatten, shown, target_of
-from mobilenet_lab.config.rules import is_integer
+from mobilenet_lab.config.value_kinds import is_integer
 from mobilenet_lab.runtime.errors import InputError
 
 SMALL_IMAGE = 40  # pixels; for images below this, MobileNetV2's default stem has stride 1

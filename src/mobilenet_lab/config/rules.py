@@ -19,17 +19,16 @@ An interval or bound without a type takes it from the default: integers for an i
 """
 
 import difflib
-import numbers
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from mobilenet_lab.config.nested import shown
+from mobilenet_lab.config.value_kinds import LARGEST, SMALLEST, is_integer, is_number, mapping_of
 
-SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # of the normal numbers of single precision
 NUMBER = r"-?\d[\d.]*(?:e-?\d+)?"
 # A comment that starts like this is a rule, any other is a note; "number of steps" is a note.
 START = re.compile(
@@ -104,18 +103,6 @@ def rule_of_default(default: Any) -> Rule | None:
     if isinstance(default, str):
         return NAMED["text"]
     return Rule("a list", lambda value: isinstance(value, list)) if isinstance(default, list) else None
-
-
-def is_integer(value: Any) -> bool:
-    """Return True for an integer of 64 bits other than a bool."""
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_whole and -(1 << 63) <= value < 1 << 63
-
-
-def is_number(value: Any) -> bool:
-    """Return True for a number of single precision other than a bool: networks turn smaller ones into 0."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
 
 
 def _is_fraction(value: Any) -> bool:
@@ -235,19 +222,6 @@ def _names_with(values: Rule) -> Rule:
         return mapping is not None and values.accepts(list(mapping.values()))
 
     return Rule(values.description.replace("a list of", "names with"), accepts)
-
-
-def mapping_of(value: Any) -> Mapping[Any, Any] | None:
-    """Return a mapping, or the mapping in a text such as "{cat: 2}"; None for any other value.
-
-    Hydra's command line needs a quoted text for names with letters other than A to Z.
-    """
-    if isinstance(value, str):
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
-            return None
-    return value if isinstance(value, Mapping) else None
 
 
 def _shown_number(value: float) -> str:

@@ -12,15 +12,13 @@ from torch import Tensor
 
 from mobilenet_lab.checkpoints.locate import find_checkpoints
 from mobilenet_lab.data.images import resize_to_square
-from mobilenet_lab.data.transforms.mnist_style import prepare_digit
+from mobilenet_lab.data.transforms.mnist_style import NO_DIGIT, prepare_digit
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.inference.image_inputs import ImageInput, open_inputs
 from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.errors import InputError
 
 NOT_FINITE = "the network computes NaN or infinity for it; use another checkpoint"
-
-NO_DIGIT = "no digit"  # the problem for which there is no answer
 
 
 @dataclass(frozen=True)
@@ -129,11 +127,11 @@ class Predictor:
         """
         size, problem = self._data["native_size"], None
         if self._prepares_digits:
-            pixels = prepare_digit(image)
-            problem = None if pixels.any() else NO_DIGIT
-            if pixels.shape == (size, size) and self._ensemble.channels == 1:
-                return Prepared(pixels[None], problem)
-            image = Image.fromarray(pixels)
+            digit = prepare_digit(image)
+            problem = digit.problem
+            if digit.pixels.shape == (size, size) and self._ensemble.channels == 1:
+                return Prepared(digit.pixels[None], problem)
+            image = Image.fromarray(digit.pixels)
         return Prepared(resize_to_square(image, size, self._ensemble.channels, self._data["fit"]), problem)
 
     def classify(self, prepared: Sequence[Prepared]) -> list[Prediction]:

@@ -8,7 +8,7 @@ import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 
-from mobilenet_lab.config.rules import mapping_of
+from mobilenet_lab.config.value_kinds import mapping_of
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 

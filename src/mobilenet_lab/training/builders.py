@@ -17,7 +17,7 @@ from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.checkpoints.writer import AtomicCheckpointIO
 from mobilenet_lab.config.monitors import METRICS, TASK, is_of_validation
 from mobilenet_lab.config.nested import builds
-from mobilenet_lab.config.rules import is_integer
+from mobilenet_lab.config.value_kinds import is_integer
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.instantiation import build_member

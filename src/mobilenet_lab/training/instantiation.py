@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from mobilenet_lab.callbacks.monitor_check import MonitorCheck
 from mobilenet_lab.config.nested import shown, target_of
-from mobilenet_lab.config.rules import is_integer
+from mobilenet_lab.config.value_kinds import is_integer
 from mobilenet_lab.runtime.errors import InputError
 
 HYDRA_ARGUMENTS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")

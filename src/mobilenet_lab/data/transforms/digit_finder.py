@@ -11,12 +11,8 @@ import cv2
 import numpy as np
 
 from mobilenet_lab.data.transforms import small_digit
-from mobilenet_lab.data.transforms.digit_components import (
-    Components,
-    Group,
-    group_around_main,
-    without_frames,
-)
+from mobilenet_lab.data.transforms.digit_components import Components, Group, without_frames
+from mobilenet_lab.data.transforms.digit_group import group_around_main
 from mobilenet_lab.data.transforms.mnist_style import crop_to_ink, mean_stroke_width
 from mobilenet_lab.data.transforms.straight_lines import remove_lines
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+MIN_WIDTH = 8  # pixels; in narrower images a line is no different from a stroke
 MAX_THICKNESS = 0.06  # of the image's height; what is thicker is not a line
 MAX_SLOPE = 0.06  # of a line, in height per width
 MIN_COVERAGE = 0.7  # of the width that a line inks
@@ -24,6 +25,8 @@ def remove_lines(mask: np.ndarray) -> np.ndarray:
 
 def _remove_horizontal(mask: np.ndarray) -> np.ndarray:
     height, width = mask.shape
+    if width < MIN_WIDTH:
+        return mask
     zone = max(2, width // 16)
     left_starts, left_ends = _runs(mask[:, 1 : 1 + zone].mean(axis=1) > 0.6)
     right_starts, right_ends = _runs(mask[:, max(0, width - 1 - zone) : width - 1].mean(axis=1) > 0.6)
