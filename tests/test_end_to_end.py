@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, Script, run_script
 from handwriting import draw_digit
+from photographs import CONDITIONS, take
 from PIL import Image
 
+from mobilenet_lab import Predictor
 from mobilenet_lab.data.datasets.mnist import MNIST_SHA256, mnist
 from mobilenet_lab.data.transforms.mnist_style import is_mnist_style
 
@@ -92,6 +94,21 @@ def test_digits_written_with_a_dark_pen_on_white_paper_are_classified(
     done = script("predict.py", f"ckpt={mnist_run}", f"image={tmp_path}/*.png", "format=json")
     entries = json.loads(done.stdout)
     assert sum(entry["class"] == Path(entry["image"]).stem for entry in entries) >= 8
+
+
+def test_photographs_of_digits_are_classified(mnist_run: Path) -> None:
+    predictor = Predictor(mnist_run)
+    for condition in CONDITIONS:
+        photographs = [
+            (take(condition, font, str(digit)), str(digit))
+            for font in ("DejaVuSans", "DejaVuSerif-Italic", "cmss10")
+            for digit in range(10)
+        ]
+        answers = predictor([image for image, _ in photographs])
+        correct = sum(
+            answer.class_name == digit for answer, (_, digit) in zip(answers, photographs, strict=True)
+        )
+        assert correct >= 27, condition
 
 
 MEASURE = """

@@ -10,6 +10,8 @@ from mobilenet_lab.data.transforms.straight_lines import remove_lines
 FRAME_SIDE = 0.6  # of the image's width or height, at least, for a frame whose sides are removed
 FRAME_OTHER_SIDE = 0.3
 MAX_FRAME_AREA = 0.3  # of its bounding box
+MIN_SHEET_AREA = 0.6  # of its bounding box
+SHEET_CORNER = 0.06  # of a bounding box's sides; a bold digit leaves these corners empty
 CORNER = 0.12  # of a bounding box's sides; an ellipse leaves these corners empty
 MAX_COMPONENTS = 200  # that are looked at, the largest first
 
@@ -91,6 +93,14 @@ class Group:
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top)
 
+    @property
+    def is_sheet(self) -> bool:
+        """Whether the components fill a rectangle, as a sheet of paper does."""
+        left, top, right, bottom = self.box
+        rows, columns = self.region
+        part = self.mask[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
+        return bool(part.mean() > MIN_SHEET_AREA) and inked_corners(part, SHEET_CORNER) >= 3
+
     def share_inside(self, other: "Group") -> float:
         """Return the share of the bounding box that lies in another group's."""
         width = min(self.box[2], other.box[2]) - max(self.box[0], other.box[0])
@@ -121,7 +131,12 @@ def without_frames(components: Components) -> Components:
     return components if mask is components.mask else Components(mask, components.ink)
 
 
-def inked_corners(part: np.ndarray) -> int:
-    """Return how many corners of a component's bounding box have ink: 4 for a frame, 0 for an ellipse."""
-    h, w = (max(1, int(CORNER * n)) for n in part.shape)
+def inked_corners(part: np.ndarray, share: float = CORNER) -> int:
+    """Return how many corners of a component's bounding box have ink: 4 for a frame, 0 for an ellipse.
+
+    Args:
+        part: The component's mask, cropped to its bounding box.
+        share: Of a side that counts as a corner.
+    """
+    h, w = (max(1, int(share * n)) for n in part.shape)
     return sum(bool(corner.any()) for corner in (part[:h, :w], part[:h, -w:], part[-h:, :w], part[-h:, -w:]))

@@ -25,7 +25,7 @@ MAX_PASSES = 3  # each ignores what the passes before it found and rejected, suc
 MIN_SUPPORT = 0.75  # share of the outline at which the image has an edge
 SUPPORT_MARGIN = 0.04  # the true polarity has 0.98 or more, the other mostly less than 0.94
 EDGE_WIDTHS = (5, 11)  # pixels across an edge; the second, for blurred images, is tried if nothing is found
-MIN_LEVELS = 15  # gray levels between ink and paper
+MIN_LEVELS = 18  # gray levels between ink and paper
 MIN_THICKNESS = 0.025  # of strokes; what is thinner is the rest of an edge
 MAX_ASPECT = 1.5  # width of a small digit per height; several digits are wider
 MAX_PARTS = 12  # of a digit; texture has more
@@ -54,7 +54,7 @@ class _Candidate:
         group: Its components.
         support: Share of its outline at which the image has an edge.
         thickness: Mean width of its strokes relative to its longer side.
-        contrast: Gray levels between ink and paper.
+        contrast: Gray levels between ink and paper where they differ most.
     """
 
     found: FoundDigit
@@ -204,7 +204,7 @@ def _measure(
         group,
         support,
         mean_stroke_width(digit) / max(1, *digit.shape),
-        float(np.median(difference[group.region][group.mask > 0])),
+        float(np.percentile(difference[group.region][group.mask > 0], 85)),  # of a digit half in shadow
     )
 
 
@@ -215,10 +215,14 @@ def _better(dark: _Candidate, bright: _Candidate) -> _Candidate:
     larger, smaller = sorted((dark, bright), key=lambda candidate: -candidate.group.box_area)
     if smaller.group.share_inside(larger.group) <= 0.8:
         return bright if bright.score > 1.15 * dark.score else dark
+    if larger.group.is_sheet:
+        return smaller
+    contrast_ratio = larger.contrast / max(smaller.contrast, 1)
     if larger.group.touches_border != smaller.group.touches_border:
-        # The sheet, cut by the image's border, or a digit that fills the image, with its gaps.
+        # Bands between ruled lines, or a digit that fills the image, with its gaps.
         touching, free = (larger, smaller) if larger.group.touches_border else (smaller, larger)
-        return free if free.thickness <= 1.3 * touching.thickness else touching
-    # A digit and its gaps, which are thicker, or the sheet and its digit.
-    is_digit = larger.thickness <= 1.3 * smaller.thickness and larger.contrast > 0.7 * smaller.contrast
-    return larger if is_digit else smaller
+        return free if free.thickness <= 1.3 * touching.thickness or contrast_ratio <= 0.7 else touching
+    if smaller.group.longer_side < 0.3 * larger.group.longer_side:
+        return larger
+    # A digit and its gaps, which are thicker.
+    return larger if larger.thickness <= 1.3 * smaller.thickness and contrast_ratio > 0.4 else smaller
