@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from mobilenet_lab.runtime.opencv import cv2
 
 FONT_FOLDER = Path(mpl.get_data_path()) / "fonts/ttf"
 STYLES = ("", "-Bold", "-Oblique", "-BoldOblique")

@@ -153,6 +153,7 @@ def test_metrics_and_predictions_are_returned(
     assert accuracy == pytest.approx(test["test/accuracy"])
     with (Path(logger.log_dir) / "metrics.csv").open() as file:
         assert [bool(row["test/accuracy"]) for row in csv.DictReader(file)].count(True) == 1
+    Trainer(max_epochs=1, **QUIET).fit(module, data)  # also after a validation
 
 
 def test_overfit_batches_repeats_the_same_batches(datamodule: Callable[..., ImageDataModule]) -> None:

@@ -3,8 +3,9 @@ import signal
 
 import pytest
 
-from mobilenet_lab.callbacks.signals import ECHO_S, StopOnSignal
+from mobilenet_lab.callbacks.signals import StopOnSignal
 from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
+from mobilenet_lab.runtime.stop_request import ECHO_S
 
 
 def test_forwarded_signal_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,12 +33,11 @@ def test_signal_exits_with_its_own_code(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "terminated at step 7\n"
 
 
-def test_input_error_from_a_worker_process_is_its_last_line(capsys: pytest.CaptureFixture[str]) -> None:
-    traceback = "Caught InputError in DataLoader worker process 0.\nTraceback (most recent call last):\n"
+def test_input_error_of_several_lines_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended, one_line_errors():
-        raise InputError(f"{traceback}mobilenet_lab.runtime.errors.InputError: a.png: not an image")
+        raise InputError("output_dir=out\nput: is in use")
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "error: a.png: not an image\n"
+    assert capsys.readouterr().err == "error: output_dir=out\\nput: is in use\n"
 
 
 def test_message_is_one_printable_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,9 +156,13 @@ def test_workers_ignore_the_signals_that_stop_a_run(open_workers: list[Workers])
 def test_interrupt_while_waiting_ends_the_workers(open_workers: list[Workers]) -> None:
     workers = Workers(Numbers(int(signal.SIGSTOP)), 1)  # stops itself: never answers
     open_workers.append(workers)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in the background
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        list(workers.read(requests(20), False))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(workers.read(requests(20), False))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert workers.is_closed
     wait_for(lambda: not any(process.is_alive() for process in workers._processes), 5)
 

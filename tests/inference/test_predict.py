@@ -111,7 +111,7 @@ def test_image_without_a_finite_answer_is_an_error_of_that_image(
     assert list(predict_files(predictor, files, 100, failures)) == []
     reason = "the network computes NaN or infinity for it; use another checkpoint"
     assert failures == [f"{name}: {reason}" for name in files]
-    with Image.open(files[0]) as image, pytest.raises(InputError, match=f"^image 0: {reason}"):
+    with Image.open(files[0]) as image, pytest.raises(InputError, match=rf"^images\[0\]: {reason}"):
         predictor([image])
 
     predictor, failures = Predictor(tiny_run), []

@@ -126,11 +126,20 @@ def test_gray_and_binary_arrays_are_images(tmp_path: Path) -> None:
         assert other.probabilities == pytest.approx(bits.probabilities, abs=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(9, 9), (9, 9, 1), (9, 9, 3), (9, 9, 4)])
+def test_one_array_is_one_image(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    predictor = Predictor(checkpoint(tmp_path, 10), preprocess="none")
+    array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    (alone,) = predictor(array)
+    assert [alone] == predictor([array])
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
         ([np.zeros((3, 9, 9))], r"images\[0\]: is an array of shape \(3, 9, 9\) and type float64; give a"),
-        (np.zeros((9, 9)), r"images\[0\]: is an array of shape \(9,\)"),
+        (np.zeros(9), r"images\[0\]: is an array of shape \(9,\)"),
+        (None, "images: is a NoneType; give a path"),
         ([np.zeros((0, 9))], r"images\[0\]: is an array of shape \(0, 9\)"),
         ([np.full((9, 9), "a")], r"images\[0\]: is an array .* type <U1"),
         (["nowhere.png"], r"nowhere\.png: No such file"),

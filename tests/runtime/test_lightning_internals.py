@@ -202,11 +202,13 @@ def test_sigterm_handler_is_the_method_that_lightning_installs() -> None:
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     received: list[int] = []
     handle_sigterm(trainer, lambda number, frame: received.append(number))
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     trainer._signal_connector.register_signal_handlers()
     try:
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         trainer._signal_connector.teardown()
+        signal.signal(signal.SIGTERM, before)
     assert received == [signal.SIGTERM]
 
 

@@ -73,3 +73,11 @@ def test_watching_leaves_no_trace() -> None:
     wait_for(lambda: not watching(), 5)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_forwarded_signal_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torchrun or sweep forwards the signal that the process has received already."""
+    monkeypatch.setattr(signal_deadline, "STUCK_S", 5.0)
+    assert ended_after(times=2, progress=False, seconds=0.5)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
+    assert not ended_after(times=2, progress=False, seconds=0.5)

@@ -47,7 +47,8 @@ def test_resume_lists_changed_and_ignored_settings(
     assert sum(kept in line for line in done.stdout.splitlines()) == 1
     assert "augmentation._target_=mobilenet_lab.data.transforms.augmentation.Identity (was " in line
     assert "max_epochs" not in line
-    refused = script("train.py", *settings, f"resume={tiny_run}", "scheduler=plateau")
+    elsewhere = (*settings[:-1], "output_dir=plateau")
+    refused = script("train.py", *elsewhere, f"resume={tiny_run}", "scheduler=plateau")
     assert refused.returncode == 2
     assert "choose the scheduler that the checkpoint was trained with" in refused.stderr
     # Cosmetic settings do not make it another run, but those of the network do.

@@ -26,6 +26,7 @@ from mobilenet_lab.runtime.signal_deadline import SignalDeadline
 
 POLL_S = 0.5  # between polls of the other processes
 LOOK_S = 5.0  # time to find out which process died after a lost connection
+PRINT_S = 1.0  # time to print an error
 AGREED_END_S = 30.0  # ranks that have agreed to stop get this long to end
 
 
@@ -162,18 +163,24 @@ class RankWatchdog(Callback):
         self._end(message, code)
 
     def _end(self, message: str, code: int) -> None:
-        if message:
-            resume = f"resume with {resume_command(self._run.path)}"
-            hint = resume if self._run.last.is_file() else "there is no checkpoint yet"
-            print(f"error: {message}; {hint}", file=sys.stderr)
         for child in self._children:
             child.kill()
             child.wait()
         for worker in multiprocessing.active_children():  # one that hangs would not see the end
             worker.kill()
+        # A terminal whose output is stopped would hold up the end.
+        printing = threading.Thread(target=self._print, args=(message,), daemon=True)
+        printing.start()
+        printing.join(PRINT_S)
+        os._exit(code)
+
+    def _print(self, message: str) -> None:
+        if message:
+            resume = f"resume with {resume_command(self._run.path)}"
+            hint = resume if self._run.last.is_file() else "there is no checkpoint yet"
+            print(f"error: {message}; {hint}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
 
     def _who_is_gone(self) -> tuple[str, int] | None:
         """Return a message, empty if the rank has printed its own, and the exit code; None if all run."""

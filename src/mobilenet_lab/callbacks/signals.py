@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import distributed
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
-from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
 from mobilenet_lab.runtime.errors import EXIT_CODES, WORDS, RunInterrupted
 from mobilenet_lab.runtime.lightning_internals import (
     disable_sigterm_broadcast,
@@ -22,9 +21,7 @@ from mobilenet_lab.runtime.lightning_internals import (
     is_resumable_step,
 )
 from mobilenet_lab.runtime.ranks import SYNC_EVERY_N_BATCHES
-from mobilenet_lab.runtime.stop_request import request_stop, withdraw_request
-
-ECHO_S = 2.0  # torchrun or a sweep forwards a signal within this time
+from mobilenet_lab.runtime.stop_request import is_echo, request_stop, withdraw_request
 
 
 class StopOnSignal(Checkpoint):
@@ -91,13 +88,10 @@ class StopOnSignal(Checkpoint):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        # A cluster may signal every process of a job, and torchrun and sweeps forward the same signal again.
-        is_forwarded = "TORCHELASTIC_RUN_ID" in os.environ or SIGNALS_FORWARDED in os.environ
-        is_echo = is_forwarded and now - self._received_at < ECHO_S
-        if self._exit_code and not is_echo:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        if not is_echo:
+        if not is_echo(now - self._received_at):
+            if self._exit_code:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
             self._received_at = now
         self._exit_code = EXIT_CODES[signal.Signals(number)]
         request_stop(self._exit_code)

@@ -46,7 +46,7 @@ def check_description(hparams: Any, path: Path) -> None:
         "data.native_size": _is_side(data.get("native_size")),
         "data.mnist_style": isinstance(data.get("mnist_style"), bool),
         "data.fit": isinstance(data.get("fit"), str) and data["fit"] in FITS,
-        "data.split": data.get("split", "random") in ("random", "stratified"),
+        "data.stratified": isinstance(data.get("stratified", False), bool),
         "data.images": _is_count(data.get("images", 0), 0),
         "data.val_split": _is_share(data.get("val_split", 0)),
         "data.test_split": data.get("test_split") is None or _is_share(data["test_split"]),

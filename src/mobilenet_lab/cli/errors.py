@@ -68,9 +68,7 @@ def one_line_errors() -> Iterator[None]:
             raise
         _exit(f"error: {message}", EXIT_WRONG_INPUT)
     except InputError as error:
-        # An error from a worker process begins with the traceback of that process.
-        message = str(error).splitlines()[-1].removeprefix(f"{InputError.__module__}.InputError: ")
-        _exit(f"error: {message}", EXIT_WRONG_INPUT)
+        _exit(f"error: {error}", EXIT_WRONG_INPUT)
     except (HydraException, OmegaConfBaseException) as error:  # some are an OSError, too
         if _is_interrupt(error):
             _exit("interrupted", EXIT_INTERRUPTED)

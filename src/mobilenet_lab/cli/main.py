@@ -25,9 +25,9 @@ def run(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     configure_malloc()
     use_writable_caches()
-    assume_terminal_size()
     with one_line_errors():
         prepare_streams()
+        assume_terminal_size()
         refuse_repeated_paths(sys.argv[1:])
         check_arguments(sys.argv[0], sys.argv[1:])
         sys.argv[1:] = quote_paths(order_arguments(sys.argv[1:]))

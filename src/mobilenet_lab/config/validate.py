@@ -127,9 +127,20 @@ def _check_values(values: Mapping[str, Any], known: Mapping[str, Any], rules: Ma
         value = value_of(values, key)
         if value == MISSING:
             raise InputError(f"{key}: needs a value; set {key}=...")
+        if _is_copy(key, values, known, rules):
+            continue
         rule = _rule_of(key, known, rules)
         if rule is not None and not rule.accepts(value):
             raise InputError(f"{key}={shown(value)}: must be {rule.description}{rule.hint(value)}")
+
+
+def _is_copy(
+    key: str, values: Mapping[str, Any], known: Mapping[str, Any], rules: Mapping[str, Rule]
+) -> bool:
+    """Return whether a key has kept the value of another key, at which that value is checked."""
+    default = value_of(known, key)
+    reference = REFERENCE.fullmatch(default) if isinstance(default, str) and key not in rules else None
+    return reference is not None and value_of(values, key) == value_of(values, reference[1])
 
 
 def _rule_of(key: str, known: Mapping[str, Any], rules: Mapping[str, Rule]) -> Rule | None:

@@ -10,7 +10,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mobilenet_lab.config.nested import shown
 from mobilenet_lab.data.datasets.base import DatasetSource
@@ -111,6 +111,8 @@ def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: E
     is_own_split = split in ("val", "test") and source.has_split(split)
     if not is_own_split and source.name == trained_on["name"]:
         before = split_settings(trained_on)
+        data = data.copy()
+        OmegaConf.set_struct(data, False)  # a data file need not have all keys
         data.update({key: value for key, value in before.items() if f"data.{key}" not in given})
     elif is_own_split and f"data.{split}_split" in given:
         log.warning(

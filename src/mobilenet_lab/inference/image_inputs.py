@@ -1,6 +1,6 @@
 """Take images as Python programs have them: paths, PIL images and NumPy arrays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ def open_inputs(images: ImageInput | Sequence[ImageInput]) -> Iterator[Image.Ima
     Raises:
         InputError: A file cannot be read, or an input is not an image.
     """
-    several: Any = [images] if isinstance(images, str | Path | Image.Image) else images
+    several: Any = [images] if _is_one(images) else images
+    if not isinstance(several, Iterable):
+        raise InputError(f"images: is a {type(images).__name__}; {ACCEPTED}")
     for i, image in enumerate(several):
         name = f"images[{i}]"
         if isinstance(image, str | Path):
@@ -43,6 +45,13 @@ def open_inputs(images: ImageInput | Sequence[ImageInput]) -> Iterator[Image.Ima
             raise InputError(f"{name}: is a {type(image).__name__}; {ACCEPTED}")
         log_bits_used(opened, name)
         yield opened
+
+
+def _is_one(images: Any) -> bool:
+    """Return whether an input is a single image; an array of shape (N, H, W) is several."""
+    if isinstance(images, np.ndarray):
+        return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
+    return isinstance(images, str | Path | Image.Image)
 
 
 def _image_from(values: np.ndarray, name: str) -> Image.Image:

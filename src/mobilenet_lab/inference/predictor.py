@@ -106,7 +106,7 @@ class Predictor:
 
         Args:
             images: Paths, PIL images, or NumPy arrays of shape (H, W) or (H, W, C) with 1, 3 or 4 channels;
-                one array of shape (N, H, W) or (N, H, W, C); or a single path or PIL image. The values of an
+                one array of shape (N, H, W) or (N, H, W, C); or a single image. The values of an
                 array are in [0, 1] or [0, 255], or have up to 16 bits.
 
         Raises:
@@ -116,7 +116,7 @@ class Predictor:
         predictions = self.classify([self.prepare(image) for image in open_inputs(images)])
         for i, prediction in enumerate(predictions):
             if not prediction.is_finite:
-                raise InputError(f"image {i}: {NOT_FINITE}")
+                raise InputError(f"images[{i}]: {NOT_FINITE}")
         return predictions
 
     def prepare(self, image: Image.Image) -> Prepared:

@@ -79,9 +79,17 @@ def network_for(
         num_classes=len(classes),
         **arguments,
     )
-    with WithoutMemory(), torch.random.fork_rng(devices=[]):
-        described = build(cpu_layers=False).eval()
-    if check is not None:
-        check(described)
-    check_cost(estimate_cost(described, channels, size), size)
+    try:
+        with WithoutMemory(), torch.random.fork_rng(devices=[]):
+            described = build(cpu_layers=False).eval()
+        if check is not None:
+            check(described)
+        check_cost(estimate_cost(described, channels, size), size)
+    except (RuntimeError, NotImplementedError) as error:
+        if "meta" not in str(error):
+            raise
+        raise InputError(
+            f"model.network={model['network']}: its cost cannot be estimated, because it reads the values "
+            "of a tensor when it is built or run; use Python numbers instead"
+        ) from error
     return build(cpu_layers=cpu_layers)

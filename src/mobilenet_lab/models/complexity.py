@@ -63,11 +63,6 @@ def count_macs(network: nn.Module, channels: int, image_size: int) -> int:
     return estimate_cost(network, channels, image_size).macs
 
 
-def estimate_activations(network: nn.Module, channels: int, image_size: int) -> int:
-    """Return the elements of all results that training keeps, for one image."""
-    return estimate_cost(network, channels, image_size).activations
-
-
 def check_cost(cost: Cost, image_size: int) -> None:
     """Refuse a network that takes too much memory or time for one image.
 

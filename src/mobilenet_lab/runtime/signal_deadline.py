@@ -15,12 +15,13 @@ from types import TracebackType
 from typing import Self
 
 from mobilenet_lab.runtime.errors import EXIT_CODES, WORDS
+from mobilenet_lab.runtime.stop_request import is_echo
 
 POLL_S = 0.5
 STUCK_S = 30.0  # without progress after a signal
 SLOW_FACTOR = 4.0  # and longer than this many of the slowest steps so far
 OVER = 0  # the number of no signal
-SECOND_S = 3.0  # after a second signal, which handlers answer at once; forwarded ones come within 2 s
+SECOND_S = 8.0  # after a second signal, which handlers answer at once, or after the wait for a worker
 
 
 class SignalDeadline:
@@ -78,7 +79,7 @@ class SignalDeadline:
                     os.close(signals)
                     return
                 for number in numbers:
-                    if number in EXIT_CODES:
+                    if number in EXIT_CODES and not (code and is_echo(time.monotonic() - received_at)):
                         code, times = EXIT_CODES[signal.Signals(number)], times + 1
                         received_at = time.monotonic()
             if code and self._is_late(received_at, times):

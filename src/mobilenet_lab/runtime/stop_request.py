@@ -1,12 +1,27 @@
 """A signal that asked this process to stop, for code that waits and cannot tell for how long."""
 
+import os
 import time
 
+from mobilenet_lab.runtime.environment import SIGNALS_FORWARDED
 from mobilenet_lab.runtime.errors import WORDS, RunInterrupted
 
 PATIENCE_S = 5.0  # what is waited for may still come
+ECHO_S = 2.0  # torchrun or a sweep forwards a signal within this time
 
 _request: tuple[int, float] | None = None  # exit code and time of the signal
+
+
+def is_echo(seconds: float) -> bool:
+    """Return whether a signal is the same as the one before it.
+
+    A cluster may signal every process of a job, and torchrun and sweeps forward the signal again.
+
+    Args:
+        seconds: Time since the signal before it.
+    """
+    is_forwarded = "TORCHELASTIC_RUN_ID" in os.environ or SIGNALS_FORWARDED in os.environ
+    return is_forwarded and seconds < ECHO_S
 
 
 def request_stop(exit_code: int) -> None:

@@ -32,6 +32,9 @@ class ClassificationMetrics(Metric):
             logits: Shape (N, num_classes).
             labels: Shape (N,), int64.
         """
+        if self.confusion.is_inference() and not torch.is_inference_mode_enabled():
+            # The sums of an earlier validation, which training cannot change in place.
+            self.confusion, self.loss_sum = self.confusion.clone(), self.loss_sum.clone()
         update_confusion_matrix(self.confusion, logits, labels)
         self.loss_sum += loss * len(labels)
 

@@ -29,6 +29,7 @@ from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.training.builders import with_floats
 from mobilenet_lab.training.settings_diff import (
     COSMETIC_KEYS,
     changed_keys,
@@ -116,7 +117,7 @@ def check_resume(
     network_from(checkpoint, path)
     _check_network(path, checkpoint, model)
     _check_optimizer(path, checkpoint, cfg)
-    optimizer = instantiate(cfg.optimizer, _convert_="all")(model.parameter_groups())
+    optimizer = instantiate(with_floats(cfg.optimizer), _convert_="all")(model.parameter_groups())
     check_state(checkpoint, path, optimizer)
     _check_schedule(path, checkpoint, cfg)
     _check_length(path, checkpoint, cfg)

@@ -38,7 +38,7 @@ from mobilenet_lab.training.folder_claim import claim_run_folder
 from mobilenet_lab.training.hardware_checks import check_machine
 from mobilenet_lab.training.instantiation import one_line_misconfiguration
 from mobilenet_lab.training.interruption import report_interruption
-from mobilenet_lab.training.memory_check import check_memory
+from mobilenet_lab.training.memory_check import check_memory, measure_free_memory
 from mobilenet_lab.training.output_folder import prepare_run_folder
 from mobilenet_lab.training.restore_errors import name_checkpoint_in_errors
 from mobilenet_lab.training.resume import (
@@ -106,6 +106,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         # 1. Prepare the process.
         configure_logging()
         num_ranks = check_machine(cfg.trainer)
+        free_memory = measure_free_memory(cfg.trainer)
         seed_everything(cfg.seed, workers=True, verbose=False)
         torch.set_float32_matmul_precision("high")
 
@@ -120,7 +121,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         # 3. Build data and model, and check that everything fits together.
         datamodule = build_datamodule(cfg)
         check_data(cfg, datamodule, num_ranks)
-        check_memory(cfg, datamodule, num_ranks)
+        check_memory(cfg, datamodule, num_ranks, free_memory)
         model = build_model(cfg, datamodule)
         resume = check_resume(cfg, *found, model, datamodule) if found is not None else None
         del found  # the state of the optimizer takes memory

@@ -62,6 +62,12 @@ def test_image_of_8_pixels_is_prepared_at_any_size(size: int) -> None:
         assert prepared.problem is None
 
 
+def test_repeated_pixels_are_read_at_their_native_size() -> None:
+    native = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    enlarged = Image.fromarray(native).resize((28, 28), Image.Resampling.NEAREST)
+    assert np.array_equal(prepare_digit(enlarged).pixels, prepare_digit(Image.fromarray(native)).pixels)
+
+
 def test_time_does_not_depend_on_the_shapes() -> None:
     """A spiral of one pixel is the longest connected component."""
     maze = np.full((319, 319), 255, np.uint8)

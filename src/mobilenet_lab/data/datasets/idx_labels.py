@@ -37,7 +37,7 @@ def classes_of_labels(labels: Mapping[Path, np.ndarray], is_digits: bool) -> lis
         after = int(used[used > unused[0]][0])
         path = next(path for path, some in by_file.items() if some[after])
         raise InputError(
-            f"{path}: label {after} has {_images(counts[after])}, the first at position "
+            f"{path}: label {after} has {_images(by_file[path][after])}, the first at position "
             f"{int(np.argmax(labels[path] == after)):,}, but {_range(unused)} below {num_classes - 1} "
             f"{'has' if len(unused) == 1 else 'have'} none; {FIX}"
         )

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from mobilenet_lab.data.transforms.straight_lines import remove_lines
+from mobilenet_lab.runtime.opencv import cv2
 
 FRAME_SIDE = 0.6  # of the image's width or height, at least, for a frame whose sides are removed
 FRAME_OTHER_SIDE = 0.3

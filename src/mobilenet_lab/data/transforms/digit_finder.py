@@ -7,7 +7,6 @@ between.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from mobilenet_lab.data.transforms import small_digit
@@ -15,6 +14,7 @@ from mobilenet_lab.data.transforms.digit_components import Components, Group, wi
 from mobilenet_lab.data.transforms.digit_group import group_around_main
 from mobilenet_lab.data.transforms.mnist_style import crop_to_ink, mean_stroke_width
 from mobilenet_lab.data.transforms.straight_lines import remove_lines
+from mobilenet_lab.runtime.opencv import cv2
 
 MAX_SIDE = 1024  # larger photos are reduced first; strokes remain wide enough
 MIN_SIDE = 112  # smaller images are enlarged, so that strokes are several pixels wide
