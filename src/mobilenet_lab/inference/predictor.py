@@ -1,7 +1,7 @@
 """Classify images with a checkpoint and the preprocessing it was trained with."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,19 +137,22 @@ class Predictor:
     def classify(self, prepared: Sequence[Prepared]) -> list[Prediction]:
         """Classify images that `prepare` has converted, as one batch."""
         shown = [one.pixels for one in prepared if one.problem != NO_DIGIT]
-        rows = iter(self.probabilities(torch.from_numpy(np.stack(shown))).tolist() if shown else [])
+        answers: Iterator[tuple[int, list[float]]] = iter(())
+        if shown:
+            rows = self.probabilities(torch.from_numpy(np.stack(shown)))
+            answers = zip(rows.argmax(dim=1).tolist(), rows.tolist(), strict=True)
         return [
             Prediction(None, {}, _note(one.problem))
             if one.problem == NO_DIGIT
-            else self._prediction(next(rows), one.problem)
+            else self._prediction(*next(answers), one.problem)
             for one in prepared
         ]
 
-    def _prediction(self, probabilities: list[float], problem: str | None) -> Prediction:
-        label = int(np.argmax(probabilities))
-        is_low = probabilities[label] < self.min_confidence
+    def _prediction(self, label: int, probabilities: list[float], problem: str | None) -> Prediction:
         named = dict(zip(self.classes, probabilities, strict=True))
-        return Prediction(self.classes[label], named, _note(problem, is_low))
+        return Prediction(
+            self.classes[label], named, _note(problem, probabilities[label] < self.min_confidence)
+        )
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Return the probabilities of each class.
@@ -164,5 +167,7 @@ class Predictor:
 
 
 def _note(problem: str | None, is_low: bool = False) -> str | None:
+    if problem is None and not is_low:
+        return None
     parts = [f"{problem} found"] if problem else []
     return ", ".join(parts + ["low confidence"] * is_low) or None

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from mobilenet_lab.data.transforms.digit_components import Components, Group, inked_corners
+from mobilenet_lab.data.transforms.digit_components import Components, Group, inked_corners, sample
 
 MIN_SIDE = 0.03  # of the image's longer side; a digit is at least this large
 LINE_RATIO = 6  # a component wider than this times its height is an underline, not a stroke of a digit
 MAX_BORDER_SHARE = 0.5  # pixels at the image's border per side length, up to which it may be a cut digit
 MAX_GAP = 0.15  # of the main component's side, between parts of one digit
 MAX_GAP_OF_EQUALS = 0.06  # between components of which each could be a digit
+MAX_NEAR = 30  # components beside the main one that are looked at, the largest first
 MIN_PART = 0.004  # of the main component's area; smaller ones are specks
 MARGIN = 4  # pixels around a group
 
@@ -22,13 +23,13 @@ def group_around_main(components: Components) -> Group | None:
     eligible = _eligible(components, is_line | is_frame)
     if not eligible.any():
         return None
-    indices = np.flatnonzero(eligible)[:20].tolist()
+    indices = np.flatnonzero(eligible)[:8].tolist()
     main = max(indices, key=lambda i: components.area[i] * components.strength(i))
     strength = components.strength(main)
     minimum = max(3.0, MIN_PART * components.area[main])
     near = ~is_line & ~is_frame & (eligible | (components.on_border == 0)) & (components.area >= minimum)
     near[main] = False
-    others = [i for i in np.flatnonzero(near).tolist() if components.strength(i) >= 0.6 * strength]
+    others = [i for i in np.flatnonzero(near)[:MAX_NEAR].tolist() if components.strength(i) >= 0.6 * strength]
     members, box = _grow(components, main, others)
     height = box[3] - box[1]
     has_neighbors = any(
@@ -124,7 +125,7 @@ def _group(
         (labels > 0) & (mask == 0),
         len(members),
         box,
-        float(np.median(components.ink[region][mask > 0])),
+        float(np.median(sample(components.ink[region][mask > 0]))),
         bool(components.on_border[members].any()),
         has_neighbors,
     )

@@ -11,7 +11,9 @@ from PIL import Image, ImageFilter
 
 SIDE = 28
 BOX = 20  # longer side of the ink
-CENTER = 14.0  # row and column of the center of mass; whole pixels allow for 0.5 more or less
+CENTER = 14.0  # row and column of the center of mass
+MAX_OFFSET = 0.52  # from it, because digits are moved by whole pixels
+POSITIONS = np.arange(SIDE)
 STROKE_SIDE = 4 * BOX  # longer side of the ink while strokes are measured and thickened
 MIN_STROKE = 6.0  # width at STROKE_SIDE; thin strokes in MNIST are about 1.5 of 20 pixels wide
 NO_DIGIT = "no digit"
@@ -42,11 +44,14 @@ def is_mnist_style(pixels: np.ndarray) -> bool:
     """
     if pixels.shape != (SIDE, SIDE) or pixels.max() <= 127:
         return False
-    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    if max(np.ptp(rows), np.ptp(columns)) + 1 not in (BOX - 1, BOX):
+    rows, columns = pixels.sum(axis=1, dtype=np.int64), pixels.sum(axis=0, dtype=np.int64)
+    inked_rows, inked_columns = rows.nonzero()[0], columns.nonzero()[0]
+    side = max(inked_rows[-1] - inked_rows[0], inked_columns[-1] - inked_columns[0]) + 1
+    if side not in (BOX - 1, BOX):
         return False
-    center = np.array(_center_of_mass(pixels))
-    return bool(np.abs(center - CENTER).max() <= 0.52)
+    total = rows.sum()
+    offsets = (rows @ POSITIONS / total - CENTER, columns @ POSITIONS / total - CENTER)
+    return max(map(abs, offsets)) <= MAX_OFFSET
 
 
 def prepare_digit(image: Image.Image) -> PreparedDigit:
