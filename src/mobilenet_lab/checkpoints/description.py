@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mobilenet_lab.checkpoints.state import MAX_STEPS, is_number, is_whole
+from mobilenet_lab.checkpoints.state import MAX_STEPS, is_finite_number, is_whole
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.images import FITS
 from mobilenet_lab.data.limits import MAX_SIDE
@@ -54,7 +54,9 @@ def check_description(hparams: Any, path: Path) -> None:
         "data.max_train_samples": _is_count(data.get("max_train_samples") or 1, 1),
     }
     others = [value for key, value in data.items() if f"data.{key}" not in valid]
-    valid["data"] = all(value is None or isinstance(value, bool) or is_number(value) for value in others)
+    valid["data"] = all(
+        value is None or isinstance(value, bool) or is_finite_number(value) for value in others
+    )
     if wrong := [key for key, is_valid in valid.items() if not is_valid]:
         raise InputError(
             f"{path}: not a checkpoint of this project, invalid {', '.join(wrong)}; use another one"
@@ -86,7 +88,7 @@ def _is_side(value: Any) -> bool:
 
 def _is_share(value: Any) -> bool:
     """Return whether a value is a fraction or a number of images."""
-    return is_number(value) and value >= 0
+    return is_finite_number(value) and value >= 0
 
 
 def _is_count(value: Any, lowest: int) -> bool:
@@ -95,4 +97,4 @@ def _is_count(value: Any, lowest: int) -> bool:
 
 def _is_per_channel(value: Any, channels: Any) -> bool:
     values = value if isinstance(value, list | tuple) else [value]
-    return len(values) in (1, channels) and all(map(is_number, values))
+    return len(values) in (1, channels) and all(map(is_finite_number, values))

@@ -112,6 +112,6 @@ def is_whole(value: Any) -> bool:
     return type(value) is int
 
 
-def is_number(value: Any) -> bool:
+def is_finite_number(value: Any) -> bool:
     """Return whether a value is an integer of at most `MAX_STEPS` or a finite float."""
     return (is_whole(value) and abs(value) <= MAX_STEPS) or (type(value) is float and math.isfinite(value))

@@ -15,7 +15,7 @@ from mobilenet_lab.checkpoints.state import (
     SCHEDULES,
     Checkpoint,
     hyper_parameters,
-    is_number,
+    is_finite_number,
     is_whole,
     schedule_state,
     train_metrics,
@@ -75,7 +75,7 @@ def _has_learning_rates(checkpoint: Checkpoint) -> bool:
     (optimizer,), schedule = checkpoint[OPTIMIZER_STATES], schedule_state(checkpoint)
     rates = [group.get("initial_lr", group["lr"]) for group in optimizer["param_groups"]]
     lists = [rates, *(schedule.get(key, rates) for key in ("base_lrs", "min_lrs"))]
-    return all(len(values) == len(rates) > 0 and all(map(is_number, values)) for values in lists)
+    return all(len(values) == len(rates) > 0 and all(map(is_finite_number, values)) for values in lists)
 
 
 def _has_schedule(checkpoint: Checkpoint) -> bool:
@@ -104,9 +104,9 @@ def _is_alike(value: Any, example: Any) -> bool:
     if isinstance(example, bool):
         return value is None or isinstance(value, bool)
     if example is None:
-        return value is None or isinstance(value, bool) or is_number(value)
+        return value is None or isinstance(value, bool) or is_finite_number(value)
     if isinstance(example, int | float):
-        return is_number(value)
+        return is_finite_number(value)
     if isinstance(example, list | tuple):
         return (
             isinstance(value, list | tuple)
@@ -121,7 +121,7 @@ def _has_moments_of(optimizer: "Optimizer", checkpoint: Checkpoint) -> bool:
     (saved,) = checkpoint[OPTIMIZER_STATES]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return all(
-        value is None or is_number(value) or not value.ndim or value.shape == parameters[index].shape
+        value is None or is_finite_number(value) or not value.ndim or value.shape == parameters[index].shape
         for index, values in saved["state"].items()
         for value in values.values()
     )

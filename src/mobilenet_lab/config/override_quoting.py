@@ -27,8 +27,13 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     value in square brackets, and in a sweep also a value with commas, is a list whose members are quoted. A
     file whose name has a comma or brackets is one value.
     """
-    is_sweep = any(argument in SWEEP_ARGUMENTS for argument in arguments)
-    return [_quote_path(argument, is_sweep) for argument in arguments]
+    sweeps = is_sweep(arguments)
+    return [_quote_path(argument, sweeps) for argument in arguments]
+
+
+def is_sweep(arguments: Sequence[str]) -> bool:
+    """Return whether a command line starts a sweep."""
+    return any(argument in SWEEP_ARGUMENTS for argument in arguments)
 
 
 def unquote_paths(arguments: Sequence[str]) -> list[str]:
@@ -44,17 +49,17 @@ def _unquote_path(argument: str) -> str:
     return f"{key}={path.replace(ESCAPED, '${')}"
 
 
-def _quote_path(argument: str, is_sweep: bool) -> str:
+def _quote_path(argument: str, sweeps: bool) -> str:
     key, equals, value = argument.partition("=")
     if key.lstrip("+") not in PATH_KEYS or not equals or not value:
         return argument
     if not _exists(value):
-        if is_sweep and (FUNCTION.fullmatch(value) or "],[" in value):
+        if sweeps and (FUNCTION.fullmatch(value) or "],[" in value):
             return argument
         if value[0] == "[" and value[-1] == "]":
             members = (_quote_member(name, key) for name in _members(value[1:-1]))
             return f"{key}=[{','.join(members)}]"
-        if is_sweep and "," in value:
+        if sweeps and "," in value:
             names = _members(value)
             return f"{key}={','.join(_quote_member(name, key) for name in names)}"
     return f"{key}={_quote_member(value, key)}"

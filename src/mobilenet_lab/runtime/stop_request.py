@@ -37,7 +37,7 @@ def withdraw_request() -> None:
 
 
 def raise_if_requested(waiting_for: str) -> None:
-    """End a wait that has gone on for some seconds after a signal.
+    """End a wait that has lasted some seconds after a signal.
 
     Raises:
         RunInterrupted: There was a signal.

@@ -157,11 +157,11 @@ def _candidate(gray: np.ndarray, edge_width: int) -> _Candidate | None:
 
 def _noise_floor(ink: np.ndarray) -> float:
     """Return the amount of ink that noise alone explains."""
-    sample = ink[:: max(1, ink.shape[0] // 16)]
-    if sample.shape[1] < 3:
+    rows = ink[:: max(1, ink.shape[0] // 16)]
+    if rows.shape[1] < 3:
         return 0.0
-    sigma = 1.05 * float(np.median(np.abs(sample[:, 2:] - sample[:, :-2])))
-    return float(np.percentile(sample[:, ::3], 20)) + 5 * sigma
+    sigma = 1.05 * float(np.median(np.abs(rows[:, 2:] - rows[:, :-2])))
+    return float(np.percentile(rows[:, ::3], 20)) + 5 * sigma
 
 
 def _otsu(levels: np.ndarray) -> float:
@@ -199,14 +199,14 @@ def _measure(
     low, high = 0.5 * threshold, max(1.3 * threshold, 0.85 * group.strength)
     strength = ((ink[group.region] - low) / (high - low)).clip(0, 1) * 255
     digit = crop_to_ink(strength.astype(np.uint8) * group.mask_with_edges())
+    # A high percentile, for a digit that is half in shadow.
+    contrast = float(np.percentile(sample(difference[group.region][group.mask > 0]), 85))
     return _Candidate(
         FoundDigit(digit, group.has_neighbors),
         group,
         support,
         mean_stroke_width(digit) / max(1, *digit.shape),
-        float(
-            np.percentile(sample(difference[group.region][group.mask > 0]), 85)
-        ),  # of a digit half in shadow
+        contrast,
     )
 
 
