@@ -4,13 +4,14 @@ import functools
 import gzip
 import os
 import resource
+import shutil
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,15 +23,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mobilenet_lab.config.validate import check
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 pytest.register_assert_rewrite("runs_under_test", "ranks_under_test")
 
 ROOT = Path(__file__).resolve().parents[1]
+SCREENSHOTS = ROOT / "build/screenshots"  # what browsers showed in the tests
 NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 
 Script = Callable[..., subprocess.CompletedProcess[Any]]
 
 
-PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run"}
+PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "browser"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
@@ -185,3 +190,27 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
     (cwd / "stdout.txt").write_text(done.stdout)
     (cwd / "stderr.txt").write_text(done.stderr)
     return (cwd / "outputs/latest").resolve()
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Return a headless Chromium, the system's."""
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("Chromium is not installed")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        # As root, Chromium starts without its sandbox only.
+        chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: "Browser", request: pytest.FixtureRequest) -> "Iterator[Page]":
+    """Return an empty page; its screenshot is kept in build/screenshots, also if the test fails."""
+    tab = browser.new_page()
+    yield tab
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    tab.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
+    tab.close()

@@ -16,8 +16,10 @@ ORDER = (
     "results",
     "cli",
     "sweeps",
+    "export",
     "inference",
     "training",
+    "reports",
     "callbacks",
     "tasks",
     "config",
@@ -112,6 +114,7 @@ def test_names_in_a_run_folder_are_spelled_once() -> None:
         "metrics.csv",
         "config.yaml",
         "curves.png",
+        "report.html",
     )
     for path in MODULES:
         if path == PACKAGE / "runs/folder.py":

@@ -91,6 +91,11 @@ class RunFolder:
         return self.path / "confusion.png"
 
     @property
+    def report(self) -> Path:
+        """The run as a web page."""
+        return self.path / "report.html"
+
+    @property
     def lr_find(self) -> Path:
         """Plot of the learning-rate range test."""
         return self.path / "lr_find.png"
@@ -134,7 +139,7 @@ class RunFolder:
 
     def written_files(self) -> list[Path]:
         """Return the paths of the other files that a run writes, those that exist among event files."""
-        plots = [self.curves, self.confusion, self.lr_find]
+        plots = [self.curves, self.confusion, self.lr_find, self.report]
         return [self.config, self.result, self.metrics, self.hparams, *plots, *self.event_files()]
 
     def derived_files(self) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Trained networks in formats of other runtimes."""

@@ -1,0 +1,1 @@
+"""Web pages about runs and sweeps."""
