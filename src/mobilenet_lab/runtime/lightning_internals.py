@@ -64,16 +64,6 @@ def batches_done(trainer: Trainer) -> int:
     return 0 if trainer.is_last_batch else trainer.fit_loop.batch_idx + 1
 
 
-def epochs_processed(trainer: Trainer) -> int:
-    """Return the number of epochs whose batches have been trained.
-
-    `trainer.current_epoch` lags one behind if a run resumes at the end of an epoch and has nothing to train.
-
-    Relies on: `fit_loop.epoch_progress`.
-    """
-    return int(trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-
-
 def complete_counters(trainer: Trainer) -> None:
     """Set the step and the epoch that `trainer.test` logs to those done; call it after the last `fit`.
 
