@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,11 +13,10 @@ from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
 from mobilenet_lab.checkpoints.state import hyper_parameters
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
+from mobilenet_lab.inference.classifier import MAX_BATCH_PIXELS
 from mobilenet_lab.models.complexity import MAX_PEAK, estimate_cost
 from mobilenet_lab.models.fuse import fuse_conv_bn
 from mobilenet_lab.runtime.errors import InputError
-
-MAX_BATCH_PIXELS = 1 << 24  # 250 images of 224 x 224 have 12.5 million
 
 Classify = Callable[[Tensor], Tensor]  # images as read, uint8, (N, C, H, W), to logits, (N, num_classes)
 
@@ -96,6 +96,10 @@ class Ensemble:
         images = images.to(self.device, non_blocking=True)
         logits = [network(preprocessing(images)).float() for network, preprocessing in self._members]
         return logits[0] if len(logits) == 1 else log_mean_softmax(logits)
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return the probabilities of each class; see `Classifier.probabilities`."""
+        return self(torch.from_numpy(images)).softmax(dim=1).cpu().numpy()
 
 
 def with_tta_shifts(classify: Classify, pixels: int) -> Classify:
