@@ -13,7 +13,7 @@ from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.network import network_from
 from mobilenet_lab.checkpoints.state import hyper_parameters
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
-from mobilenet_lab.inference.classifier import MAX_BATCH_PIXELS
+from mobilenet_lab.inference.classifier import MAX_BATCH_PIXELS, Classifier
 from mobilenet_lab.models.complexity import MAX_PEAK, estimate_cost
 from mobilenet_lab.models.fuse import fuse_conv_bn
 from mobilenet_lab.runtime.errors import InputError
@@ -108,6 +108,13 @@ class Ensemble:
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of each class; see `Classifier.probabilities`."""
         return self(torch.from_numpy(images)).softmax(dim=1).cpu().numpy()
+
+
+def as_classify(classifier: Classifier) -> Classify:
+    """Return the function from images to logits; logarithms of the probabilities if there are no logits."""
+    if isinstance(classifier, Ensemble):
+        return classifier
+    return lambda images: torch.from_numpy(classifier.probabilities(images.numpy())).log()
 
 
 def with_tta_shifts(classify: Classify, pixels: int) -> Classify:
