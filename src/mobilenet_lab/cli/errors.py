@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 from hydra.core.hydra_config import HydraConfig
@@ -34,6 +35,8 @@ USER_ERRORS = (
     PermissionError,
 )
 EXIT_INTERRUPTED = 130
+# Packages that prediction with ONNX files works without, so that an environment may lack them
+NEEDED_PACKAGES = ("torch", "lightning", "torchmetrics", "tensorboard", "matplotlib", "cv2")
 
 
 @contextmanager
@@ -69,6 +72,14 @@ def one_line_errors() -> Iterator[None]:
         _exit(f"error: {message}", EXIT_WRONG_INPUT)
     except InputError as error:
         _exit(f"error: {error}", EXIT_WRONG_INPUT)
+    except ModuleNotFoundError as error:
+        if error.name not in NEEDED_PACKAGES:
+            raise
+        _exit(
+            f"error: {Path(sys.argv[0]).name}: needs the package {error.name}, which is not installed; "
+            "install all packages with pip install -e .",
+            EXIT_WRONG_INPUT,
+        )
     except (HydraException, OmegaConfBaseException) as error:  # some are an OSError, too
         if _is_interrupt(error):
             _exit("interrupted", EXIT_INTERRUPTED)

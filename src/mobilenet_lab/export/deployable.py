@@ -12,8 +12,6 @@ from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.inference.model_metadata import ModelMetadata
 from mobilenet_lab.runtime.errors import InputError
 
-DESCRIBED = ("name", "native_size", "mnist_style", "fit")  # of the data set, in the metadata
-
 
 class Deployable(nn.Module):
     """One or several trained networks with their preprocessing and a softmax.
@@ -45,7 +43,7 @@ class Deployable(nn.Module):
         self.metadata = ModelMetadata(
             classes=ensemble.classes,
             preprocessing=ensemble.members[0][1].arguments(),
-            data={key: data[key] for key in DESCRIBED},
+            data=data,
         )
         self.eval()
         self.requires_grad_(False)

@@ -25,7 +25,8 @@ class ModelMetadata:
     Attributes:
         classes: Class names, by label.
         preprocessing: Arguments of `data.transforms.preprocessing.Preprocessing`, applied inside the model.
-        data: `name`, `native_size`, `mnist_style` and `fit`; see `ImageDataModule.describe`.
+        data: The data set and its split; see `ImageDataModule.describe`. Prediction needs `native_size`,
+            `mnist_style` and `fit`, evaluation all keys.
         precision: "float32" or "int8".
     """
 
