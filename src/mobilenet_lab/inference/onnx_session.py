@@ -10,6 +10,7 @@ import numpy as np
 from mobilenet_lab.inference.model_metadata import INPUT, OUTPUT
 from mobilenet_lab.inference.onnx_file import read_onnx
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.machine import available_cores
 from mobilenet_lab.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # Weights have at most 2 GiB, and checkpoints may take 4 GiB for the activations of one image.
 MAX_MEMORY = 6 << 30  # bytes, of all networks of the process together
 MAX_REASON = 200  # characters
+OUT_OF_MEMORY = "is smaller than requested bytes"  # in the error of an allocator with a limit
 FATAL = 4  # severity of messages that onnxruntime prints; its errors are also exceptions
 SAME_AS_REQUESTED = 1  # how memory grows; by default, onnxruntime takes the next power of two
 
@@ -41,11 +43,11 @@ class OnnxSession:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._session = _open(path)
-        self.image_shape, self.num_classes = self._shapes()
         try:
+            self.image_shape, self.num_classes = self._shapes()
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         except UnicodeDecodeError as error:
-            raise InputError(f"{path}: its metadata is not text; use another file") from error
+            raise InputError(f"{path}: its metadata is not UTF-8; use another file") from error
 
     def _shapes(self) -> tuple[tuple[int, int, int], int]:
         """Return the shape of an image and the number of classes."""
@@ -83,11 +85,9 @@ class OnnxSession:
         Raises:
             InputError: The network fails, for example because one image takes more than `MAX_MEMORY`.
         """
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
-
         try:
             (probabilities,) = self._session.run([OUTPUT], {INPUT: images})
-        except (Fail, RuntimeException, InvalidArgument) as error:
+        except _errors() as error:
             if len(images) > 1:  # less memory for fewer images
                 half = len(images) // 2
                 return np.concatenate([self(images[:half]), self(images[half:])])
@@ -120,7 +120,6 @@ def _open(path: Path) -> "InferenceSession":
         raise InputError(
             f"ckpt={path.name}: needs onnxruntime; install it with pip install onnxruntime"
         ) from error
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     _limit_memory()
     options = onnxruntime.SessionOptions()
@@ -129,18 +128,23 @@ def _open(path: Path) -> "InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own format, unchecked
-    failures = (
-        errors.Fail,
-        errors.InvalidGraph,
-        errors.InvalidProtobuf,
-        errors.InvalidArgument,
-        errors.NotImplemented,
-        errors.RuntimeException,
-    )
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except failures as error:
+        return onnxruntime.InferenceSession(
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # which is to the same provider
+        )
+    except _errors() as error:
         raise InputError(f"{path}: onnxruntime cannot open it: {_reason(error)}; use another file") from error
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises for a file that it cannot run."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented)
+    return (*own, state.RuntimeException, RuntimeError, ValueError)
 
 
 @functools.cache
@@ -161,10 +165,13 @@ def _limit_memory() -> None:
 def _num_threads() -> int:
     """Return OMP_NUM_THREADS, which PyTorch follows too, or else the number of available cores."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) else len(os.sched_getaffinity(0))
+    return int(given) if given.isdecimal() and int(given) else available_cores()
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of an error of onnxruntime, without its number and source file."""
-    text = str(error).partition("\n")[0].removeprefix("[ONNXRuntimeError] : ")
-    return printable(text.partition(" : ")[2][:MAX_REASON] or text[:MAX_REASON])
+    """Return what is wrong, in a line without onnxruntime's codes."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a text is not UTF-8"
+    if OUT_OF_MEMORY in str(error):
+        return f"it takes more than {MAX_MEMORY >> 30} GiB of memory"
+    return printable(str(error).partition("\n")[0].split(" : ", maxsplit=3)[-1][:MAX_REASON])
