@@ -35,8 +35,15 @@ USER_ERRORS = (
     PermissionError,
 )
 EXIT_INTERRUPTED = 130
-# Packages that prediction with ONNX files works without, so that an environment may lack them
-NEEDED_PACKAGES = ("torch", "lightning", "torchmetrics", "tensorboard", "matplotlib", "cv2")
+# Packages that prediction with ONNX files works without, so that an environment may lack them, by module
+PACKAGES = {
+    "torch": "torch",
+    "lightning": "lightning",
+    "torchmetrics": "torchmetrics",
+    "tensorboard": "tensorboard",
+    "matplotlib": "matplotlib",
+    "cv2": "opencv-python-headless",
+}
 
 
 @contextmanager
@@ -73,11 +80,11 @@ def one_line_errors() -> Iterator[None]:
     except InputError as error:
         _exit(f"error: {error}", EXIT_WRONG_INPUT)
     except ModuleNotFoundError as error:
-        if error.name not in NEEDED_PACKAGES:
+        if error.name not in PACKAGES:
             raise
         _exit(
-            f"error: {Path(sys.argv[0]).name}: needs the package {error.name}, which is not installed; "
-            "install all packages with pip install -e .",
+            f"error: {Path(sys.argv[0]).name}: needs {PACKAGES[error.name]}, which is not installed; "
+            "install it, or all packages of the project with pip install -e .",
             EXIT_WRONG_INPUT,
         )
     except (HydraException, OmegaConfBaseException) as error:  # some are an OSError, too

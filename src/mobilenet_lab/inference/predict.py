@@ -1,6 +1,7 @@
 """Run predict.py's configuration: classify image files and print the answers."""
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 from PIL import Image
 
+from mobilenet_lab.checkpoints.locate import is_onnx
 from mobilenet_lab.data.image_depth import log_bits_used
 from mobilenet_lab.data.images import MAX_BYTES, load_image
 from mobilenet_lab.inference.classifier import open_classifier
@@ -19,6 +21,8 @@ from mobilenet_lab.inference.writers import FORMATS, write_output
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
 from mobilenet_lab.runtime.text import printable
+
+log = logging.getLogger(__name__)
 
 
 def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
@@ -37,6 +41,8 @@ def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
     classifier = open_classifier(checkpoints, cfg.accelerator, cfg.fuse_bn)
+    if not cfg.fuse_bn and is_onnx(checkpoints[0]):
+        log.warning("fuse_bn=false: ignored, because BatchNorm is fused in ONNX files")
     predictor = Predictor(classifier, cfg.preprocess, min_confidence=cfg.min_confidence)
     unanswered: list[str] = []
     predictions = _watch(predict_files(predictor, names, cfg.batch_size, failures), unanswered)
