@@ -1,8 +1,10 @@
 """Classify images: python predict.py ckpt=... image=...; --help lists all settings."""
 
+import gc
 import sys
 from pathlib import Path
 
+gc.disable()  # until everything is imported, which takes most of the time
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 import hydra
@@ -27,4 +29,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, looks_up_mode=False)

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 Script = Callable[..., subprocess.CompletedProcess[Any]]
 
 
-PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "browser"}
+PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "tiny_onnx", "browser"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
@@ -190,6 +191,17 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
     (cwd / "stdout.txt").write_text(done.stdout)
     (cwd / "stderr.txt").write_text(done.stderr)
     return (cwd / "outputs/latest").resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+    """Return the ONNX file of the tiny run."""
+    from mobilenet_lab.export.onnx_format import to_onnx
+
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of torch.export
+        path.write_bytes(to_onnx([tiny_run / "checkpoints/best.ckpt"]))
+    return path
 
 
 @pytest.fixture(scope="session")

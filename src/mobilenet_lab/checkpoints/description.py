@@ -1,4 +1,4 @@
-"""Check the description in a checkpoint: network, classes, preprocessing and data, as plain values."""
+"""Check the description of a trained network: arguments, classes, preprocessing and data, as plain values."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,12 +31,30 @@ def check_description(hparams: Any, path: Path) -> None:
             f"{path}: not a checkpoint of this version of the project; hyper_parameters lacks "
             f"{', '.join(missing)}; use another checkpoint"
         )
-    model, preprocessing, data = (given[group] for group in GROUPS)
-    classes, channels = given.get(CLASSES), preprocessing.get("channels")
+    model, classes = given["model"], given.get(CLASSES)
     valid = {
-        "hyper_parameters": given.keys() == {*GROUPS, CLASSES} and all(map(_is_text, _texts(given))),
+        "hyper_parameters": given.keys() == {*GROUPS, CLASSES} and has_short_texts(given),
         "model": all(isinstance(key, str) for key in model),
         "model.network": isinstance(model.get("network"), str),
+    }
+    wrong = [key for key, is_valid in valid.items() if not is_valid]
+    if wrong := wrong + invalid_keys(classes, given["preprocessing"], given["data"]):
+        raise InputError(
+            f"{path}: not a checkpoint of this project, invalid {', '.join(wrong)}; use another one"
+        )
+    check_class_names(given[CLASSES], str(path), "use another checkpoint")
+
+
+def invalid_keys(classes: Any, preprocessing: dict[Any, Any], data: dict[Any, Any]) -> list[str]:
+    """Return the keys whose values have an unexpected type or are out of range.
+
+    Args:
+        classes: Class names. `check_class_names` checks the names themselves.
+        preprocessing: Arguments of `Preprocessing`.
+        data: The data set; see `ImageDataModule.describe`.
+    """
+    channels = preprocessing.get("channels")
+    valid = {
         CLASSES: isinstance(classes, list | tuple) and len(classes) > 0,
         "preprocessing.channels": is_whole(channels) and channels in (1, 3),
         "preprocessing.image_size": _is_side(preprocessing.get("image_size")),
@@ -57,11 +75,12 @@ def check_description(hparams: Any, path: Path) -> None:
     valid["data"] = all(
         value is None or isinstance(value, bool) or is_finite_number(value) for value in others
     )
-    if wrong := [key for key, is_valid in valid.items() if not is_valid]:
-        raise InputError(
-            f"{path}: not a checkpoint of this project, invalid {', '.join(wrong)}; use another one"
-        )
-    check_class_names(given[CLASSES], str(path), "use another checkpoint")
+    return [key for key, is_valid in valid.items() if not is_valid]
+
+
+def has_short_texts(given: dict[Any, Any]) -> bool:
+    """Return whether messages can quote all texts but the names of classes as they are."""
+    return all(map(_is_text, _texts(given)))
 
 
 def _texts(given: dict[Any, Any]) -> Iterator[str]:

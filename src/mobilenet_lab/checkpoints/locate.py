@@ -6,18 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mobilenet_lab.runs.folder import LATEST, OUTPUTS, RunFolder
+from mobilenet_lab.runtime.errors import InputError
 
 
 def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path:
     """Return the checkpoint file at a path.
 
     Args:
-        where: A checkpoint file, a run folder, a folder of checkpoints, or "latest".
+        where: A checkpoint or ONNX file, a run folder, a folder of checkpoints, or "latest".
         key: Name of the setting, for error messages.
         prefer: Which checkpoint of a run folder: "best" to predict, "last" to resume.
 
     Raises:
         FileNotFoundError: There is no checkpoint; the message lists the newest runs.
+        InputError: An ONNX file cannot be resumed.
     """
     # Resolved now, because outputs/latest may point to another run by the time the file is read.
     try:
@@ -25,6 +27,8 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
     except RuntimeError as error:  # raised by Python before 3.13
         raise FileNotFoundError(f"{key}={where}: symbolic links form a loop") from error
     if path.is_file():
+        if prefer == "last" and is_onnx(path):
+            raise InputError(f"{key}={where}: an exported model cannot be trained; use a checkpoint")
         return path
     run = RunFolder(path)
     wanted = [run.best, run.last, run.previous] if prefer == "best" else [run.last, run.previous, run.best]
@@ -33,6 +37,11 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
             if candidate.is_file():
                 return candidate
     raise FileNotFoundError(f"{key}={where}: no checkpoint found; {_suggest_runs(path)}")
+
+
+def is_onnx(path: Path) -> bool:
+    """Return whether a path is that of an ONNX file, which prediction and evaluation take, too."""
+    return path.suffix.lower() == ".onnx"
 
 
 def find_checkpoints(where: str | Path | Iterable[str | Path]) -> list[Path]:

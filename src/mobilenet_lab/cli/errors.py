@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 from hydra.core.hydra_config import HydraConfig
@@ -34,6 +35,15 @@ USER_ERRORS = (
     PermissionError,
 )
 EXIT_INTERRUPTED = 130
+# Packages that prediction with ONNX files works without, so that an environment may lack them, by module
+PACKAGES = {
+    "torch": "torch",
+    "lightning": "lightning",
+    "torchmetrics": "torchmetrics",
+    "tensorboard": "tensorboard",
+    "matplotlib": "matplotlib",
+    "cv2": "opencv-python-headless",
+}
 
 
 @contextmanager
@@ -69,6 +79,14 @@ def one_line_errors() -> Iterator[None]:
         _exit(f"error: {message}", EXIT_WRONG_INPUT)
     except InputError as error:
         _exit(f"error: {error}", EXIT_WRONG_INPUT)
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGES:
+            raise
+        _exit(
+            f"error: {Path(sys.argv[0]).name}: needs {PACKAGES[error.name]}, which is not installed; "
+            "install it, or all packages of the project with pip install -e .",
+            EXIT_WRONG_INPUT,
+        )
     except (HydraException, OmegaConfBaseException) as error:  # some are an OSError, too
         if _is_interrupt(error):
             _exit("interrupted", EXIT_INTERRUPTED)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from mobilenet_lab.cli.argument_checks import check_arguments
 from mobilenet_lab.cli.arguments import order_arguments
 from mobilenet_lab.cli.errors import one_line_errors
+from mobilenet_lab.cli.hydra_mode import skip_mode_lookup
 from mobilenet_lab.cli.path_arguments import refuse_repeated_paths
 from mobilenet_lab.cli.streams import prepare_streams
 from mobilenet_lab.config.override_quoting import quote_paths
@@ -17,10 +18,14 @@ from mobilenet_lab.runtime.malloc import configure_malloc
 from mobilenet_lab.runtime.terminal import assume_terminal_size
 
 
-def run(main: Callable[[], object]) -> None:
+def run(main: Callable[[], object], looks_up_mode: bool = True) -> None:
     """Run the Hydra main function of a script, and print user errors as one line.
 
     Exits with 2 after a user error and with 130 after an interrupt.
+
+    Args:
+        main: The function.
+        looks_up_mode: Whether the script's YAML files may set `hydra.mode`; see `skip_mode_lookup`.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     configure_malloc()
@@ -31,6 +36,8 @@ def run(main: Callable[[], object]) -> None:
         refuse_repeated_paths(sys.argv[1:])
         check_arguments(sys.argv[0], sys.argv[1:])
         sys.argv[1:] = quote_paths(order_arguments(sys.argv[1:]))
+        if not looks_up_mode:
+            skip_mode_lookup(sys.argv[1:])
         main()
 
 

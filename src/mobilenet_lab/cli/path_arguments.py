@@ -33,7 +33,7 @@ def suggest_path_key(argument: str, arguments: Sequence[str], script: str) -> st
         arguments: All arguments of the script.
         script: Name of the script without its suffix.
     """
-    if argument.endswith(".ckpt") and script in CHECKPOINT_KEYS:
+    if argument.endswith((".ckpt", ".onnx")) and script in CHECKPOINT_KEYS:
         return _as_list(CHECKPOINT_KEYS[script], [argument])
     if script != "predict":
         return None

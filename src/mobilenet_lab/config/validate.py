@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.config.combinations import check_combinations
 from mobilenet_lab.config.nested import keys, shown, value_of
+from mobilenet_lab.config.primary_file import read_primary_file
 from mobilenet_lab.config.rules import Rule, rule_of_default
 from mobilenet_lab.config.suggestions import OPEN_GROUPS, OVERLAYS, compose_choices, suggest
 from mobilenet_lab.config.yaml_files import find_fault
@@ -46,8 +47,9 @@ def check(cfg: DictConfig) -> None:
         group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")
     }
     if choices or name != RESOLVED_CONFIG:
-        known = compose_choices(name, choices)
         folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+        known = None if choices else read_primary_file(folders, name)
+        known = compose_choices(name, choices) if known is None else known
         _check_files(values, choices, folders)
         defining = {group: choice for group, choice in choices.items() if group not in OVERLAYS}
         rules = read_rules(folders, name, defining)

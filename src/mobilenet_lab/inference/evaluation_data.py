@@ -16,7 +16,7 @@ from mobilenet_lab.config.nested import shown
 from mobilenet_lab.data.datasets.base import DatasetSource
 from mobilenet_lab.data.datasets.relabeled import RelabeledDataset
 from mobilenet_lab.data.splits import SPLIT_KEYS, STAGES, Subset, resolve_split, split_dataset, split_settings
-from mobilenet_lab.inference.ensemble import Ensemble
+from mobilenet_lab.inference.classifier import Classifier
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
@@ -50,7 +50,7 @@ def data_config(cfg: DictConfig, trained_on: dict[str, Any]) -> DictConfig:
     return data
 
 
-def open_source(data: DictConfig, ensemble: Ensemble) -> DatasetSource:
+def open_source(data: DictConfig, ensemble: Classifier) -> DatasetSource:
     """Open the data set with the image format of the training run.
 
     Raises:
@@ -73,7 +73,7 @@ def open_source(data: DictConfig, ensemble: Ensemble) -> DatasetSource:
     return source
 
 
-def new_labels(source: DatasetSource, ensemble: Ensemble) -> np.ndarray | None:
+def new_labels(source: DatasetSource, ensemble: Classifier) -> np.ndarray | None:
     """Return the checkpoint's label for each label of a data set, by class name.
 
     Returns:
@@ -98,7 +98,7 @@ def new_labels(source: DatasetSource, ensemble: Ensemble) -> np.ndarray | None:
     return np.array([labels[name] for name in theirs], np.int64)
 
 
-def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: Ensemble) -> Subset:
+def open_subset(split: str, source: DatasetSource, data: DictConfig, ensemble: Classifier) -> Subset:
     """Split the data set as in training, unless the command line says otherwise, and return one subset.
 
     Raises:

@@ -1,6 +1,7 @@
 """Run predict.py's configuration: classify image files and print the answers."""
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,16 +11,18 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 from PIL import Image
 
+from mobilenet_lab.checkpoints.locate import is_onnx
 from mobilenet_lab.data.image_depth import log_bits_used
 from mobilenet_lab.data.images import MAX_BYTES, load_image
-from mobilenet_lab.inference.ensemble import Ensemble
+from mobilenet_lab.inference.classifier import open_classifier
 from mobilenet_lab.inference.image_files import STANDARD_INPUT, list_images
 from mobilenet_lab.inference.predictor import NOT_FINITE, Prediction, Predictor, Prepared
 from mobilenet_lab.inference.writers import FORMATS, write_output
-from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
 from mobilenet_lab.runtime.text import printable
+
+log = logging.getLogger(__name__)
 
 
 def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
@@ -37,8 +40,10 @@ def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
     configure_malloc()
     patterns = cfg.image if isinstance(cfg.image, ListConfig) else [cfg.image]
     names, failures = list_images([str(pattern) for pattern in patterns])
-    ensemble = Ensemble(checkpoints, pick_device(cfg.accelerator), cfg.fuse_bn)
-    predictor = Predictor(ensemble, cfg.preprocess, min_confidence=cfg.min_confidence)
+    classifier = open_classifier(checkpoints, cfg.accelerator, cfg.fuse_bn)
+    if not cfg.fuse_bn and is_onnx(checkpoints[0]):
+        log.warning("fuse_bn=false: ignored, because BatchNorm is fused in ONNX files")
+    predictor = Predictor(classifier, cfg.preprocess, min_confidence=cfg.min_confidence)
     unanswered: list[str] = []
     predictions = _watch(predict_files(predictor, names, cfg.batch_size, failures), unanswered)
     write_output(FORMATS[cfg.format](predictions, predictor.classes))

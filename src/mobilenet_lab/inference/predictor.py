@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from mobilenet_lab.checkpoints.locate import find_checkpoints
 from mobilenet_lab.data.images import resize_to_square
 from mobilenet_lab.data.transforms.mnist_style import NO_DIGIT, prepare_digit
-from mobilenet_lab.inference.ensemble import Ensemble
+from mobilenet_lab.inference.classifier import Classifier, open_classifier
 from mobilenet_lab.inference.image_inputs import ImageInput, open_inputs
-from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.errors import InputError
 
 NOT_FINITE = "the network computes NaN or infinity for it; use another checkpoint"
@@ -65,12 +62,12 @@ class Predictor:
     """Classifies images. Several networks answer with their mean probability.
 
     Args:
-        checkpoint: A checkpoint file, a run folder, "latest", a list of these, or an `Ensemble`.
+        checkpoint: A checkpoint file, a run folder, "latest", a list of these, or a `Classifier`.
         preprocess: "auto" converts photos and drawings of digits to MNIST's style, for networks that were
             trained on such images; "none" only resizes.
-        accelerator: "cpu", "gpu", or "auto" for a GPU if there is one. An `Ensemble` keeps its device.
-        fuse_bn: Whether to fuse batch normalization into convolutions; see `models.fuse`. An `Ensemble` stays
-            as it is.
+        accelerator: "cpu", "gpu", or "auto" for a GPU if there is one. A `Classifier` keeps its device.
+        fuse_bn: Whether to fuse batch normalization into convolutions; see `models.fuse`. A `Classifier`
+            stays as it is.
         min_confidence: Confidence below which the note of a prediction is "low confidence". None is halfway
             between chance and certainty: 0.75 for 2 classes, 0.55 for 10 and 0.5005 for 1,000.
 
@@ -81,14 +78,14 @@ class Predictor:
 
     def __init__(
         self,
-        checkpoint: str | Path | Sequence[str | Path] | Ensemble,
+        checkpoint: str | Path | Sequence[str | Path] | Classifier,
         preprocess: str = "auto",
         accelerator: str = "cpu",
         fuse_bn: bool = True,
         min_confidence: float | None = None,
     ) -> None:
-        if not isinstance(checkpoint, Ensemble):
-            checkpoint = Ensemble(find_checkpoints(checkpoint), pick_device(accelerator), fuse_bn)
+        if not isinstance(checkpoint, Classifier):
+            checkpoint = open_classifier(find_checkpoints(checkpoint), accelerator, fuse_bn)
         self._ensemble = checkpoint
         self._data = checkpoint.data[0]
         self._prepares_digits = preprocess == "auto" and self._data["mnist_style"]
@@ -98,7 +95,7 @@ class Predictor:
 
     @property
     def max_batch(self) -> int:
-        """Largest number of images to classify as one batch; see `Ensemble.max_batch`."""
+        """Largest number of images to classify as one batch; see `Classifier.max_batch`."""
         return self._ensemble.max_batch
 
     def __call__(self, images: ImageInput | Sequence[ImageInput]) -> list[Prediction]:
@@ -139,8 +136,8 @@ class Predictor:
         shown = [one.pixels for one in prepared if one.problem != NO_DIGIT]
         answers: Iterator[tuple[int, list[float]]] = iter(())
         if shown:
-            rows = self.probabilities(torch.from_numpy(np.stack(shown)))
-            answers = zip(rows.argmax(dim=1).tolist(), rows.tolist(), strict=True)
+            rows = self.probabilities(np.stack(shown))
+            answers = zip(rows.argmax(axis=1).tolist(), rows.tolist(), strict=True)
         return [
             Prediction(None, {}, _note(one.problem))
             if one.problem == NO_DIGIT
@@ -154,16 +151,16 @@ class Predictor:
             self.classes[label], named, _note(problem, probabilities[label] < self.min_confidence)
         )
 
-    def probabilities(self, images: Tensor) -> Tensor:
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of each class.
 
         Args:
             images: uint8, shape (N, 1 or 3, H, W), in the format of the data set.
 
         Returns:
-            float32, shape (N, num_classes), on the CPU.
+            float32, shape (N, num_classes).
         """
-        return self._ensemble(images).softmax(dim=1).cpu()
+        return self._ensemble.probabilities(images)
 
 
 def _note(problem: str | None, is_low: bool = False) -> str | None:
