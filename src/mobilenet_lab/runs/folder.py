@@ -96,6 +96,31 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def projector(self) -> Path:
+        """Folder of the embeddings that TensorBoard's projector shows."""
+        return self.path / "projector"
+
+    @property
+    def projector_tensors(self) -> Path:
+        """Features of the images, a row per image."""
+        return self.projector / "tensors.tsv"
+
+    @property
+    def projector_metadata(self) -> Path:
+        """Class name of each image."""
+        return self.projector / "metadata.tsv"
+
+    @property
+    def projector_sprite(self) -> Path:
+        """All images in one."""
+        return self.projector / "sprite.png"
+
+    @property
+    def projector_config(self) -> Path:
+        """Names of the projector's files; TensorBoard looks for it next to the event files."""
+        return self.path / "projector_config.pbtxt"
+
+    @property
     def lr_find(self) -> Path:
         """Plot of the learning-rate range test."""
         return self.path / "lr_find.png"
@@ -140,7 +165,14 @@ class RunFolder:
     def written_files(self) -> list[Path]:
         """Return the paths of the other files that a run writes, those that exist among event files."""
         plots = [self.curves, self.confusion, self.lr_find, self.report]
-        return [self.config, self.result, self.metrics, self.hparams, *plots, *self.event_files()]
+        projector = [
+            self.projector_config,
+            self.projector_tensors,
+            self.projector_metadata,
+            self.projector_sprite,
+        ]
+        own = [self.config, self.result, self.metrics, self.hparams]
+        return [*own, *plots, *projector, *self.event_files()]
 
     def derived_files(self) -> list[Path]:
         """Return the paths of the files that `make results` adds to a run and that describe it."""
