@@ -21,7 +21,7 @@ def add_histograms(writer: SummaryWriter, module: LightningModule, step: int) ->
         tensors = {"weights": parameter.detach(), "gradients": parameter.grad}
         for kind, tensor in tensors.items():
             if tensor is not None and tensor.isfinite().all():  # TensorBoard has no bin for infinity
-                writer.add_histogram(f"{kind}/{name}", tensor.float(), step)  # type: ignore[no-untyped-call]
+                writer.add_histogram(f"{kind}/{name}", tensor.float(), step)
 
 
 def add_graph(writer: SummaryWriter, network: nn.Module, image: Tensor) -> None:

@@ -1,15 +1,32 @@
 """The layout of a run folder: the one place that spells the names inside it."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 OUTPUTS = Path("outputs")
-LATEST = OUTPUTS / "latest"  # a symbolic link to the newest run
+LATEST = OUTPUTS / "latest"  # a symbolic link to the newest run; see `runs.latest`
+LINKS_PREFIX = ".latest-"  # of the folder that it points to, next to it
 RESOLVED_CONFIG = "config"  # stem of the resolved configuration, Hydra's --config-name
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 LOCK = ".run.lock"
+CHECKPOINTS = "checkpoints"
+
+
+def run_path(path: Path) -> Path:
+    """Return a path without symbolic links, with the newest run for the folder behind `outputs/latest`.
+
+    Raises:
+        RuntimeError, OSError: Symbolic links form a loop.
+    """
+    real = path.resolve()
+    for folder in (real, *real.parents):
+        if folder.name.startswith(LINKS_PREFIX) and (link := folder / CHECKPOINTS).is_symlink():
+            run = Path(os.path.normpath(folder / link.readlink())).parent
+            return (run / real.relative_to(folder)).resolve()
+    return real
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,7 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def last(self) -> Path:
@@ -173,6 +190,11 @@ class RunFolder:
         ]
         own = [self.config, self.result, self.metrics, self.hparams]
         return [*own, *plots, *projector, *self.event_files()]
+
+    def members(self) -> list[Path]:
+        """Return the paths of what a run contains for its user, except event files."""
+        plots = [self.curves, self.confusion, self.lr_find, self.report]
+        return [self.checkpoints, self.config, self.result, self.metrics, *plots]
 
     def derived_files(self) -> list[Path]:
         """Return the paths of the files that `make results` adds to a run and that describe it."""

@@ -28,6 +28,14 @@ CHARTS = {
         "expected calibration error": ["(val|test)/calibration_error"],
     },
 }
+CURVE_ROWS = (
+    "true_positive_counts",
+    "false_positive_counts",
+    "true_negative_counts",
+    "false_negative_counts",
+    "precision",
+    "recall",
+)
 RESULTS = {  # columns of the page HParams, by key of result.json
     "val/accuracy": "result/val_accuracy",
     "test/accuracy": "result/test_accuracy",
@@ -65,7 +73,8 @@ def add_panels(writer: SummaryWriter, panels: Panels, step: int) -> None:
     for tag, image in panels.images.items():
         writer.add_image(tag, image, step, dataformats="HW" if image.ndim == 2 else "HWC")
     for tag, curve in panels.curves.items():
-        writer.add_pr_curve_raw(tag, *curve, step, num_thresholds=curve.shape[1])  # type: ignore[no-untyped-call]
+        rows: Any = dict(zip(CURVE_ROWS, curve, strict=True))
+        writer.add_pr_curve_raw(tag, **rows, global_step=step, num_thresholds=curve.shape[1])
 
 
 def log_hparams(trainer: Trainer, values: Mapping[str, Any], result: Mapping[str, Any]) -> None:
@@ -86,5 +95,6 @@ def log_hparams(trainer: Trainer, values: Mapping[str, Any], result: Mapping[str
         for tag, value in metrics.items():
             writer.add_scalar(tag, value, trainer.global_step)
         for summary in hparams(dict(values), dict.fromkeys(RESULTS.values(), 0)):  # type: ignore[no-untyped-call]
-            writer.file_writer.add_summary(summary)  # type: ignore[no-untyped-call]
+            assert writer.file_writer is not None
+            writer.file_writer.add_summary(summary)
         writer.flush()
