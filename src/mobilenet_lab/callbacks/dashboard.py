@@ -15,6 +15,7 @@ from mobilenet_lab.callbacks.throughput import Throughput
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.panels import Panels
 from mobilenet_lab.runs.tensorboard import add_panels, writers
+from mobilenet_lab.runtime.lightning_internals import ends_epoch
 from mobilenet_lab.tasks.metric_logging import epoch_step, log_now
 
 
@@ -89,22 +90,20 @@ class Dashboard(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log gradient norm and speed."""
+        """Log gradient norm and speed; after the last batch of an epoch, show the histograms."""
         if self._norm is not None:
             values = {"step/gradient_norm": float(self._norm), **self._speed(trainer)}
             log_now(pl_module, values, trainer.global_step - 1)
             self._norm = None
+        # Lightning clears the gradients before a validation.
+        if self.histograms and ends_epoch(trainer):
+            for writer in writers(trainer):
+                add_histograms(writer, pl_module, trainer.global_step - 1)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the panels of the validation."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._add_panels(trainer, pl_module, "val", epoch_step(trainer, "val"))
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show histograms of weights, and of the gradients of the last step."""
-        if self.histograms:
-            for writer in writers(trainer):
-                add_histograms(writer, pl_module, epoch_step(trainer, "train"))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record features, if wanted."""
