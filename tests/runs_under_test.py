@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from conftest import scalars
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 KILLED, INTERRUPTED, TERMINATED = -signal.SIGKILL, 130, 143
 
@@ -83,6 +84,7 @@ def assert_same_run(whole: Path, stopped: Path, names: Sequence[str] = ("last", 
         assert one[key] == other[key]
     assert reproducible_rows(whole) == reproducible_rows(stopped)
     assert reproducible_scalars(whole) == reproducible_scalars(stopped)
+    assert panel_steps(whole) == panel_steps(stopped)
 
 
 def reproducible_rows(run: Path) -> list[dict[str, str]]:
@@ -94,3 +96,17 @@ def reproducible_rows(run: Path) -> list[dict[str, str]]:
 def reproducible_scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     """Return what TensorBoard shows of a run as scalars, without the measured speed."""
     return {tag: values for tag, values in scalars(run).items() if not tag.startswith(MEASURED)}
+
+
+def panel_steps(run: Path) -> dict[str, list[int]]:
+    """Return the steps at which TensorBoard shows images and precision-recall curves of a run, by tag."""
+    events = EventAccumulator(str(run), size_guidance={"images": 0, "tensors": 0}).Reload()
+    curves = [
+        tag
+        for tag in events.Tags()["tensors"]
+        if events.SummaryMetadata(tag).plugin_data.plugin_name == "pr_curves"
+    ]
+    return {
+        **{tag: [event.step for event in events.Images(tag)] for tag in events.Tags()["images"]},
+        **{tag: [event.step for event in events.Tensors(tag)] for tag in curves},
+    }

@@ -153,4 +153,4 @@ class Dashboard(Callback):
 def _is_logged(trainer: Trainer, step: int) -> bool:
     """Return whether a step, counted from 0, is one of those that Lightning logs."""
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return bool(every) and (step + 1) % every == 0
+    return bool(trainer.loggers and every) and (step + 1) % every == 0
