@@ -28,7 +28,7 @@ predict: $(READY) ## classify images: make predict ARGS="image=img.png"
 evaluate: $(READY) ## evaluate the newest run on the test set
 	$(RUN) evaluate.py $(ARGS)
 
-tensorboard: $(READY) ## show all runs at http://localhost:6006
+tensorboard: $(READY) ## show all runs and sweeps; prints the URL, by default port 6006 or the next free one
 	$(VENV)/bin/tensorboard --logdir outputs $(ARGS)
 
 test: $(READY) ## run the tests; only the fast ones: make test ARGS="-m unit"

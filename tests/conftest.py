@@ -23,6 +23,7 @@ from omegaconf import DictConfig, open_dict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mobilenet_lab.config.validate import check
+from mobilenet_lab.runs.folder import run_path
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -190,7 +191,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
     assert done.returncode == 0, done.stderr
     (cwd / "stdout.txt").write_text(done.stdout)
     (cwd / "stderr.txt").write_text(done.stderr)
-    return (cwd / "outputs/latest").resolve()
+    return run_path(cwd / "outputs/latest")
 
 
 @pytest.fixture(scope="session")

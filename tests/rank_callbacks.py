@@ -80,6 +80,6 @@ class RecordImages(Callback):
         self._note("test", batch)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seen = {"images": self.seen, "confusion": int(pl_module.test_confusion.sum())}
+        seen = {"images": self.seen, "confusion": int(pl_module.test_quality.confusion.sum())}
         self.folder.mkdir(exist_ok=True)
         (self.folder / f"{trainer.global_rank}.json").write_text(json.dumps(seen))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_lab.runs.folder import LATEST, RunFolder
+from mobilenet_lab.runs.folder import LATEST, RunFolder, run_path
 from mobilenet_lab.runs.latest import latest_symlink
 
 
@@ -26,8 +26,8 @@ def test_link_survives_a_run_that_leaves_only_foreign_checkpoints() -> None:
     other.checkpoints.mkdir(parents=True)
     (other.checkpoints / "mine.ckpt").touch()
     with latest_symlink(other):
-        assert LATEST.readlink() == Path("../other")
-    assert LATEST.readlink() == Path("../one")
+        assert run_path(LATEST) == other.path.resolve()
+    assert run_path(LATEST) == Path("one").resolve()
 
 
 def test_link_in_a_linked_folder_points_to_the_run() -> None:
@@ -37,8 +37,9 @@ def test_link_in_a_linked_folder_points_to_the_run() -> None:
     Path(f"outputs/.latest-{os.getpid()}").touch()  # a run with the same process id was killed here
     with latest_symlink(run):
         pass
-    assert LATEST.resolve() == run.path.resolve()
-    assert [path.name for path in Path("outputs").iterdir()] == ["latest"]
+    assert run_path(LATEST) == run.path.resolve()
+    assert (LATEST / "checkpoints/last.ckpt").resolve() == run.last.resolve()
+    assert {path.name for path in Path("outputs").iterdir()} == {"latest", LATEST.readlink().name}
 
 
 def test_link_that_forms_a_loop_is_replaced() -> None:
@@ -46,7 +47,32 @@ def test_link_that_forms_a_loop_is_replaced() -> None:
     LATEST.symlink_to("latest")
     with latest_symlink(run_with_checkpoint("run")):
         pass
-    assert LATEST.readlink() == Path("../run")
+    assert run_path(LATEST) == Path("run").resolve()
+
+
+def test_link_shows_the_members_of_the_newest_run_but_no_event_files() -> None:
+    for name in ("one", "two"):
+        run = run_with_checkpoint(name)
+        (run.path / "events.out.tfevents.1").touch()
+        with latest_symlink(run):
+            run.metrics.touch()
+        run.result.write_text(name)  # after the training
+    assert (LATEST / "result.json").read_text() == "two"
+    assert {path.name for path in LATEST.iterdir() if path.exists()} == {
+        "checkpoints",
+        "metrics.csv",
+        "result.json",
+    }
+    assert [path for path in Path("outputs").rglob("*tfevents*") if path.is_file()] == []
+    assert {path.name for path in Path("outputs").iterdir()} == {"latest", LATEST.readlink().name}
+
+
+def test_paths_below_the_link_are_paths_of_the_run() -> None:
+    run = run_with_checkpoint("runs/one")
+    with latest_symlink(run):
+        pass
+    for below in ("", "checkpoints", "checkpoints/last.ckpt", "report.html", "new/file"):
+        assert run_path(LATEST / below) == run.path.resolve() / below
 
 
 def test_link_that_cannot_be_written_is_skipped(caplog: pytest.LogCaptureFixture) -> None:

@@ -41,7 +41,8 @@ def test_sweep_runs_each_job_in_its_own_folder_and_writes_one_table(
     assert done.returncode == 0, done.stderr
     jobs = jobs_of(tmp_path)
     assert [job.name for job in jobs] == ["0", "1", "2", "3"]
-    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"latest", "multirun"}
+    names = {path.name for path in (tmp_path / "outputs").iterdir()}
+    assert {name for name in names if not name.startswith(".")} == {"latest", "multirun"}
     # A job gets its resolved configuration.
     assert "seed: 1\n" in (jobs[3] / "config.yaml").read_text()
     command = result_of(jobs[3])["command"]

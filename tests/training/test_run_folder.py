@@ -12,6 +12,8 @@ from PIL import Image
 from runs_under_test import KILLED, differences, load_checkpoint, result_of, stop_after
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mobilenet_lab.runs.folder import run_path
+
 METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"}
 
 
@@ -35,7 +37,7 @@ def test_latest_is_a_relative_link(tiny_run: Path) -> None:
     latest = tiny_run.parents[1] / "latest"
     assert latest.is_symlink()
     assert not latest.readlink().is_absolute()
-    assert latest.resolve() == tiny_run
+    assert run_path(latest) == tiny_run
 
 
 def test_result_has_the_documented_keys(tiny_run: Path) -> None:
@@ -95,7 +97,7 @@ def test_latest_ignores_a_run_without_checkpoints(script: Script, tmp_path: Path
     settings = (*TINY_RUN[:-2], f"data.root={tiny_idx}", "trainer.limit_train_batches=2")
     assert script("train.py", *settings, "output_dir=run").returncode == 0
     assert script("train.py", *settings, "output_dir=other", "callbacks=progress").returncode == 0
-    assert (tmp_path / "outputs/latest").resolve() == tmp_path / "run"
+    assert run_path(tmp_path / "outputs/latest") == tmp_path / "run"
 
 
 def test_config_groups_can_be_deleted(script: Script, tmp_path: Path, tiny_idx: Path) -> None:

@@ -13,12 +13,16 @@ class Throughput(Callback):
     Attributes:
         images_seen: Training images of this process.
         train_seconds: Time that their steps took.
+        wait_seconds: Part of it in which the process waited for batches, or read them itself; 0 for loaders
+            that do not measure it, as `data.loader.BatchLoader` does.
     """
 
     def __init__(self) -> None:
         self.images_seen = 0
         self.train_seconds = 0.0
+        self.wait_seconds = 0.0
         self._running_since: float | None = None
+        self._waited_before = 0.0
 
     def images_per_second(self, world_size: int) -> float:
         """Return the training images per second of all ranks together."""
@@ -30,12 +34,21 @@ class Throughput(Callback):
         """Start the clock if it does not run."""
         if self._running_since is None:
             self._running_since = time.perf_counter()
+            self._waited_before = _waited(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the images of the batch."""
         self.images_seen += len(batch[1])
+
+    def totals(self, trainer: Trainer) -> tuple[int, float, float]:
+        """Return images, seconds and seconds of waiting up to now, without waiting for the device."""
+        images, seconds, waited = self.images_seen, self.train_seconds, self.wait_seconds
+        if self._running_since is not None:
+            seconds += time.perf_counter() - self._running_since
+            waited += _waited(trainer) - self._waited_before
+        return images, seconds, waited
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
@@ -49,5 +62,10 @@ class Throughput(Callback):
         if self._running_since is not None:
             if trainer.strategy.root_device.type != "cpu":  # a GPU may still work on the last steps
                 torch.accelerator.synchronize()
-            self.train_seconds += time.perf_counter() - self._running_since
+            _, self.train_seconds, self.wait_seconds = self.totals(trainer)
         self._running_since = None
+
+
+def _waited(trainer: Trainer) -> float:
+    seconds: float = getattr(trainer.train_dataloader, "wait_seconds", 0.0)
+    return seconds

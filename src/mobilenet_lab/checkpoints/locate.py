@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from mobilenet_lab.runs.folder import LATEST, OUTPUTS, RunFolder
+from mobilenet_lab.runs.folder import LATEST, LINKS_PREFIX, OUTPUTS, RunFolder, run_path
 from mobilenet_lab.runtime.errors import InputError
 
 
@@ -23,7 +23,7 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
     """
     # Resolved now, because outputs/latest may point to another run by the time the file is read.
     try:
-        path = LATEST.resolve() if where == "latest" else Path(where).resolve()
+        path = run_path(LATEST if where == "latest" else Path(where))
     except RuntimeError as error:  # raised by Python before 3.13
         raise FileNotFoundError(f"{key}={where}: symbolic links form a loop") from error
     if path.is_file():
@@ -58,6 +58,7 @@ def _suggest_runs(wrong: Path) -> str:
         os.path.relpath(folder.parent)
         for parent in dict.fromkeys((wrong.parent, wrong.parent.parent))
         for folder in sorted(parent.glob("*/checkpoints"))
+        if not folder.parent.name.startswith(LINKS_PREFIX)
     ]
     close = difflib.get_close_matches(os.path.relpath(wrong), [*nearby, *newest], n=1)
     hint = f"did you mean {close[0]}? " if close else ""

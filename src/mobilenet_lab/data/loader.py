@@ -1,5 +1,6 @@
 """A PyTorch data loader that reads whole batches."""
 
+import time
 from collections.abc import Iterator
 
 from torch.utils.data import DataLoader, Dataset
@@ -28,7 +29,12 @@ class BatchLoader(DataLoader[Batch]):
 
     It does not warn about more workers than cores, as PyTorch does in every epoch.
     `training.hardware_checks` says it once, and not about the default of a small machine.
+
+    Attributes:
+        wait_seconds: Time that the training process has waited for batches, or read them itself.
     """
+
+    wait_seconds = 0.0
 
     # Lightning sets this attribute to None when a loop ends, which ends the workers.
     _iterator: Workers | None  # type: ignore[assignment]
@@ -37,7 +43,12 @@ class BatchLoader(DataLoader[Batch]):
         """Accept any number of workers."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        return self._read_ahead() if self.num_workers else super().__iter__()
+        batches = self._read_ahead() if self.num_workers else super().__iter__()
+        began = time.perf_counter()
+        for batch in batches:
+            self.wait_seconds += time.perf_counter() - began
+            yield batch
+            began = time.perf_counter()
 
     def _read_ahead(self) -> Iterator[Batch]:
         """Start the workers with the first batch: Lightning cannot report an error of `iter`."""

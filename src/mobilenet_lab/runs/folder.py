@@ -1,15 +1,32 @@
 """The layout of a run folder: the one place that spells the names inside it."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 OUTPUTS = Path("outputs")
-LATEST = OUTPUTS / "latest"  # a symbolic link to the newest run
+LATEST = OUTPUTS / "latest"  # a symbolic link to the newest run; see `runs.latest`
+LINKS_PREFIX = ".latest-"  # of the folder that it points to, next to it
 RESOLVED_CONFIG = "config"  # stem of the resolved configuration, Hydra's --config-name
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 LOCK = ".run.lock"
+CHECKPOINTS = "checkpoints"
+
+
+def run_path(path: Path) -> Path:
+    """Return a path without symbolic links, with the newest run for the folder behind `outputs/latest`.
+
+    Raises:
+        RuntimeError, OSError: Symbolic links form a loop.
+    """
+    real = path.resolve()
+    for folder in (real, *real.parents):
+        if folder.name.startswith(LINKS_PREFIX) and (link := folder / CHECKPOINTS).is_symlink():
+            run = Path(os.path.normpath(folder / link.readlink())).parent
+            return (run / real.relative_to(folder)).resolve()
+    return real
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,7 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def last(self) -> Path:
@@ -96,6 +113,31 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def projector(self) -> Path:
+        """Folder of the embeddings that TensorBoard's projector shows."""
+        return self.path / "projector"
+
+    @property
+    def projector_tensors(self) -> Path:
+        """Features of the images, a row per image."""
+        return self.projector / "tensors.tsv"
+
+    @property
+    def projector_metadata(self) -> Path:
+        """Class name of each image."""
+        return self.projector / "metadata.tsv"
+
+    @property
+    def projector_sprite(self) -> Path:
+        """All images in one."""
+        return self.projector / "sprite.png"
+
+    @property
+    def projector_config(self) -> Path:
+        """Names of the projector's files; TensorBoard looks for it next to the event files."""
+        return self.path / "projector_config.pbtxt"
+
+    @property
     def lr_find(self) -> Path:
         """Plot of the learning-rate range test."""
         return self.path / "lr_find.png"
@@ -140,7 +182,19 @@ class RunFolder:
     def written_files(self) -> list[Path]:
         """Return the paths of the other files that a run writes, those that exist among event files."""
         plots = [self.curves, self.confusion, self.lr_find, self.report]
-        return [self.config, self.result, self.metrics, self.hparams, *plots, *self.event_files()]
+        projector = [
+            self.projector_config,
+            self.projector_tensors,
+            self.projector_metadata,
+            self.projector_sprite,
+        ]
+        own = [self.config, self.result, self.metrics, self.hparams]
+        return [*own, *plots, *projector, *self.event_files()]
+
+    def members(self) -> list[Path]:
+        """Return the paths of what a run contains for its user, except event files."""
+        plots = [self.curves, self.confusion, self.lr_find, self.report]
+        return [self.checkpoints, self.config, self.result, self.metrics, *plots]
 
     def derived_files(self) -> list[Path]:
         """Return the paths of the files that `make results` adds to a run and that describe it."""

@@ -1,14 +1,20 @@
-"""The symbolic link `outputs/latest`."""
+"""The symbolic link `outputs/latest`.
+
+It points to a hidden folder of links to the members of the newest run, except the event files. TensorBoard
+follows links: if it pointed to the run itself, `tensorboard --logdir outputs` would show that run twice.
+"""
 
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from mobilenet_lab.runs.folder import LATEST, RunFolder
+from mobilenet_lab.runs.folder import LATEST, LINKS_PREFIX, RunFolder, run_path
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +31,8 @@ def latest_symlink(run: RunFolder) -> Iterator[None]:
     is_occupied = LATEST.exists() and not LATEST.is_symlink()
     if is_occupied:
         log.warning("%s is not a symbolic link and is left unchanged", LATEST)
-    previous = LATEST.readlink() if LATEST.is_symlink() else None
-    is_linked = not is_occupied and _point_latest_at(_relative_target(run))
+    previous = run_path(LATEST) if LATEST.is_symlink() and LATEST.exists() else None
+    is_linked = not is_occupied and _point_latest_at(run.path)
     try:
         yield
     finally:
@@ -34,20 +40,38 @@ def latest_symlink(run: RunFolder) -> Iterator[None]:
             _point_latest_at(previous)
 
 
-def _relative_target(run: RunFolder) -> Path:
-    """Return the path of a run from the folder of the link, which may be reached through links itself."""
-    return Path(os.path.relpath(run.path.resolve(), LATEST.parent.resolve()))
-
-
-def _point_latest_at(target: Path) -> bool:
+def _point_latest_at(run: Path) -> bool:
     """Replace the link; log and return False if that is impossible, as in a read-only working folder."""
-    scratch = LATEST.with_name(f".{LATEST.name}-{os.getpid()}")
+    scratch = LATEST.with_name(f".{LATEST.name}-{os.getpid()}.tmp")
+    replaced = _linked_folder()
     try:
         LATEST.parent.mkdir(exist_ok=True)
+        links = _folder_of_links(RunFolder(run.resolve()))
         scratch.unlink(missing_ok=True)  # of a killed run: containers give every run the same process id
-        scratch.symlink_to(target, target_is_directory=True)
+        scratch.symlink_to(links.name, target_is_directory=True)
         scratch.replace(LATEST)
     except OSError as error:
         log.warning("the link %s is not updated: %s", LATEST, error.strerror)
         return False
+    if replaced is not None:
+        shutil.rmtree(replaced, ignore_errors=True)
     return True
+
+
+def _folder_of_links(run: RunFolder) -> Path:
+    """Create a folder of links to the members of a run, some of which it has not written yet."""
+    # Links are relative to the real path of their folder, which may be reached through links itself.
+    links = Path(tempfile.mkdtemp(prefix=LINKS_PREFIX, dir=LATEST.parent.resolve()))
+    links.chmod(0o755)
+    for member in run.members():
+        (links / member.name).symlink_to(os.path.relpath(member, links))
+    return links
+
+
+def _linked_folder() -> Path | None:
+    """Return the folder of links that `outputs/latest` points to; None if it points elsewhere."""
+    with suppress(OSError):  # there is no link
+        target = LATEST.readlink()
+        if target.name == str(target) and target.name.startswith(LINKS_PREFIX):
+            return LATEST.with_name(target.name)
+    return None

@@ -28,6 +28,37 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class ScoreHistograms:
+    """Histograms of predicted probabilities, from which precision-recall curves are computed.
+
+    The bins have equal width over [0, 1), and the last one holds only the probability 1. With many classes,
+    only the first ones are counted.
+
+    Attributes:
+        positives: Images of each class by their probability of that class, int64, shape (classes, bins).
+        negatives: Images of other classes by their probability of that class, int64, shape (classes, bins).
+    """
+
+    positives: np.ndarray
+    negatives: np.ndarray
+
+    def curve(self, label: int) -> np.ndarray:
+        """Return the precision-recall curve of a class.
+
+        Returns:
+            True positives, false positives, true negatives, false negatives, precision and recall, as rows;
+            a column per threshold, from 0 to 1. Shape (6, bins), float64.
+        """
+        true_positives = self.positives[label][::-1].cumsum()[::-1].astype(np.float64)
+        false_positives = self.negatives[label][::-1].cumsum()[::-1].astype(np.float64)
+        false_negatives = true_positives[0] - true_positives
+        true_negatives = false_positives[0] - false_positives
+        precision = true_positives / np.maximum(1, true_positives + false_positives)
+        recall = true_positives / max(1, true_positives[0])
+        return np.stack([true_positives, false_positives, true_negatives, false_negatives, precision, recall])
+
+
+@dataclass(frozen=True)
 class Mistake:
     """A misclassified image.
 
@@ -53,14 +84,22 @@ class Quality:
         confusion: Counts, int64, shape (C, C); a row per true class, a column per predicted class.
         calibration: Accuracy by confidence.
         mistakes: The misclassified images of the highest confidence, most confident first.
+        scores: Histograms of the predicted probabilities; None if they have not been counted.
     """
 
     classes: Sequence[str]
     confusion: np.ndarray
     calibration: Calibration
     mistakes: Sequence[Mistake]
+    scores: ScoreHistograms | None = None
 
     @property
     def accuracy(self) -> float:
         """Fraction of the images that are classified correctly."""
         return float(self.confusion.trace() / max(1, self.confusion.sum()))
+
+    @property
+    def class_accuracies(self) -> np.ndarray:
+        """Fraction of each class's images that are classified correctly; NaN for a class without images."""
+        counts = self.confusion.sum(axis=1)
+        return np.where(counts > 0, self.confusion.diagonal() / np.maximum(1, counts), np.nan)

@@ -1,28 +1,100 @@
-"""TensorBoard's custom charts and its table of runs."""
+"""What a run writes for TensorBoard besides scalars."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from mobilenet_lab.runs.panels import Panels
+
+# The page Custom Scalars: tags, or regular expressions of them, by chart. TensorBoard leaves out a chart
+# without values.
+CHARTS = {
+    "training and validation": {
+        "accuracy": ["train/accuracy", "val/accuracy"],
+        "loss": ["train/loss", "val/loss"],
+    },
+    "training": {
+        "learning rate": ["step/learning_rate"],
+        "gradient norm": ["step/gradient_norm"],
+        "images per second": ["speed/images_per_second"],
+        "share of time spent waiting for data": ["speed/data_wait"],
+    },
+    "classes and calibration": {
+        "accuracy per class, validation": ["val_class_accuracy/.*"],
+        "expected calibration error": ["(val|test)/calibration_error"],
+    },
+}
+CURVE_ROWS = (
+    "true_positive_counts",
+    "false_positive_counts",
+    "true_negative_counts",
+    "false_negative_counts",
+    "precision",
+    "recall",
+)
+RESULTS = {  # columns of the page HParams, by key of result.json
+    "val/accuracy": "result/val_accuracy",
+    "test/accuracy": "result/test_accuracy",
+    "parameters": "result/parameters",
+    "macs": "result/macs",
+    "images_per_second": "result/images_per_second",
+    "total_seconds": "result/minutes",
+}
+
+
+def writers(trainer: Trainer) -> list[SummaryWriter]:
+    """Return the writers of TensorBoard's event files; none on other ranks than the first."""
+    loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    return [logger.experiment for logger in loggers if trainer.is_global_zero]
 
 
 def add_charts(trainer: Trainer) -> None:
-    """Show training and validation on one chart, on the page Custom Scalars."""
-    charts = {metric: ["Multiline", [f"train/{metric}", f"val/{metric}"]] for metric in ("accuracy", "loss")}
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-            logger.experiment.add_custom_scalars({"training and validation": charts})
+    """Show related scalars on one chart, on the page Custom Scalars."""
+    layout = {
+        category: {name: ["Multiline", tags] for name, tags in charts.items()}
+        for category, charts in CHARTS.items()
+    }
+    for writer in writers(trainer):
+        writer.add_custom_scalars(layout)
 
 
-def log_hparams(trainer: Trainer, values: dict[str, Any], metrics: dict[str, float]) -> None:
-    """Add the run to the table of the page HParams.
+def add_panels(writer: SummaryWriter, panels: Panels, step: int) -> None:
+    """Write images and precision-recall curves.
+
+    Args:
+        writer: The writer.
+        panels: What to write.
+        step: The step to show them at.
+    """
+    for tag, image in panels.images.items():
+        writer.add_image(tag, image, step, dataformats="HW" if image.ndim == 2 else "HWC")
+    for tag, curve in panels.curves.items():
+        rows: Any = dict(zip(CURVE_ROWS, curve, strict=True))
+        writer.add_pr_curve_raw(tag, **rows, global_step=step, num_thresholds=curve.shape[1])
+
+
+def log_hparams(trainer: Trainer, values: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """Add the run to the table of the page HParams, in the run's own event file.
+
+    `SummaryWriter.add_hparams` would write a second run. TensorBoard shows the columns of one run only, so
+    all runs must have the same.
 
     Args:
         trainer: The trainer of the run.
-        values: Hyperparameters, numbers and strings.
-        metrics: Final metrics, by name.
+        values: Hyperparameters, numbers and strings; the same keys for every run.
+        result: Contents of result.json.
     """
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(values, metrics, step=trainer.global_step)
-            logger.save()
+    metrics = {tag: result[key] for key, tag in RESULTS.items() if result.get(key) is not None}
+    if "result/minutes" in metrics:
+        metrics["result/minutes"] /= 60
+    for writer in writers(trainer):
+        for tag, value in metrics.items():
+            writer.add_scalar(tag, value, trainer.global_step)
+        for summary in hparams(dict(values), dict.fromkeys(RESULTS.values(), 0)):  # type: ignore[no-untyped-call]
+            assert writer.file_writer is not None
+            writer.file_writer.add_summary(summary)
+        writer.flush()

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
-from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -16,8 +14,11 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from mobilenet_lab.checkpoints import state
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.models import network_for
+from mobilenet_lab.runs.panels import Panels
+from mobilenet_lab.runs.quality import Quality
 from mobilenet_lab.runtime.lightning_internals import compile_error
 from mobilenet_lab.tasks.class_weights import Weights, class_weight_tensor
+from mobilenet_lab.tasks.classification_panels import batch_panels, quality_panels, quality_scalars
 from mobilenet_lab.tasks.defaults import (
     MNIST_DATA,
     MNIST_PREPROCESSING,
@@ -25,9 +26,10 @@ from mobilenet_lab.tasks.defaults import (
     default_scheduler,
 )
 from mobilenet_lab.tasks.losses import cross_entropy
-from mobilenet_lab.tasks.metric_logging import log_epoch_now, log_step_now
+from mobilenet_lab.tasks.metric_logging import log_epoch, log_step_now
 from mobilenet_lab.tasks.metrics import ClassificationMetrics
-from mobilenet_lab.tasks.optimization import decay_groups, with_schedule
+from mobilenet_lab.tasks.optimization import clip_gradients, decay_groups, with_schedule
+from mobilenet_lab.tasks.quality_metrics import QualityMetrics
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,9 @@ class ImageClassifier(LightningModule):
             to the optimizer's learning rate. See `training.schedulers`.
         cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.
         compile: Mode of `torch.compile`; None does not compile.
+
+    Attributes:
+        val_quality, test_quality: Statistics of the latest validation and test; None before the first one.
 
     Raises:
         InputError: The network does not exist, or the class weights do not fit the classes.
@@ -93,8 +98,10 @@ class ImageClassifier(LightningModule):
         self._scheduler = scheduler or default_scheduler
         self._logged_step = -1
         self.train_metrics = ClassificationMetrics(len(classes))
-        self.val_metrics = ClassificationMetrics(len(classes))
-        self.test_metrics = ClassificationMetrics(len(classes))
+        self.val_metrics = QualityMetrics(classes, preprocessing)
+        self.test_metrics = QualityMetrics(classes, preprocessing)
+        self.val_quality: Quality | None = None
+        self.test_quality: Quality | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy, which must not run the compiled code of this network."""
@@ -150,7 +157,7 @@ class ImageClassifier(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log loss and accuracy of the epoch, and step the `plateau` schedule."""
-        self._log_epoch("train", self.train_metrics)
+        log_epoch(self, "train", self.train_metrics.compute())
         scheduler = self.lr_schedulers()
         # An epoch may end without a validation.
         if isinstance(scheduler, ReduceLROnPlateau) and "val/loss" in self.trainer.callback_metrics:
@@ -162,18 +169,8 @@ class ImageClassifier(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients.
-
-        Lightning refuses to clip with mixed precision and a fused optimizer, which may scale gradients. With
-        bfloat16, gradients are not scaled.
-        """
-        plugin = self.trainer.precision_plugin
-        if isinstance(plugin, MixedPrecision) and plugin.scaler is None and gradient_clip_val:
-            by_value = gradient_clip_algorithm == "value"
-            clip = plugin.clip_grad_by_value if by_value else plugin.clip_grad_by_norm
-            clip(optimizer, gradient_clip_val)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        """Clip the gradients; see `optimization.clip_gradients`."""
+        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedule, except `plateau`: Lightning would step it after the checkpoint of the epoch."""
@@ -185,8 +182,10 @@ class ImageClassifier(LightningModule):
         self._evaluation_step(batch, self.val_metrics)
 
     def on_validation_epoch_end(self) -> None:
-        """Log loss and accuracy."""
-        self._log_epoch("val", self.val_metrics)
+        """Log loss and accuracy, and keep the statistics of the predictions."""
+        self.val_quality = self.val_metrics.quality()
+        details = quality_scalars("val", self.val_quality)
+        log_epoch(self, "val", self.val_metrics.compute(), details)
         self.val_metrics.reset()
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -198,8 +197,10 @@ class ImageClassifier(LightningModule):
         self.test_metrics.reset()
 
     def on_test_epoch_end(self) -> None:
-        """Log loss and accuracy, and keep the confusion matrix."""
-        self.test_confusion = self._log_epoch("test", self.test_metrics)["confusion"]
+        """Log loss and accuracy, and keep the statistics of the predictions."""
+        self.test_quality = self.test_metrics.quality()
+        details = quality_scalars("test", self.test_quality)
+        log_epoch(self, "test", self.test_metrics.compute(), details)
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the probabilities of each class, shape (N, num_classes)."""
@@ -215,11 +216,7 @@ class ImageClassifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metrics of the current epoch, summed over all ranks, and what a resumed run must match."""
-        with self.train_metrics.sync_context():
-            checkpoint[state.TRAIN_METRICS] = {
-                "confusion": self.train_metrics.confusion.clone(),
-                "loss_sum": self.train_metrics.loss_sum.clone(),
-            }
+        checkpoint[state.TRAIN_METRICS] = self.train_metrics.to_checkpoint()
         checkpoint[state.NUM_THREADS] = torch.get_num_threads()
         if self.trainer.optimizers:
             checkpoint[state.OPTIMIZER_NAME] = type(self.trainer.optimizers[0]).__name__
@@ -227,23 +224,22 @@ class ImageClassifier(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the metrics of the current epoch, on rank 0 only: they are sums over all ranks."""
         if self.global_rank == 0:
-            metrics = state.train_metrics(checkpoint)
-            self.train_metrics.confusion = metrics["confusion"].to(self.device)
-            self.train_metrics.loss_sum = metrics["loss_sum"].to(self.device)
+            self.train_metrics.restore(state.train_metrics(checkpoint))
 
-    def _evaluation_step(self, batch: tuple[Tensor, Tensor], metrics: ClassificationMetrics) -> None:
+    def panels(self, stage: str) -> Panels:
+        """Return what a dashboard shows after a validation or a test.
+
+        Args:
+            stage: "val" or "test".
+        """
+        quality = self.val_quality if stage == "val" else self.test_quality
+        return Panels() if quality is None else quality_panels(stage, quality)
+
+    def batch_panels(self, batch: tuple[Tensor, Tensor]) -> Panels:
+        """Return what a dashboard shows of a training batch."""
+        return batch_panels(*batch, self.hparams["classes"], self.hparams["preprocessing"])
+
+    def _evaluation_step(self, batch: tuple[Tensor, Tensor], metrics: QualityMetrics) -> None:
         images, labels = batch
         logits = self(images)
-        metrics.update(F.cross_entropy(logits, labels), logits, labels)
-
-    def _log_epoch(self, stage: str, metrics: ClassificationMetrics) -> dict[str, Tensor]:
-        values = metrics.compute()
-        # `trainer.test` and `trainer.validate` return what Lightning logs, which it does after the last hook.
-        is_fit = self.trainer.state.fn == TrainerFn.FITTING
-        logger = False if is_fit else None  # None: if there is one
-        # The values are those of all ranks already; `sync_dist` only keeps Lightning from warning.
-        self.log(f"{stage}/loss", values["loss"], logger=logger, sync_dist=True)
-        self.log(f"{stage}/accuracy", values["accuracy"], logger=logger, prog_bar=True, sync_dist=True)
-        if is_fit:
-            log_epoch_now(self, stage, {name: float(values[name]) for name in ("loss", "accuracy")})
-        return values
+        metrics.update(F.cross_entropy(logits, labels), logits, labels, images)

@@ -4,7 +4,10 @@
 between would resume without them.
 """
 
+from collections.abc import Mapping
+
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from mobilenet_lab.runtime.lightning_internals import is_accumulating, is_resumable_step
@@ -14,31 +17,46 @@ def log_step_now(module: LightningModule, loss: Tensor, accuracy: Tensor) -> Non
     """Log loss, accuracy and learning rate of a training step."""
     rate = module.trainer.optimizers[0].param_groups[0]["lr"]
     values = {"step/loss": float(loss), "step/accuracy": float(accuracy), "step/learning_rate": rate}
-    _log(module, values, module.global_step)
+    log_now(module, values, module.global_step)
 
 
-def log_epoch_now(module: LightningModule, stage: str, values: dict[str, float]) -> None:
-    """Log the metrics of an epoch of `trainer.fit`.
+def log_epoch(
+    module: LightningModule,
+    stage: str,
+    values: Mapping[str, Tensor],
+    details: Mapping[str, float] | None = None,
+) -> None:
+    """Log loss and accuracy of an epoch, and make them known to callbacks.
 
     Args:
         module: The module that measured them.
-        stage: "train" or "val".
-        values: Metrics by name, without the stage.
+        stage: "train", "val" or "test".
+        values: The metrics of all ranks; `loss` and `accuracy` are used.
+        details: Other metrics by full name, for the loggers only.
     """
     trainer = module.trainer
-    if trainer.sanity_checking:
-        return
-    metrics = {f"{stage}/{name}": value for name, value in values.items()}
-    _log(module, {"epoch": trainer.current_epoch, **metrics}, _epoch_step(trainer, stage))
+    # `trainer.test` and `trainer.validate` return what Lightning logs, which it does after the last hook.
+    is_fit = trainer.state.fn == TrainerFn.FITTING
+    logger = False if is_fit else None  # None: if there is one
+    # The values are those of all ranks already; `sync_dist` only keeps Lightning from warning.
+    module.log(f"{stage}/loss", values["loss"], logger=logger, sync_dist=True)
+    module.log(f"{stage}/accuracy", values["accuracy"], logger=logger, prog_bar=True, sync_dist=True)
+    if not is_fit:
+        log_now(module, details or {}, trainer.global_step)
+    elif not trainer.sanity_checking:
+        main = {f"{stage}/{name}": float(values[name]) for name in ("loss", "accuracy")}
+        row = {"epoch": trainer.current_epoch, **main, **(details or {})}
+        log_now(module, row, epoch_step(trainer, stage))
 
 
-def _log(module: LightningModule, values: dict[str, float], step: int) -> None:
-    for logger in module.loggers:
-        logger.log_metrics(values, step=step)
+def log_now(module: LightningModule, values: Mapping[str, float], step: int) -> None:
+    """Log values, if there are any, to all loggers."""
+    for logger in module.loggers if values else ():
+        logger.log_metrics(dict(values), step=step)
 
 
-def _epoch_step(trainer: Trainer, stage: str) -> int:
-    """Return the step to log the metrics of an epoch with.
+def epoch_step(trainer: Trainer, stage: str) -> int:
+    """Return the step to log the metrics of an epoch of `trainer.fit` with.
 
     Usually it is the last step done, as in Lightning. It is the next one, which a resumed run logs again,
 

@@ -1,5 +1,7 @@
 """Exact loss and accuracy of an epoch: means over all images, not means of batch means."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -34,9 +36,20 @@ class ClassificationMetrics(Metric):
         """
         if self.confusion.is_inference() and not torch.is_inference_mode_enabled():
             # The sums of an earlier validation, which training cannot change in place.
-            self.confusion, self.loss_sum = self.confusion.clone(), self.loss_sum.clone()
+            for name in self._defaults:
+                setattr(self, name, getattr(self, name).clone())
         update_confusion_matrix(self.confusion, logits, labels)
         self.loss_sum += loss * len(labels)
+
+    def to_checkpoint(self) -> dict[str, Tensor]:
+        """Return the sums over all ranks; all ranks must call it."""
+        with self.sync_context():
+            return {"confusion": self.confusion.clone(), "loss_sum": self.loss_sum.clone()}
+
+    def restore(self, sums: Mapping[str, Tensor]) -> None:
+        """Continue from the sums of a checkpoint."""
+        self.confusion = sums["confusion"].to(self.device)
+        self.loss_sum = sums["loss_sum"].to(self.device)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the mean `loss`, `accuracy` in [0, 1], and `confusion`, with a row per label."""

@@ -1,11 +1,13 @@
-"""The optimizer's groups of parameters, and an optimizer with its schedule for Lightning."""
+"""The optimizer's groups of parameters, its schedule, and its gradients."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import nn
+from torch.optim import Optimizer
 
 
 def decay_groups(network: nn.Module) -> list[dict[str, Any]]:
@@ -34,3 +36,25 @@ def with_schedule(optimizer: Any, scheduler: Callable[..., Any], trainer: Traine
     arguments = {"total_steps": trainer.estimated_stepping_batches} if takes_steps else {}
     schedule = scheduler(optimizer, **arguments)
     return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def clip_gradients(
+    module: LightningModule, optimizer: Optimizer, value: float | None, algorithm: str | None
+) -> None:
+    """Clip the gradients of a module.
+
+    Lightning refuses to clip with mixed precision and a fused optimizer, which may scale gradients. With
+    bfloat16, gradients are not scaled.
+
+    Args:
+        module: The module.
+        optimizer: Its optimizer.
+        value: `trainer.gradient_clip_val`.
+        algorithm: `trainer.gradient_clip_algorithm`.
+    """
+    plugin = module.trainer.precision_plugin
+    if isinstance(plugin, MixedPrecision) and plugin.scaler is None and value:
+        clip = plugin.clip_grad_by_value if algorithm == "value" else plugin.clip_grad_by_norm
+        clip(optimizer, value)
+    else:
+        module.clip_gradients(optimizer, value, algorithm)

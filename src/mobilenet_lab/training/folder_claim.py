@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.config.validate import AUTO
-from mobilenet_lab.runs.folder import LATEST, RunFolder
+from mobilenet_lab.runs.folder import LATEST, RunFolder, run_path
 from mobilenet_lab.runs.lock import folder_lock
 from mobilenet_lab.runtime.encoding import is_utf8, shown_path
 from mobilenet_lab.runtime.environment import is_first_rank
@@ -102,7 +102,7 @@ def real_path(folder: str, key: str = "output_dir") -> Path:
     """
     given = Path(folder)
     try:
-        real = given.resolve()
+        real = run_path(given)
         latest = LATEST.parent.resolve() / LATEST.name
     except (RuntimeError, OSError) as error:  # RuntimeError: a loop, before Python 3.13
         raise InputError(

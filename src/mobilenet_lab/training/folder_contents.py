@@ -67,8 +67,9 @@ def remove_run(run: RunFolder) -> None:
     for path in own:
         if path != run.config:  # replaced last: a folder that is half cleared is still known to be a run's
             path.unlink(missing_ok=True)
-    with suppress(OSError):  # it is missing, a link, or holds other files
-        run.checkpoints.rmdir()
+    for folder in (run.checkpoints, run.projector):
+        with suppress(OSError):  # it is missing, a link, or holds other files
+            folder.rmdir()
 
 
 def _is_own_config(path: Path) -> bool:

@@ -130,14 +130,13 @@ def write_results(
 ) -> None:
     """Write result.json, hyperparameters and plots, and log the accuracies."""
     write_json(run.result, result)  # first: no fault of a plot may lose the result
-    metrics = {key: result[key] for key in ("val/accuracy", "test/accuracy") if result[key] is not None}
-    log_hparams(trainer, _hparams(cfg) | {"macs": result["macs"]}, metrics)
+    log_hparams(trainer, _hparams(cfg), result)
     run.hparams.unlink(missing_ok=True)  # config.yaml has everything
     run.previous.unlink(missing_ok=True)
     if history.epochs:
         save_plot(plot_curves(history.epochs), run.curves)
-    if result["test/accuracy"] is not None:
-        save_plot(plot_confusion(model.test_confusion.tolist(), model.hparams["classes"]), run.confusion)
+    if (quality := model.test_quality) is not None:
+        save_plot(plot_confusion(quality.confusion.tolist(), quality.classes), run.confusion)
     accuracies = ", ".join(
         f"{name} {result[key]:.4f}" for key, name in STAGES.items() if result[key] is not None
     )
@@ -157,14 +156,17 @@ def _rounded(accuracy: Any) -> float | None:
 
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
     """Return the same flat keys for every run: TensorBoard compares only runs with equal keys."""
-    model = {key: v if isinstance(v, int | float) else str(v) for key, v in cfg.model.items()}
+    arguments = [f"{key!s}={value}" for key, value in cfg.model.items() if key != "network"]
     return {
-        **{f"model.{key}": value for key, value in model.items()},
+        "network": cfg.model.network,
+        "filters": cfg.model.get("filters", 0),
+        "model": ", ".join(arguments),
         "data": target_name(cfg.data.source),
-        "image_size": cfg.data.image_size,
-        "channels": cfg.data.channels,
+        "input": f"{cfg.data.image_size}x{cfg.data.image_size}x{cfg.data.channels}",
         "batch_size": cfg.data.batch_size,
         "augmentation": target_name(cfg.augmentation),
+        "mixing": target_name(cfg.mixing),
+        "label_smoothing": cfg.task.get("label_smoothing", 0.0),
         "optimizer": target_name(cfg.optimizer),
         "learning_rate": cfg.optimizer.get("lr", 0.0),
         "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
