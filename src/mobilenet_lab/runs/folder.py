@@ -148,7 +148,8 @@ class RunFolder:
 
     def scratch_files(self) -> list[Path]:
         """Return the unfinished files of a run that was killed while it wrote them."""
-        names = [path.name for path in (*self.written_checkpoints(), self.config, self.metrics, self.result)]
+        files = (self.config, self.metrics, self.result, self.report)
+        names = [path.name for path in (*self.written_checkpoints(), *files)]
         return [
             path
             for folder in (self.path, self.checkpoints)
