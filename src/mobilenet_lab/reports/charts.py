@@ -92,7 +92,7 @@ def accuracy_over_macs(points: Sequence[Point], split: str) -> Markup:
     """Return the chart of the accuracies of several models over their multiply-accumulates."""
     percents = [100 * point.accuracy for point in points]
     with page_style():
-        figure, axes = _figure((7.2, 4.2))
+        figure, axes = _figure((5.4, 3.6))
         axes.scatter([point.macs / 1e6 for point in points], [clip(p) for p in percents], color=SERIES[0])
         if len(points) <= MAX_LABELED_POINTS:
             _label(axes, points)

@@ -21,5 +21,5 @@ def log_faults(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         reason = " ".join(str(error).split())
-        log.warning("%s is missing: %s: %s", path, type(error).__name__, printable(reason))
+        log.warning("%s could not be written: %s: %s", path, type(error).__name__, printable(reason))
         log.debug("traceback of the report", exc_info=True)

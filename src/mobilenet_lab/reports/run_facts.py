@@ -64,7 +64,7 @@ def numbers(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         ("Parameters", size(result["parameters"]), ""),
         ("MACs per image", size(result["macs"]), ""),
-        ("Training speed", f"{result['images_per_second']:,.0f} images/s", ""),
+        ("Training speed", f"{result['images_per_second']:,.0f}", "images/s"),
         ("Training time", duration(result["total_seconds"]), f"{result['epochs']} epochs"),
     ]
 

@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -32,7 +32,7 @@ def page_style() -> Iterator[None]:
     from cycler import cycler
     from matplotlib import rc_context
 
-    style = {
+    style: Any = {
         "axes.edgecolor": MUTED,
         "axes.facecolor": "none",
         "axes.labelcolor": TEXT,

@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / ".hydra" / f"{RESOLVED_CONFIG}.yaml"
 
     @property
+    def job_failure(self) -> Path:
+        """Why the job of a sweep failed."""
+        return self.job_config.with_name("failure.json")
+
+    @property
     def result(self) -> Path:
         """Final metrics; a run that has this file is finished."""
         return self.path / "result.json"
