@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -32,20 +33,21 @@ class Difference:
 
 def changed_settings(cfg: DictConfig) -> list[Difference]:
     """Return the settings of a run that differ from `python train.py`, without paths in its folder."""
-    defaults = flat_settings(_compose_defaults())
+    defaults = _default_settings()
     settings = flat_settings(cfg)
     keys = [key for key in sorted(settings.keys() | defaults.keys()) if key not in ABOUT_FILES]
     found = (Difference(key, _shown(settings, key), _shown(defaults, key)) for key in keys)
     return [difference for difference in found if difference.value != difference.default]
 
 
-def _compose_defaults() -> DictConfig:
-    """Compose the configuration of `python train.py`, also inside a script that Hydra has started."""
+@cache
+def _default_settings() -> dict[str, Any]:
+    """Return the settings of `python train.py`, also inside a script that Hydra has started."""
     own = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("train")
+            return flat_settings(compose("train"))
     finally:
         if own is not None:  # `initialize_config_dir` has put another instance in its place
             GlobalHydra.instance().initialize(own)

@@ -96,12 +96,12 @@ def accuracy_over_macs(points: Sequence[Point], split: str) -> Markup:
         axes.scatter([point.macs / 1e6 for point in points], [clip(p) for p in percents], color=SERIES[0])
         if len(points) <= MAX_LABELED_POINTS:
             _label(axes, points)
+        axes.margins(x=0.12, y=0.12)
         scale_macs(axes)
         errors = [100 - clip(percent) for percent in percents]
         if max(errors) > WIDE_RANGE * min(errors):
             scale_accuracy(axes)
         axes.set_ylabel(f"{split} accuracy, %")
-        axes.margins(x=0.12, y=0.12)
         axes.grid(alpha=0.3, which="both")
         best = max(points, key=lambda point: point.accuracy)
         text = (

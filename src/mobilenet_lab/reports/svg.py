@@ -21,7 +21,8 @@ PAGE_COLORS = {
     LINE: "var(--line)",
     **{color: f"var(--series-{number})" for number, color in enumerate(SERIES, start=1)},
 }
-FONT = re.compile(r"font: ([^;]*?)(\d[\d.]*px) [^;]*")
+FONT_SIZE = re.compile(r"font: [^;]*?(\d[\d.]*px) [^;]*")
+FONT_FAMILY = re.compile(r"font-family: [^;]*; ?")
 REFERENCE = re.compile(r"(?<=url\(#)([^)]+)(?=\))|(?<=^#)(.+)")
 SVG_NAMESPACES = re.compile(r"\{[^}]*\}")
 
@@ -99,7 +100,7 @@ def _value(key: str, value: str, name: str, used: set[str]) -> str:
     if key == "style":
         for color, page_color in PAGE_COLORS.items():
             value = value.replace(color, page_color)
-        value = FONT.sub(r"font-size: \2", value)
+        value = FONT_FAMILY.sub("", FONT_SIZE.sub(r"font-size: \1", value))
     if key == "id" or "#" not in value:
         return value
     used.update(found[1] or found[2] for found in REFERENCE.finditer(value))

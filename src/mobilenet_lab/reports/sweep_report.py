@@ -25,7 +25,8 @@ def write_sweep_report(sweep: SweepRecord) -> Path:
         "folder": str(sweep.folder),
         "jobs": [_row(sweep, job) for job in sweep.jobs],
         "varied": sweep.varied,
-        "columns": sweep.columns,
+        "accuracies": [key for key in sweep.columns if key in SPLITS],
+        "others": [key for key in sweep.columns if key not in SPLITS],
         "best": best.name if best is not None else None,
         "best_accuracy": best.result[best_key] if best is not None else None,
         "split": SPLITS.get(best_key, ""),
@@ -56,8 +57,7 @@ def _best(jobs: Sequence[FinishedJob]) -> tuple[str, FinishedJob | None]:
 
 def _row(sweep: SweepRecord, job: FinishedJob) -> dict[str, Any]:
     settings = [shown(job.settings[key]) if key in job.settings else None for key in sweep.varied]
-    results = [job.result[key] for key in sweep.columns]
-    return {"name": job.name, "url": _url(sweep.folder, job), "settings": settings, "results": results}
+    return {"name": job.name, "url": _url(sweep.folder, job), "settings": settings, "result": job.result}
 
 
 def _url(folder: Path, job: FinishedJob) -> str | None:

@@ -77,10 +77,10 @@ def _draw_published(axes: Any) -> None:
 
 
 def _scale_axes(axes: Any) -> None:
+    axes.margins(x=0.1, y=0.1)
     scale_macs(axes)
     scale_accuracy(axes)
     axes.set_ylabel("MNIST test accuracy, %")
-    axes.margins(x=0.1, y=0.1)
     axes.grid(alpha=0.3, which="both")
 
 
