@@ -28,7 +28,7 @@ from mobilenet_lab.runs.folder import run_path
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytest.register_assert_rewrite("runs_under_test", "ranks_under_test")
+pytest.register_assert_rewrite("runs_under_test", "ranks_under_test", "reports_under_test")
 
 ROOT = Path(__file__).resolve().parents[1]
 SCREENSHOTS = ROOT / "build/screenshots"  # what browsers showed in the tests

@@ -38,7 +38,7 @@ class ProcessLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of jobs and write the table of the sweep after each.
+        """Run a batch of jobs and write the table and the report of the sweep after each.
 
         Args:
             job_overrides: The overrides of each job.
@@ -48,7 +48,7 @@ class ProcessLauncher(Launcher):
             One return per job; its value is the objective.
         """
         from mobilenet_lab.sweeps.process_launcher import job_returns, run_job
-        from mobilenet_lab.sweeps.results_table import write_table
+        from mobilenet_lab.sweeps.summary import summarize_sweep
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -59,6 +59,5 @@ class ProcessLauncher(Launcher):
                 job_config.hydra.sweep.dir = self.config.hydra.sweep.dir
                 job_config.hydra.job.id = job_config.hydra.job.num = number
             jobs.append(run_job(job_config, filter_overrides(overrides)))
-            if not jobs[-1].exit_code:
-                print(f"table     {write_table(Path(self.config.hydra.sweep.dir))}", flush=True)
+            summarize_sweep(Path(self.config.hydra.sweep.dir))
         return job_returns(jobs)

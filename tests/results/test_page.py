@@ -12,6 +12,7 @@ from mobilenet_lab.results.page import render_page
 from mobilenet_lab.results.plot import draw_accuracies
 from mobilenet_lab.results.recipes import RECIPES
 from mobilenet_lab.results.records import Record, replace_record
+from mobilenet_lab.runs.accuracy_axes import MAX_ACCURACY
 
 
 def record_of(recipe: str, seed: int, accuracy: float, **others: object) -> Record:
@@ -120,4 +121,4 @@ def test_perfect_accuracy_lies_within_the_frame() -> None:
     plot._scale_axes(axes)
     axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()
-    assert 0.85 < to_axes.transform((24, plot.MAX_ACCURACY))[1] < 0.95
+    assert 0.85 < to_axes.transform((24, MAX_ACCURACY))[1] < 0.95

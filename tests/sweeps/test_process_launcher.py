@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY_RUN, Script
-from runs_under_test import result_of
+from reports_under_test import Page
+from runs_under_test import result_of, stop_after
 
 from mobilenet_lab.sweeps.process_launcher import Job, job_returns
 
@@ -26,7 +27,36 @@ def test_failed_job_does_not_stop_the_others_but_fails_the_sweep(
     # Job 0 fails when its data is opened, job 2 before it starts.
     assert "error: data.batch_size=5000: " in done.stderr
     assert "error: data.batch_size=1: must be " in done.stderr
-    assert [job.name for job in jobs_of(tmp_path)] == ["1"]
+    (job,) = jobs_of(tmp_path)
+    assert job.name == "1"
+    assert f"report    {job.parent / 'report.html'}" in done.stdout.replace(
+        "outputs/", f"{tmp_path}/outputs/"
+    )
+    page = Page(job.parent / "report.html")
+    assert page.headings == ["Jobs", "Accuracy over MACs", "Failed jobs", "Command"]
+    failures = [row for row in page.rows if len(row) == 3][1:]
+    assert [row[:2] for row in failures] == [["0", "data.batch_size=5000"], ["2", "data.batch_size=1"]]
+    assert failures[0][2].startswith("data.batch_size=5000: ")
+    assert failures[1][2].startswith("data.batch_size=1: must be ")
+    assert [href for href in page.attributes("href") if href.endswith(".html")] == ["./1/report.html"]
+
+
+def test_bug_and_signal_of_a_job_are_in_the_report_until_the_job_succeeds(
+    script: Script, tmp_path: Path, tiny_idx: Path
+) -> None:
+    settings = (*TINY_RUN, *FAST, f"data.root={tiny_idx}", "hydra.sweep.dir=sweep")
+    # 999 is not a signal, so that the callback fails.
+    done = script("train.py", "-m", *settings, *stop_after("steps=0", "signal_number=999,9"))
+    assert done.returncode == 2
+    failures = [row for row in Page(tmp_path / "sweep/report.html").rows if len(row) == 3][1:]
+    assert failures == [
+        ["0", "+callbacks.stop.signal_number=999", "OSError: [Errno 22] Invalid argument"],
+        ["1", "+callbacks.stop.signal_number=9", "ended by signal 9 (Killed)"],
+    ]
+    done = script("train.py", "-m", *settings, "overwrite=true")
+    assert done.returncode == 0, done.stderr
+    page = Page(tmp_path / "sweep/report.html")
+    assert [row[0] for row in page.rows if len(row) == 3] == ["job", "1"]
 
 
 def test_sweep_runs_each_job_in_its_own_folder_and_writes_one_table(

@@ -2,7 +2,7 @@ import csv
 from pathlib import Path
 
 from mobilenet_lab.runtime.atomic_files import write_json
-from mobilenet_lab.sweeps.results_table import RESULTS, write_table
+from mobilenet_lab.sweeps.results_table import RESULTS, finished_jobs, write_table
 
 
 def test_jobs_in_nested_folders_are_in_the_table_in_natural_order(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_jobs_in_nested_folders_are_in_the_table_in_natural_order(tmp_path: Path
     unfinished = tmp_path / "f3/s1"
     unfinished.mkdir(parents=True)
     (unfinished / "result.json").touch()
-    with write_table(tmp_path).open() as file:
+    with write_table(tmp_path, finished_jobs(tmp_path)).open() as file:
         rows = [(row["job"], row["model.filters"], row["seed"], row["macs"]) for row in csv.DictReader(file)]
     assert rows == [
         ("f2/s9", "2", "9", "2"),

@@ -95,14 +95,14 @@ class LearningRateFinder(CurrentLRMixin):
         value = float(trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean"))
         self._rates.append(self.rate)
         self._losses.append(value)
-        if self._result().has_exploded:
+        if self.result().has_exploded:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Plot the losses and log the suggestion."""
         if not trainer.is_global_zero or not self._losses:
             return
-        result = self._result()
+        result = self.result()
         save_plot(plot_range_test(result.rates, result.losses, result.suggestion), self._plot)
         log.info("plot      %s", self._plot)
         if result.suggestion is None:
@@ -110,5 +110,6 @@ class LearningRateFinder(CurrentLRMixin):
         else:
             log.info("suggested optimizer.lr=%.2g", result.suggestion)
 
-    def _result(self) -> LRFinderResult:
+    def result(self) -> LRFinderResult:
+        """Return the result of the steps so far."""
         return suggest(self._rates, self._losses, self.smoothing, self.stop_factor)

@@ -22,6 +22,7 @@ from mobilenet_lab.runtime.errors import (
     InputError,
     RunInterrupted,
 )
+from mobilenet_lab.runtime.job_error import record_error
 from mobilenet_lab.runtime.text import printable
 
 # System errors that are not about a path but that a user can fix; the rest are our bugs
@@ -101,6 +102,16 @@ def one_line_errors() -> Iterator[None]:
         _exit(f"error: {message}", EXIT_WRONG_INPUT)
 
 
+@contextmanager
+def bugs_recorded() -> Iterator[None]:
+    """Name the errors that `one_line_errors` lets through in the report of a sweep, too."""
+    try:
+        yield
+    except Exception as error:
+        record_error(f"{type(error).__name__}: {error}")
+        raise
+
+
 def is_user_fixable(error: BaseException) -> bool:
     """Return whether a user can fix the error."""
     is_fixable_errno = isinstance(error, OSError) and error.errno in USER_FIXABLE_ERRNOS
@@ -121,5 +132,6 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 
 def _exit(message: str, code: int) -> None:
+    record_error(message.removeprefix("error: "))
     print(printable(message), file=sys.stderr, flush=True)
     raise SystemExit(code)

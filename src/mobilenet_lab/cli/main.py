@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from mobilenet_lab.cli.argument_checks import check_arguments
 from mobilenet_lab.cli.arguments import order_arguments
-from mobilenet_lab.cli.errors import one_line_errors
+from mobilenet_lab.cli.errors import bugs_recorded, one_line_errors
 from mobilenet_lab.cli.hydra_mode import skip_mode_lookup
 from mobilenet_lab.cli.path_arguments import refuse_repeated_paths
 from mobilenet_lab.cli.streams import prepare_streams
@@ -30,7 +30,7 @@ def run(main: Callable[[], object], looks_up_mode: bool = True) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     configure_malloc()
     use_writable_caches()
-    with one_line_errors():
+    with bugs_recorded(), one_line_errors():
         prepare_streams()
         assume_terminal_size()
         refuse_repeated_paths(sys.argv[1:])

@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mobilenet_lab.results.page import mean_and_deviation
 from mobilenet_lab.results.recipes import RECIPES, Recipe
 from mobilenet_lab.results.records import ENSEMBLE, Record, records_of
+from mobilenet_lab.runs.accuracy_axes import clip, scale_accuracy, scale_macs
 from mobilenet_lab.runs.plots import DPI
 
-ACCURACY_TICKS = (90, 95, 97, 98, 98.5, 99, 99.2, 99.3, 99.4, 99.5, 99.6, 99.7, 99.8, 99.85, 99.9)
-MAX_ACCURACY = 99.99  # percent; higher values, which have no finite place on the axis, are drawn here
-AXIS_LIMIT = 99.999  # percent; above MAX_ACCURACY, so that no marker lies on the frame
 PUBLISHED = (("plain network, 2 epochs", 99.245), ("best single network", 99.83))  # as in page.md
 
 
@@ -43,7 +39,7 @@ def _draw_recipes(axes: Any, title: str, recipes: Sequence[Recipe], records: Seq
         seeds = records_of(records, recipe.name)
         mean, deviation = mean_and_deviation(seeds, "test/accuracy")
         points.append(
-            (seeds[0]["macs"] / 1e6, _clip(mean), _clip(mean + deviation), deviation, _label(seeds[0]))
+            (seeds[0]["macs"] / 1e6, clip(mean), clip(mean + deviation), deviation, _label(seeds[0]))
         )
     macs, means, tops, deviations, labels = zip(*sorted(points), strict=True)
     errors = (deviations, [top - mean for top, mean in zip(tops, means, strict=True)])
@@ -54,7 +50,7 @@ def _draw_recipes(axes: Any, title: str, recipes: Sequence[Recipe], records: Seq
 
 def _draw_ensembles(axes: Any, ensembles: Sequence[Record]) -> None:
     for number, record in enumerate(ensembles):
-        point = record["macs"] / 1e6, _clip(100 * record["test/accuracy"])
+        point = record["macs"] / 1e6, clip(100 * record["test/accuracy"])
         label = None if number else "ensemble"
         axes.errorbar(*point, fmt="*", color="black", markersize=9, label=label)
         axes.annotate(
@@ -81,24 +77,11 @@ def _draw_published(axes: Any) -> None:
 
 
 def _scale_axes(axes: Any) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter
-
-    axes.set(xscale="log", xlabel="million multiply-accumulates per image", ylabel="MNIST test accuracy, %")
-    axes.set_yscale(
-        "function",
-        functions=(lambda y: -np.log10(100 - np.minimum(y, AXIS_LIMIT)), lambda z: 100 - 10.0**-z),
-    )
-    axes.yaxis.set_major_locator(FixedLocator(ACCURACY_TICKS))
     axes.margins(x=0.1, y=0.1)
-    # Minor ticks look like major ones, so that 20 and 30 look like 10.
-    axes.tick_params(axis="x", which="both", length=3.5, pad=3.5, labelsize="medium")
-    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        set_formatter(FuncFormatter(lambda macs, _: f"{macs:g}" if f"{macs:e}"[0] in "1235" else ""))
+    scale_macs(axes)
+    scale_accuracy(axes)
+    axes.set_ylabel("MNIST test accuracy, %")
     axes.grid(alpha=0.3, which="both")
-
-
-def _clip(accuracy: float) -> float:
-    return min(accuracy, MAX_ACCURACY)
 
 
 def _label(record: Record) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mobilenet_lab.results.provenance import describe_environment, read_provenance
+from mobilenet_lab.results.provenance import read_provenance
 from mobilenet_lab.results.recipes import RUNS, Run
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.machine import ROOT
+from mobilenet_lab.runtime.provenance import describe_environment
 
 TTA_SHIFTS = 1  # pixels; averages over 3 x 3 shifts, so it takes nine times as long
 ENSEMBLE = "_ensemble"  # suffix of the recipe's name in the record of an ensemble

@@ -88,6 +88,11 @@ class RunFolder:
         return self.path / ".hydra" / f"{RESOLVED_CONFIG}.yaml"
 
     @property
+    def job_failure(self) -> Path:
+        """Why the job of a sweep failed."""
+        return self.job_config.with_name("failure.json")
+
+    @property
     def result(self) -> Path:
         """Final metrics; a run that has this file is finished."""
         return self.path / "result.json"
@@ -202,7 +207,8 @@ class RunFolder:
 
     def scratch_files(self) -> list[Path]:
         """Return the unfinished files of a run that was killed while it wrote them."""
-        names = [path.name for path in (*self.written_checkpoints(), self.config, self.metrics, self.result)]
+        files = (self.config, self.metrics, self.result, self.report)
+        names = [path.name for path in (*self.written_checkpoints(), *files)]
         return [
             path
             for folder in (self.path, self.checkpoints)

@@ -34,19 +34,28 @@ def plot_curves(epochs: Sequence[Mapping[str, float]]) -> "Figure":
         epochs: One mapping per epoch, as in `callbacks.history.EpochHistory.epochs`.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for stage, label in (("train", "training"), ("val", "validation")):
-            rows = [row for row in epochs if f"{stage}/{metric}" in row]
+        draw_curves(axes, epochs, metric)
+        axes.set(title=metric)
+    return figure
+
+
+def draw_curves(axes: "Axes", epochs: Sequence[Mapping[str, float]], metric: str) -> None:
+    """Draw a metric of training and, where it was measured, of validation over the epochs."""
+    from matplotlib.ticker import MaxNLocator
+
+    for stage, label in (("train", "training"), ("val", "validation")):
+        rows = [row for row in epochs if f"{stage}/{metric}" in row]
+        if rows:
             values = [row[f"{stage}/{metric}"] for row in rows]
             axes.plot([row["epoch"] for row in rows], values, marker="o", label=label)
-        axes.set(title=metric, xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
+    axes.set(xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    if axes.lines:
         axes.legend()
-    return figure
 
 
 def plot_range_test(rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> "Figure":

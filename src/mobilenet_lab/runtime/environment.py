@@ -4,6 +4,7 @@ import os
 
 SIGNALS_FORWARDED = "MOBILENET_LAB_SIGNALS_FORWARDED"  # set for a job whose sweep forwards signals
 OVERRIDES_VARIABLE = "MOBILENET_LAB_OVERRIDES"  # the user's overrides, for ranks and sweep jobs
+ERROR_FILE = "MOBILENET_LAB_ERROR_FILE"  # where a job leaves its error for the report of the sweep
 STARTED_BY = "MOBILENET_LAB_STARTED_BY"  # process id of rank 0, which may die before this rank looks
 
 # Set to a number above 0 by a launcher for every process but the first one of a run

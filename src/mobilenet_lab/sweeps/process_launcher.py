@@ -8,6 +8,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -18,9 +20,10 @@ from mobilenet_lab.config.override_quoting import unquote_paths
 from mobilenet_lab.config.validate import check
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.child_process import run_forwarding_signals
-from mobilenet_lab.runtime.environment import OVERRIDES_VARIABLE
+from mobilenet_lab.runtime.environment import ERROR_FILE, OVERRIDES_VARIABLE
 from mobilenet_lab.runtime.errors import EXIT_WRONG_INPUT, InputError
 from mobilenet_lab.runtime.invocation import config_options, resolved_config_arguments
+from mobilenet_lab.sweeps.failures import describe_exit, record_failure
 from mobilenet_lab.sweeps.job_folder import job_folder
 from mobilenet_lab.training.folder_claim import check_contents
 
@@ -63,11 +66,19 @@ def run_job(job_config: DictConfig, overrides: Sequence[str]) -> Job:
         cfg = _write_job_config(job_config, run)
     except (InputError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
+        record_failure(run, typed, str(error))
         return Job(number, list(overrides), EXIT_WRONG_INPUT)
     command = [sys.executable, sys.argv[0], *resolved_config_arguments(run.job_config)]
     settings = shlex.join([*_where_configured(job_config), *typed, f"output_dir={run}"])
-    if code := run_forwarding_signals(command, {OVERRIDES_VARIABLE: settings}):
-        return Job(number, list(overrides), code)
+    with TemporaryDirectory() as scratch:
+        error_file = Path(scratch) / "error"
+        environment = {OVERRIDES_VARIABLE: settings, ERROR_FILE: str(error_file)}
+        code = run_forwarding_signals(command, environment)
+        if code:
+            reason = error_file.read_text(encoding="utf-8") if error_file.is_file() else describe_exit(code)
+            record_failure(run, typed, reason)
+            return Job(number, list(overrides), code)
+    run.job_failure.unlink(missing_ok=True)
     result = run.read_result() or {}
     return Job(number, list(overrides), 0, result.get(cfg.objective))
 

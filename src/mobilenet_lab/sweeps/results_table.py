@@ -2,11 +2,13 @@
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from mobilenet_lab.config.fingerprint import flat_settings
+from mobilenet_lab.reports.sweep_record import FinishedJob
 from mobilenet_lab.runs.folder import RunFolder
 
 RESULTS = (
@@ -20,44 +22,53 @@ RESULTS = (
 )
 
 
-def write_table(folder: Path) -> Path:
-    """Write `results.csv`: for every finished job, the settings that vary between jobs and the results.
+def finished_jobs(folder: Path) -> list[FinishedJob]:
+    """Return the finished jobs of a sweep in natural order.
 
     Args:
         folder: The folder of the sweep, with one run folder per job somewhere below it.
+    """
+    runs = [RunFolder(path.parent) for path in folder.rglob(RunFolder(folder).result.name)]
+    runs.sort(key=lambda run: natural(job_name(run, folder)))
+    return [
+        FinishedJob(job_name(run, folder), flat_settings(OmegaConf.load(run.config)), result)
+        for run in runs
+        if (result := run.read_result())
+    ]
+
+
+def varied_settings(jobs: Sequence[FinishedJob]) -> list[str]:
+    """Return the keys of the settings that differ between jobs."""
+    return [
+        key
+        for key in sorted(set().union(*(job.settings for job in jobs)))
+        if not key.endswith(("_partial_", "_convert_"))
+        and len({str(job.settings.get(key)) for job in jobs}) > 1
+    ]
+
+
+def write_table(folder: Path, jobs: Sequence[FinishedJob]) -> Path:
+    """Write `results.csv`: for every finished job, the settings that differ between jobs and the results.
 
     Returns:
         Path of the table.
     """
-    runs = [RunFolder(path.parent) for path in folder.rglob(RunFolder(folder).result.name)]
-    runs.sort(key=lambda run: _natural(_name(run, folder)))
-    jobs = [(run, result) for run in runs if (result := run.read_result())]
-    settings = [flat_settings(OmegaConf.load(run.config)) for run, _ in jobs]
-    varied = [
-        key
-        for key in sorted(set().union(*settings))
-        if not key.endswith(("_partial_", "_convert_"))
-        and len({str(setting.get(key)) for setting in settings}) > 1
-    ]
+    varied = varied_settings(jobs)
     table = folder / "results.csv"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["job", *varied, *RESULTS])
-        for (run, result), setting in zip(jobs, settings, strict=True):
-            row = [
-                _name(run, folder),
-                *(setting.get(key) for key in varied),
-                *(result[key] for key in RESULTS),
-            ]
-            writer.writerow(row)
+        for job in jobs:
+            settings = (job.settings.get(key) for key in varied)
+            writer.writerow([job.name, *settings, *(job.result[key] for key in RESULTS)])
     return table
 
 
-def _name(run: RunFolder, folder: Path) -> str:
+def job_name(run: RunFolder, folder: Path) -> str:
     """Return the path of a run folder within the folder of the sweep."""
     return run.path.relative_to(folder).as_posix()
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts names with numbers by the numbers."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -36,7 +36,7 @@ def prepare_run_folder(
     """
     is_same = resume is not None and run.holds(resume)
     if is_same:
-        for old in (run.result, *run.scratch_files()):
+        for old in (run.result, run.report, *run.scratch_files()):
             old.unlink(missing_ok=True)
     else:
         remove_run(run)

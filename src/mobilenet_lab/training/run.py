@@ -40,6 +40,7 @@ from mobilenet_lab.training.instantiation import one_line_misconfiguration
 from mobilenet_lab.training.interruption import report_interruption
 from mobilenet_lab.training.memory_check import check_memory, measure_free_memory
 from mobilenet_lab.training.output_folder import prepare_run_folder
+from mobilenet_lab.training.report import write_report
 from mobilenet_lab.training.restore_errors import name_checkpoint_in_errors
 from mobilenet_lab.training.resume import (
     ResumePoint,
@@ -149,6 +150,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
             fit_seconds,
         )
         write_results(run.cfg, run.trainer, run.model, run.history, result, run.folder)
+        write_report(run.cfg, run.datamodule, run.trainer, run.model, run.history, result, run.folder)
         return result
 
 

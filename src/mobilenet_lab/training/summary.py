@@ -30,6 +30,7 @@ from mobilenet_lab.tasks.classification import ImageClassifier
 log = logging.getLogger(__name__)
 
 STAGES = {"train/accuracy": "training", "val/accuracy": "validation", "test/accuracy": "test"}
+SUBSETS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def measure_model(cfg: DictConfig, model: ImageClassifier) -> dict[str, int]:
@@ -45,29 +46,29 @@ def log_summary(
     cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], run: RunFolder
 ) -> None:
     """Log model, data, device and folder, one line each."""
+    for label, text in describe_run(cfg, datamodule, trainer, size).items():
+        log.info("%-8s %s", label, text)
+    log.info("run      %s", run)
+
+
+def describe_run(
+    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int]
+) -> dict[str, str]:
+    """Return what is trained on what and where: model, data and device."""
     subsets = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
     is_cuda = device.type == "cuda"
     where = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} threads"
-    log.info(
-        "model    %s, %s parameters, %.1f M MACs per image",
-        _describe_model(cfg.model),
-        f"{size['parameters']:,}",
-        size["macs"] / 1e6,
-    )
-    log.info(
-        "data     %s: %s training, %s validation, %s test images; %dx%dx%d, batch size %d%s",
-        datamodule.source.name,
-        *(f"{len(subsets[name]):,}" for name in ("train", "val", "test")),
-        cfg.data.image_size,
-        cfg.data.image_size,
-        cfg.data.channels,
-        cfg.data.batch_size,
-        ranks,
-    )
-    log.info("device   %s, %s, precision %s", device.type, where, trainer.precision)
-    log.info("run      %s", run)
+    counts = [f"{len(subsets[name]):,} {stage}" for name, stage in SUBSETS.items()]
+    shape = f"{cfg.data.image_size}x{cfg.data.image_size}x{cfg.data.channels}"
+    return {
+        "model": f"{_describe_model(cfg.model)}, {size['parameters']:,} parameters, "
+        f"{size['macs'] / 1e6:.1f} M MACs per image",
+        "data": f"{datamodule.source.name}: {', '.join(counts)} images; {shape}, "
+        f"batch size {cfg.data.batch_size}{ranks}",
+        "device": f"{device.type}, {where}, precision {trainer.precision}",
+    }
 
 
 def _describe_model(model: DictConfig) -> str:

@@ -1,0 +1,55 @@
+"""Images inside a page, as data URLs of PNG files."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+MAX_SIDE = 96  # pixels of an image; larger ones are reduced
+MAX_CELLS = 1000  # rows of a confusion matrix; larger ones are reduced
+LEVELS = 127  # of opacity, per color
+CORRECT, WRONG = (38, 121, 209), (217, 45, 32)
+
+
+def image_url(image: np.ndarray) -> str:
+    """Return an image, at most `MAX_SIDE` pixels wide and high; colors are reduced to 256.
+
+    Args:
+        image: uint8, shape (H, W) or (H, W, 3).
+    """
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    return _png_url(picture.quantize() if picture.mode == "RGB" else picture)
+
+
+def confusion_url(confusion: np.ndarray) -> str:
+    """Return a confusion matrix of many classes, a pixel per cell, transparent where it is zero.
+
+    Correct predictions are blue and errors red; the opacity is the square root of the fraction of the true
+    class, so that rare errors are visible.
+
+    Args:
+        confusion: Counts, shape (C, C).
+    """
+    totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    levels = np.ceil(LEVELS * np.sqrt(confusion / totals)).astype(np.uint8)
+    wrong = ~np.eye(len(confusion), dtype=bool)
+    cells = np.where(wrong & (levels > 0), levels + LEVELS, levels)
+    picture = Image.fromarray(_reduced(cells))
+    picture.putpalette([*CORRECT] * (LEVELS + 1) + [*WRONG] * LEVELS)
+    alphas = [round(255 * level / LEVELS) for level in range(LEVELS + 1)]
+    return _png_url(picture, transparency=bytes(alphas + alphas[1:]))
+
+
+def _reduced(cells: np.ndarray) -> np.ndarray:
+    """Return blocks of cells as their maximum, so that no error disappears."""
+    factor = -(-len(cells) // MAX_CELLS)
+    starts = np.arange(0, len(cells), factor)
+    return np.maximum.reduceat(np.maximum.reduceat(cells, starts, axis=0), starts, axis=1)
+
+
+def _png_url(picture: Image.Image, **options: object) -> str:
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True, **options)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
