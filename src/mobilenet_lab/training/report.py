@@ -14,7 +14,7 @@ from mobilenet_lab.reports.faults import log_faults
 from mobilenet_lab.reports.run_facts import RunRecord
 from mobilenet_lab.reports.run_report import write_run_report
 from mobilenet_lab.runs.folder import RunFolder
-from mobilenet_lab.runs.quality import Calibration, Quality
+from mobilenet_lab.runs.quality import Quality
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.summary import describe_run, measure_model
 
@@ -49,14 +49,10 @@ def write_report(
 
 
 def _quality(model: ImageClassifier) -> tuple[str, Quality | None]:
-    """Return the statistics of the test images, or without a test those of the validation images."""
-    import numpy as np
-
-    confusion = getattr(model, "test_confusion", None)
-    if confusion is None:
-        return "validation", None
-    calibration = Calibration(np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int64))
-    return "test", Quality(model.hparams["classes"], confusion.cpu().numpy(), calibration, [])
+    """Return the statistics of the test images, or without a test those of the latest validation."""
+    if model.test_quality is not None:
+        return "test", model.test_quality
+    return "validation", model.val_quality
 
 
 def _range_test(trainer: Trainer) -> LRFinderResult | None:
