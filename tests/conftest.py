@@ -23,7 +23,7 @@ from omegaconf import DictConfig, open_dict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mobilenet_lab.config.validate import check
-from mobilenet_lab.runs.folder import run_path
+from mobilenet_lab.runs.run_path import run_path
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -203,6 +203,22 @@ def tiny_onnx(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of torch.export
         path.write_bytes(to_onnx([tiny_run / "checkpoints/best.ckpt"]))
     return path
+
+
+@pytest.fixture(scope="session")
+def onnx_file(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, tiny_idx: Path) -> Path:
+    """Return the tiny run as an ONNX file, written by export.py; its JSON report is in report.json."""
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    cwd = tmp_path_factory.mktemp("onnx")
+    data = ("data=idx", f"data.root={tiny_idx}")
+    # A new process, whose warnings are those that a user sees
+    done = run_script(
+        "export.py", f"ckpt={tiny_run}", *data, "output=model.onnx", "report=json", cwd=cwd, fresh=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (cwd / "report.json").write_text(done.stdout)
+    return cwd / "model.onnx"
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_lab.runs.folder import LATEST, RunFolder, run_path
+from mobilenet_lab.runs.folder import LATEST, RunFolder
 from mobilenet_lab.runs.latest import latest_symlink
+from mobilenet_lab.runs.run_path import run_path
 
 
 @pytest.fixture(autouse=True)

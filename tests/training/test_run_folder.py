@@ -12,7 +12,7 @@ from PIL import Image
 from runs_under_test import KILLED, differences, load_checkpoint, result_of, stop_after
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mobilenet_lab.runs.folder import run_path
+from mobilenet_lab.runs.run_path import run_path
 
 METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"}
 

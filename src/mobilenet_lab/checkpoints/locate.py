@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from mobilenet_lab.runs.folder import LATEST, LINKS_PREFIX, OUTPUTS, RunFolder, run_path
+from mobilenet_lab.runs.folder import LATEST, OUTPUTS, RunFolder
+from mobilenet_lab.runs.run_path import LINKS_PREFIX, run_path
 from mobilenet_lab.runtime.errors import InputError
 
 

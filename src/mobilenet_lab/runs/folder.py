@@ -1,32 +1,23 @@
 """The layout of a run folder: the one place that spells the names inside it."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"  # a symbolic link to the newest run; see `runs.latest`
-LINKS_PREFIX = ".latest-"  # of the folder that it points to, next to it
 RESOLVED_CONFIG = "config"  # stem of the resolved configuration, Hydra's --config-name
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 LOCK = ".run.lock"
 CHECKPOINTS = "checkpoints"
-
-
-def run_path(path: Path) -> Path:
-    """Return a path without symbolic links, with the newest run for the folder behind `outputs/latest`.
-
-    Raises:
-        RuntimeError, OSError: Symbolic links form a loop.
-    """
-    real = path.resolve()
-    for folder in (real, *real.parents):
-        if folder.name.startswith(LINKS_PREFIX) and (link := folder / CHECKPOINTS).is_symlink():
-            run = Path(os.path.normpath(folder / link.readlink())).parent
-            return (run / real.relative_to(folder)).resolve()
-    return real
+# Exported models, by format
+EXPORTS = {
+    "onnx": "model.onnx",
+    "onnx_int8": "model_int8.onnx",
+    "torch_export": "model.pt2",
+    "executorch": "model.pte",
+}
 
 
 @dataclass(frozen=True)
@@ -143,6 +134,15 @@ class RunFolder:
         return self.path / "projector_config.pbtxt"
 
     @property
+    def exports(self) -> Path:
+        """Folder of the exported models."""
+        return self.path / "export"
+
+    def exported(self, name: str) -> Path:
+        """Return the path of the exported model in a format, a key of `EXPORTS`."""
+        return self.exports / EXPORTS[name]
+
+    @property
     def lr_find(self) -> Path:
         """Plot of the learning-rate range test."""
         return self.path / "lr_find.png"
@@ -199,7 +199,11 @@ class RunFolder:
     def members(self) -> list[Path]:
         """Return the paths of what a run contains for its user, except event files."""
         plots = [self.curves, self.confusion, self.lr_find, self.report]
-        return [self.checkpoints, self.config, self.result, self.metrics, *plots]
+        return [self.checkpoints, self.exports, self.config, self.result, self.metrics, *plots]
+
+    def exported_files(self) -> list[Path]:
+        """Return the paths of the models that export.py adds to a run."""
+        return [self.exported(name) for name in EXPORTS]
 
     def derived_files(self) -> list[Path]:
         """Return the paths of the files that `make results` adds to a run and that describe it."""
@@ -207,14 +211,9 @@ class RunFolder:
 
     def scratch_files(self) -> list[Path]:
         """Return the unfinished files of a run that was killed while it wrote them."""
-        files = (self.config, self.metrics, self.result, self.report)
-        names = [path.name for path in (*self.written_checkpoints(), *files)]
-        return [
-            path
-            for folder in (self.path, self.checkpoints)
-            for name in names
-            for path in folder.glob(f".{name}.[0-9]*.tmp")
-        ]
+        own = (self.config, self.metrics, self.result, self.report)
+        files = (*self.written_checkpoints(), *self.exported_files(), *own)
+        return [path for file in files for path in file.parent.glob(f".{file.name}.[0-9]*.tmp")]
 
     def holds(self, checkpoint: Path) -> bool:
         """Return whether a checkpoint lies in the folder of this run's checkpoints."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from mobilenet_lab.runs.folder import LATEST, LINKS_PREFIX, RunFolder, run_path
+from mobilenet_lab.runs.folder import LATEST, RunFolder
+from mobilenet_lab.runs.run_path import LINKS_PREFIX, run_path
 
 log = logging.getLogger(__name__)
 

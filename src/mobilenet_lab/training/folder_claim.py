@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 
 from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.config.validate import AUTO
-from mobilenet_lab.runs.folder import LATEST, RunFolder, run_path
+from mobilenet_lab.runs.folder import LATEST, RunFolder
 from mobilenet_lab.runs.lock import folder_lock
+from mobilenet_lab.runs.run_path import run_path
 from mobilenet_lab.runtime.encoding import is_utf8, shown_path
 from mobilenet_lab.runtime.environment import is_first_rank
 from mobilenet_lab.runtime.errors import InputError
