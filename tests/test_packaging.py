@@ -17,5 +17,13 @@ def test_every_package_is_in_the_wheel() -> None:
     assert settings["package-data"]["mobilenet_lab.conf"] == ["**/*.yaml"]
 
 
+def test_every_file_that_is_no_module_is_in_the_wheel() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    package = ROOT / "src/mobilenet_lab"
+    listed = {path for pattern in settings["package-data"]["mobilenet_lab"] for path in package.glob(pattern)}
+    others = {p for p in package.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    assert others == listed
+
+
 def test_conf_is_found_in_the_repository() -> None:
     assert CONF == ROOT / "conf"

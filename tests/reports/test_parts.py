@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import re
 
 import numpy as np
@@ -15,6 +16,7 @@ from mobilenet_lab.reports.classes import class_rows, confusion_cells, frequent_
 from mobilenet_lab.reports.images import confusion_url, image_url
 from mobilenet_lab.reports.page import duration, percent, size
 from mobilenet_lab.reports.svg import SERIES, inline_svg, page_style
+from mobilenet_lab.runs.accuracy_axes import scale_accuracy
 from mobilenet_lab.runs.quality import Calibration, Quality
 
 
@@ -54,6 +56,19 @@ def test_accuracy_axis_fits_near_and_distant_results() -> None:
     assert ">99.9</text>" not in near
     assert "the best is b with 55.00%" in near
     assert "$_$</text>" in distant
+
+
+def test_error_axis_has_margins_of_its_own_scale_and_ticks_apart() -> None:
+    axes = Figure().subplots()
+    axes.scatter([1, 2], [62.0, 99.62])
+    axes.margins(y=0.12)
+    scale_accuracy(axes)
+    to_axes = axes.transScale + axes.transLimits
+    heights = [to_axes.transform((1, y))[1] for y in (62.0, 99.62)]
+    assert heights == pytest.approx([0.12 / 1.24, 1.12 / 1.24], abs=1e-6)
+    ticks = [to_axes.transform((1, y))[1] for y in axes.get_yticks()]
+    assert len(ticks) > 5
+    assert min(b - a for a, b in itertools.pairwise(ticks)) > 0.04
 
 
 def test_small_gray_image_is_unchanged_and_large_ones_are_reduced() -> None:

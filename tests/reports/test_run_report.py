@@ -108,10 +108,9 @@ def test_hostile_names_and_paths_are_text(tmp_path: Path) -> None:
         ({"quality": None, "result": RESULT | {"test/accuracy": None}}, WITHOUT_QUALITY, "no test accuracy"),
         ({"quality": None, "epochs": []}, [h for h in WITHOUT_QUALITY if h != "Curves"], "92.00 %"),
         ({"split": "validation", "result": RESULT | {"test/accuracy": None}}, ALL, "400 validation images"),
-        ({"result": RESULT | {"stop_reason": "no improvement"}}, ALL, "stopped early: no improvement"),
-        ({"result": RESULT | {"checkpoint": None}}, ALL, "Repeat the run"),
+        ({"result": RESULT | {"stop_reason": "plateau", "checkpoint": None}}, ALL, "stopped early: plateau"),
     ],
-    ids=["no test", "no epoch", "validation only", "early stop", "no checkpoint"],
+    ids=["no test", "no epoch", "validation only", "early stop without a checkpoint"],
 )
 def test_page_leaves_out_what_the_run_lacks(
     tmp_path: Path, changes: dict[str, object], headings: list[str], text: str

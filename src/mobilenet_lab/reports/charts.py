@@ -72,8 +72,10 @@ def reliability(calibration: Calibration) -> Markup:
     confidences = calibration.confidence_sums[filled] / counts[filled]
     with page_style():
         from matplotlib.figure import Figure
+        from matplotlib.ticker import FuncFormatter, NullFormatter
 
-        figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+        figure = Figure(figsize=(4.6, 4.2))
+        figure.subplots_adjust(left=0.19, right=0.97, bottom=0.12, top=0.97)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         top.bar(centers[filled], accuracies, width * 0.9, color=SERIES[0], alpha=0.35)
         top.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="calibrated")
@@ -82,6 +84,8 @@ def reliability(calibration: Calibration) -> Markup:
         top.legend(loc="upper left")
         bottom.bar(centers[filled], counts[filled], width * 0.9, color=SERIES[0], alpha=0.6)
         bottom.set(yscale="log", xlabel="confidence", ylabel="images")
+        bottom.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:g}"))
+        bottom.yaxis.set_minor_formatter(NullFormatter())
         for axes in (top, bottom):
             axes.grid(alpha=0.3)
         text = f"Accuracy over confidence; expected calibration error {calibration.error:.4f}"
@@ -114,7 +118,9 @@ def accuracy_over_macs(points: Sequence[Point], split: str) -> Markup:
 def _figure(size: tuple[float, float] = SIZE) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
+    # Matplotlib's layout engines would take as long as the drawing.
+    figure = Figure(figsize=size)
+    figure.subplots_adjust(left=0.15, right=0.97, bottom=0.16, top=0.93)
     return figure, figure.subplots()
 
 

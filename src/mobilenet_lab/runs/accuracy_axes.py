@@ -40,6 +40,7 @@ def scale_accuracy(axes: "Axes") -> None:
         "function",
         functions=(_log_error, lambda z: 100 - 10.0**-z),
     )
+    axes.autoscale_view()  # margins are fractions of the new scale
     low, high = axes.get_ylim()
     axes.yaxis.set_major_locator(FixedLocator(_ticks_between(low, high)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda percent, _: f"{percent:g}"))

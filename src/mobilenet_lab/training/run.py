@@ -137,21 +137,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
             _test(run, best)
 
         # 6. Write the results.
-        if not run.trainer.is_global_zero:
-            return {}
-        result = summarize_run(
-            run.cfg,
-            run.trainer,
-            run.model,
-            run.history,
-            run.throughput,
-            best,
-            val_accuracy,
-            fit_seconds,
-        )
-        write_results(run.cfg, run.trainer, run.model, run.history, result, run.folder)
-        write_report(run.cfg, run.datamodule, run.trainer, run.model, run.history, result, run.folder)
-        return result
+        return _write(run, best, val_accuracy, fit_seconds) if run.trainer.is_global_zero else {}
 
 
 def _set_up(
@@ -215,6 +201,23 @@ def _test(run: Run, best: Path | None) -> None:
         model.load_state_dict(trainer.strategy.broadcast(best_weights))
     with report_interruption(trainer, run.folder):
         trainer.test(model, run.datamodule, verbose=False)
+
+
+def _write(run: Run, best: Path | None, val_accuracy: float | None, fit_seconds: float) -> dict[str, Any]:
+    """Write result.json, plots and report; return the result."""
+    result = summarize_run(
+        run.cfg,
+        run.trainer,
+        run.model,
+        run.history,
+        run.throughput,
+        best,
+        val_accuracy,
+        fit_seconds,
+    )
+    write_results(run.cfg, run.trainer, run.model, run.history, result, run.folder)
+    write_report(run.cfg, run.datamodule, run.trainer, run.model, run.history, result, run.folder)
+    return result
 
 
 def _is_time_up(trainer: Trainer) -> bool:
