@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 Script = Callable[..., subprocess.CompletedProcess[Any]]
 
 
-PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "tiny_onnx", "browser"}
+PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "onnx_file", "browser"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
@@ -194,14 +193,19 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_onnx(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
-    """Return the ONNX file of the tiny run."""
-    from mobilenet_lab.export.onnx_format import to_onnx
-
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of torch.export
-        path.write_bytes(to_onnx([tiny_run / "checkpoints/best.ckpt"]))
-    return path
+def onnx_file(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, tiny_idx: Path) -> Path:
+    """Return the tiny run as an ONNX file, written by export.py; its JSON report is in report.json."""
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    cwd = tmp_path_factory.mktemp("onnx")
+    data = ("data=idx", f"data.root={tiny_idx}")
+    # A new process, whose warnings are those that a user sees
+    done = run_script(
+        "export.py", f"ckpt={tiny_run}", *data, "output=model.onnx", "report=json", cwd=cwd, fresh=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (cwd / "report.json").write_text(done.stdout)
+    return cwd / "model.onnx"
 
 
 @pytest.fixture(scope="session")
