@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,7 @@ NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 Script = Callable[..., subprocess.CompletedProcess[Any]]
 
 
-PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "tiny_onnx", "browser"}
+PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "onnx_file", "browser"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
@@ -192,17 +191,6 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
     (cwd / "stdout.txt").write_text(done.stdout)
     (cwd / "stderr.txt").write_text(done.stderr)
     return run_path(cwd / "outputs/latest")
-
-
-@pytest.fixture(scope="session")
-def tiny_onnx(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
-    """Return the ONNX file of the tiny run."""
-    from mobilenet_lab.export.onnx_format import to_onnx
-
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of torch.export
-        path.write_bytes(to_onnx([tiny_run / "checkpoints/best.ckpt"]))
-    return path
 
 
 @pytest.fixture(scope="session")

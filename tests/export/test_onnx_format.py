@@ -50,7 +50,7 @@ def test_file_describes_itself_and_no_machine(onnx_file: Path, tiny_run: Path) -
     metadata = ModelMetadata.from_texts(texts, "model.onnx")
     assert metadata.classes == hparams["classes"]
     assert metadata.preprocessing == hparams["preprocessing"]
-    assert metadata.data == {"name": "idx", "native_size": 28, "mnist_style": True, "fit": "pad"}
+    assert metadata.data == hparams["data"]
     assert metadata.precision == "float32"
     (given,), (output,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape) == ("images", "tensor(uint8)", ["batch", 1, 28, 28])

@@ -69,10 +69,10 @@ def assert_close(answers: list[dict[str, Any]], expected: list[dict[str, Any]]) 
 
 @pytest.mark.parametrize("preprocess", ["auto", "none"])
 def test_answers_equal_those_of_the_checkpoint(
-    script: Script, tiny_run: Path, tiny_onnx: Path, images: Path, preprocess: str
+    script: Script, tiny_run: Path, onnx_file: Path, images: Path, preprocess: str
 ) -> None:
     settings = (f"image={images}", f"preprocess={preprocess}", "format=json", "batch_size=4")
-    done, reference = (script("predict.py", f"ckpt={ckpt}", *settings) for ckpt in (tiny_onnx, tiny_run))
+    done, reference = (script("predict.py", f"ckpt={ckpt}", *settings) for ckpt in (onnx_file, tiny_run))
     assert (done.returncode, done.stderr) == (reference.returncode, "")
     answers, expected = json.loads(done.stdout), json.loads(reference.stdout)
     assert_close(answers, expected)
@@ -81,22 +81,22 @@ def test_answers_equal_those_of_the_checkpoint(
     assert names == (["blank.png"] if preprocess == "auto" else [])
 
 
-def test_predictor_gives_the_probabilities_of_the_checkpoint(tiny_run: Path, tiny_onnx: Path) -> None:
+def test_predictor_gives_the_probabilities_of_the_checkpoint(tiny_run: Path, onnx_file: Path) -> None:
     pixels = digit_images(64, seed=4)[0][:, None]
-    exported, original = Predictor(tiny_onnx), Predictor(tiny_run)
+    exported, original = Predictor(onnx_file), Predictor(tiny_run)
     assert (exported.classes, exported.min_confidence) == (original.classes, original.min_confidence)
     expected = original.probabilities(pixels)
     np.testing.assert_allclose(exported.probabilities(pixels), expected, atol=1e-5)
-    mean = Predictor([tiny_onnx, tiny_onnx]).probabilities(pixels)
+    mean = Predictor([onnx_file, onnx_file]).probabilities(pixels)
     np.testing.assert_allclose(mean, expected, atol=1e-5)
 
 
 def test_prediction_works_where_pytorch_is_not_installed(
-    tmp_path: Path, tiny_run: Path, tiny_onnx: Path, images: Path, without_pytorch: dict[str, str]
+    tmp_path: Path, tiny_run: Path, onnx_file: Path, images: Path, without_pytorch: dict[str, str]
 ) -> None:
     predict = ROOT / "predict.py"
     for output in ("text", "csv"):
-        done = run(predict, f"ckpt={tiny_onnx}", f"image={images}", f"format={output}",
+        done = run(predict, f"ckpt={onnx_file}", f"image={images}", f"format={output}",
                    env=without_pytorch, cwd=tmp_path)  # fmt: skip
         assert (done.returncode, done.stderr) == (1, "")  # the blank image has no class
         assert f"{images}/photo.jpg" in done.stdout
@@ -104,7 +104,7 @@ def test_prediction_works_where_pytorch_is_not_installed(
     program = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
         "from mobilenet_lab import Predictor\n"
-        f"print(Predictor({str(tiny_onnx)!r})({str(images / 'digit_3.png')!r})[0].class_name)"
+        f"print(Predictor({str(onnx_file)!r})({str(images / 'digit_3.png')!r})[0].class_name)"
     )
     done = run("-c", program, env=without_pytorch, cwd=tmp_path)
     (expected,) = Predictor(tiny_run)(images / "digit_3.png")
@@ -125,22 +125,22 @@ def test_prediction_works_where_pytorch_is_not_installed(
 def test_scripts_name_what_is_not_installed(
     tmp_path: Path,
     tiny_run: Path,
-    tiny_onnx: Path,
+    onnx_file: Path,
     without_pytorch: dict[str, str],
     command: list[str],
     message: str,
 ) -> None:
-    files = {"ckpt": str(tiny_run / "checkpoints/best.ckpt"), "onnx": str(tiny_onnx)}
+    files = {"ckpt": str(tiny_run / "checkpoints/best.ckpt"), "onnx": str(onnx_file)}
     script, *arguments = (argument.format(**files) for argument in command)
     done = run(ROOT / script, *arguments, env=without_pytorch, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"error: {message.format(**files)}")
 
 
-def test_prediction_starts_fast_and_in_little_memory(tmp_path: Path, tiny_onnx: Path, images: Path) -> None:
+def test_prediction_starts_fast_and_in_little_memory(tmp_path: Path, onnx_file: Path, images: Path) -> None:
     program = f"""
 import runpy, sys, time
-sys.argv = [{str(ROOT / "predict.py")!r}, "ckpt={tiny_onnx}", "image={images / "digit_3.png"}"]
+sys.argv = [{str(ROOT / "predict.py")!r}, "ckpt={onnx_file}", "image={images / "digit_3.png"}"]
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 finally:
@@ -154,29 +154,29 @@ finally:
     assert float(seconds) < MAX_CPU_SECONDS
 
 
-def test_image_from_standard_input(script: Script, tiny_onnx: Path, images: Path) -> None:
+def test_image_from_standard_input(script: Script, onnx_file: Path, images: Path) -> None:
     content = (images / "digit_3.png").read_bytes()
-    done = script("predict.py", f"ckpt={tiny_onnx}", "image=-", input=content)
-    named = script("predict.py", f"ckpt={tiny_onnx}", f"image={images / 'digit_3.png'}")
+    done = script("predict.py", f"ckpt={onnx_file}", "image=-", input=content)
+    named = script("predict.py", f"ckpt={onnx_file}", f"image={images / 'digit_3.png'}")
     answer = named.stdout.rpartition(": ")[2]
     assert (done.returncode, done.stdout.decode(), done.stderr) == (0, f"-: {answer}", b"")
 
 
 def test_evaluation_equals_that_of_the_checkpoint(
-    script: Script, tiny_run: Path, tiny_onnx: Path, tiny_idx: Path
+    script: Script, tiny_run: Path, onnx_file: Path, tiny_idx: Path
 ) -> None:
     for split, count in (("test", NUM_TINY_TEST), ("val", 20)):
         data = ("data=idx", f"data.root={tiny_idx}", f"split={split}", "tta_shifts=1", "format=json")
-        done, reference = (script("evaluate.py", f"ckpt={ckpt}", *data) for ckpt in (tiny_onnx, tiny_run))
+        done, reference = (script("evaluate.py", f"ckpt={ckpt}", *data) for ckpt in (onnx_file, tiny_run))
         assert (done.returncode, done.stderr) == (0, "")
         measured, expected = json.loads(done.stdout), json.loads(reference.stdout)
-        assert measured.pop("checkpoint") == str(tiny_onnx)
+        assert measured.pop("checkpoint") == str(onnx_file)
         del expected["checkpoint"]
         assert measured == expected
         assert measured["images"] == count
 
 
-def test_ignored_setting_is_reported(script: Script, tiny_onnx: Path, images: Path) -> None:
-    done = script("predict.py", f"ckpt={tiny_onnx}", f"image={images / 'digit_3.png'}", "fuse_bn=false")
+def test_ignored_setting_is_reported(script: Script, onnx_file: Path, images: Path) -> None:
+    done = script("predict.py", f"ckpt={onnx_file}", f"image={images / 'digit_3.png'}", "fuse_bn=false")
     assert done.returncode == 0
     assert "fuse_bn=false: ignored, because BatchNorm is fused in ONNX files" in done.stderr

@@ -12,7 +12,6 @@ from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.inference.model_metadata import ModelMetadata
 
 NETWORKS = "networks"  # attribute of `Deployable`; names of nodes in an ONNX file begin with it
-DESCRIBED = ("name", "native_size", "mnist_style", "fit")  # of the data set, in the metadata
 
 
 class Deployable(nn.Module):

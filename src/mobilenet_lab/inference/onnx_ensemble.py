@@ -12,6 +12,7 @@ from mobilenet_lab.inference.onnx_session import OnnxSession
 from mobilenet_lab.runtime.errors import InputError
 
 TOLERANCE = 1e-3  # by which probabilities may be outside of [0, 1]
+SUM_TOLERANCE = 0.05  # by which their sum may differ from 1, for files that round them to 8 bits
 
 
 class OnnxEnsemble:
@@ -98,6 +99,7 @@ def _checked(probabilities: np.ndarray, path: Path) -> np.ndarray:
     """
     is_finite = np.isfinite(probabilities).all(axis=1, keepdims=True)
     values = probabilities[is_finite[:, 0]]
-    if np.any(np.abs(values - 0.5) > 0.5 + TOLERANCE) or np.any(np.abs(values.sum(axis=1) - 1) > TOLERANCE):
+    beyond, sums = np.abs(values - 0.5) > 0.5 + TOLERANCE, values.sum(axis=1)
+    if beyond.any() or np.any(np.abs(sums - 1) > SUM_TOLERANCE):
         raise InputError(f"{path}: answers with something else than probabilities; export it with export.py")
     return np.where(is_finite, probabilities, np.float32(np.nan))
