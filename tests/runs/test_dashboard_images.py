@@ -19,7 +19,7 @@ def test_bars_of_a_reliability_diagram_have_the_height_of_the_accuracy() -> None
     counts = np.array([0, 4, 0, 8])
     image = draw_reliability(Calibration(counts, counts * 0.9, np.array([0, 1, 0, 8])))
     blue = (image == (31, 119, 180)).all(axis=2).sum(axis=0)
-    heights = [int(column.max()) for column in np.array_split(blue[64 : 64 + 360], 4)]
+    heights = [int(column.max()) for column in np.array_split(blue[76 : 76 + 360], 4)]
     assert heights[0] == heights[2] == 0
     assert abs(heights[1] - 90) <= 3  # accuracy 0.25 of 360 pixels, less the line of the confidence
     assert abs(heights[3] - 360) <= 5

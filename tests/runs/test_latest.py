@@ -35,7 +35,7 @@ def test_link_in_a_linked_folder_points_to_the_run() -> None:
     Path("disk/deep/outputs").mkdir(parents=True)
     Path("outputs").symlink_to("disk/deep/outputs")
     run = run_with_checkpoint("run")
-    Path(f"outputs/.latest-{os.getpid()}").touch()  # a run with the same process id was killed here
+    Path(f"outputs/.latest-{os.getpid()}.tmp").touch()  # a run with the same process id was killed here
     with latest_symlink(run):
         pass
     assert run_path(LATEST) == run.path.resolve()

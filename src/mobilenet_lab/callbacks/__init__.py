@@ -12,6 +12,8 @@ Weights and learning rate:
     `ema` averages the weights, and `lr_finder` runs a learning-rate range test. `current_lr` is their mixin.
 Reports:
     `history` keeps the metrics of each epoch, `throughput` measures images per second, and `progress` prints.
+    `dashboard` logs what TensorBoard shows besides loss and accuracy, with `gradient_norm`, `embeddings` and
+    `network_panels`.
 
 Lightning calls subclasses of its `Checkpoint` after all other callbacks, in the order they are given in. So
 `EpochHistory`, `MonitorCheck` and `StopOnSignal` are subclasses, too: the first two before the checkpoints,

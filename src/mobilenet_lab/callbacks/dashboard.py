@@ -38,6 +38,7 @@ class Dashboard(Callback):
     Args:
         folder: The run folder.
         images: Whether to show the panels of the LightningModule.
+        every_n_epochs: Epochs between the panels of validations.
         histograms: Whether to show histograms of weights and gradients at the end of every epoch.
         graph: Whether to show the graph of the network.
         embeddings: Number of test images to show in the projector, by their features before the last layer.
@@ -47,12 +48,14 @@ class Dashboard(Callback):
         self,
         folder: str,
         images: bool = True,
+        every_n_epochs: int = 1,
         histograms: bool = False,
         graph: bool = False,
         embeddings: int = 0,
     ) -> None:
         self._run = RunFolder(Path(folder))
         self.images = images
+        self.every_n_epochs = every_n_epochs
         self.histograms = histograms
         self.graph = graph
         self._embeddings = EmbeddingRecorder(embeddings) if embeddings else None
@@ -102,7 +105,8 @@ class Dashboard(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the panels of the validation."""
-        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+        is_due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if is_due and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._add_panels(trainer, pl_module, "val", epoch_step(trainer, "val"))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

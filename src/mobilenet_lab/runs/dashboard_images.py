@@ -20,13 +20,14 @@ from mobilenet_lab.runs.canvas import (
 )
 from mobilenet_lab.runs.quality import Calibration
 
-TEXT = 13  # size in pixels
+TEXT = 16  # size in pixels; TensorBoard shows images at about half their size
+LARGE_TEXT = 20
 MARGIN = 12
 MATRIX_SIDE = 560
 MAX_NAMED_CLASSES, MAX_COUNTED_CLASSES = 40, 20
 LABEL_COLUMNS = 14
 CELL = 112  # side of an image of a grid, with the space around it
-CAPTION = 17  # height of a line under an image
+CAPTION = 20  # height of a line under an image
 CAPTION_COLUMNS = 10
 PLOT = 360  # side of the reliability diagram
 DARKEST = np.array([8, 48, 107])  # of the cells of a confusion matrix
@@ -44,9 +45,9 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     names = []
     if size <= MAX_NAMED_CLASSES:
         names = [label_of(name, label, LABEL_COLUMNS) for label, name in enumerate(classes)]
-    small = min(TEXT, cell)
-    labels = max(text_width(names, small), TEXT) + 8
-    corner = MARGIN + TEXT + 8 + labels
+    small = min(LARGE_TEXT, cell)
+    labels = max(text_width(names, small), LARGE_TEXT) + 8
+    corner = MARGIN + LARGE_TEXT + 8 + labels
     canvas = Canvas(corner + size * cell + MARGIN, corner + size * cell + MARGIN)
     fractions = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
     # The square root shows single mistakes: one in a hundred images is a tenth of the color.
@@ -55,8 +56,8 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     canvas.paste(pixels, corner, corner)
     canvas.draw.rectangle((corner - 1, corner - 1, corner + size * cell, corner + size * cell), None, GRAY)
     middle = corner + size * cell // 2
-    canvas.text(middle, MARGIN + TEXT // 2, "predicted class", TEXT)
-    canvas.vertical_text(MARGIN + TEXT // 2, middle + 36, "true class", TEXT)
+    canvas.text(middle, MARGIN + LARGE_TEXT // 2, "predicted class", LARGE_TEXT)
+    canvas.vertical_text(MARGIN + LARGE_TEXT // 2, middle + 52, "true class", LARGE_TEXT)
     is_wide = text_width(names, small) > cell - 4
     for label, name in enumerate(names):
         center = corner + label * cell + cell // 2
@@ -77,7 +78,7 @@ def _write_counts(
         text = str(confusion[row, column])
         x, y = corner + column * cell + cell // 2, corner + row * cell + cell // 2
         color: Color = WHITE if fractions[row, column] > 0.25 else BLACK
-        size = max(6, min(TEXT, int(1.5 * (cell - 4) / len(text))))
+        size = max(6, min(LARGE_TEXT, int(1.5 * (cell - 4) / len(text))))
         canvas.text(x, y, text, size, color)
 
 
@@ -87,8 +88,8 @@ def draw_reliability(calibration: Calibration) -> np.ndarray:
     A bar is the accuracy of the images of a bin, a red line their mean confidence. The bars of a calibrated
     network end at the line.
     """
-    bars, left, top = PLOT // 4, 64, 40
-    canvas = Canvas(left + PLOT + MARGIN, top + PLOT + 24 + bars + 44)
+    bars, left, top = PLOT // 4, 76, 44
+    canvas = Canvas(left + PLOT + 2 * MARGIN, top + PLOT + 24 + bars + 50)
     counts = calibration.counts
     total = max(1, int(counts.sum()))
     number, bottom, floor = len(counts), top + PLOT, top + PLOT + 24 + bars
@@ -97,7 +98,7 @@ def draw_reliability(calibration: Calibration) -> np.ndarray:
         y = bottom - tick * PLOT // 5
         canvas.draw.line((left, y, left + PLOT, y), LIGHT)
         canvas.text(left - 6, y, f"{tick / 5:.1f}", TEXT, GRAY, "rm")
-        canvas.text(left + tick * PLOT / 5, floor + 10, f"{tick / 5:.1f}", TEXT, GRAY)
+        canvas.text(left + tick * PLOT / 5, floor + 12, f"{tick / 5:.1f}", TEXT, GRAY)
     canvas.draw.line((left, bottom, left + PLOT, top), GRAY)
     for i in range(number):
         start, end = left + i * PLOT // number + 1, left + (i + 1) * PLOT // number - 2
@@ -111,9 +112,9 @@ def draw_reliability(calibration: Calibration) -> np.ndarray:
         canvas.draw.rectangle((start, floor - round(share * bars), end, floor), GRAY)
     canvas.draw.line((left, bottom, left + PLOT, bottom), BLACK)
     canvas.draw.line((left, floor, left + PLOT, floor), BLACK)
-    canvas.vertical_text(MARGIN + 4, top + PLOT // 2 + 30, "accuracy", TEXT)
-    canvas.vertical_text(MARGIN + 4, floor - bars // 2 + 24, "images", TEXT)
-    canvas.text(left + PLOT / 2, floor + 30, "confidence", TEXT)
+    canvas.vertical_text(MARGIN + 4, top + PLOT // 2 + 36, "accuracy", TEXT)
+    canvas.vertical_text(MARGIN + 4, floor - bars // 2 + 28, "images", TEXT)
+    canvas.text(left + PLOT / 2, floor + 34, "confidence", TEXT)
     return canvas.array()
 
 
