@@ -33,7 +33,7 @@ function prepare() {
   if (!canDraw) return { image: square(pixels), note: null };
   const gray = toGray(pixels);
   if (isMnistStyle(gray)) return { image: square(gray), note: null };
-  const found = history.image ? findDigit(gray) : inkOfDrawing(gray);
+  const found = history.image ? findDigit(pixels) : inkOfDrawing(gray);
   if (found === null) return { image: null, note: "no digit found" };
   return { image: square(toMnistStyle(found.ink)), note: found.hasNeighbors ? "several digits found" : null };
 }

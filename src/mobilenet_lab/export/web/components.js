@@ -5,6 +5,7 @@ const LINE_RATIO = 6; // a component wider than this times its height is an unde
 const MAX_BORDER_SHARE = 0.5; // pixels at the image's border per side length, up to which it may be a cut digit
 const MAX_GAP = 0.15; // of the main component's side, between parts of one digit
 const MAX_GAP_OF_EQUALS = 0.06; // between components of which each could be a digit
+const CORNER = 0.12; // of a bounding box's sides; an ellipse leaves these corners empty
 const MIN_PART = 0.004; // of the main component's area; smaller ones are specks
 
 // Return {labels, components}, the largest component first. isInk and strength have one value per pixel.
@@ -54,8 +55,9 @@ const heightOf = (part) => part.bottom - part.top;
 export const longerSide = (part) => Math.max(widthOf(part), heightOf(part));
 
 // Return the main component with its neighbors, or null if no component can be a digit.
-export function groupAroundMain(components, width, height) {
-  const free = components.filter((part) => widthOf(part) <= LINE_RATIO * heightOf(part));
+export function groupAroundMain(components, labels, width, height) {
+  const isLine = (part) => widthOf(part) > LINE_RATIO * heightOf(part);
+  const free = components.filter((part) => !isLine(part) && !isFrame(part, components, labels, width, height));
   const eligible = findEligible(free, width, height);
   if (eligible.length === 0) return null;
   const weight = (part) => part.area * part.strength;
@@ -72,6 +74,31 @@ export function groupAroundMain(components, width, height) {
     (part) => eligible.includes(part) && heightOf(part) >= 0.5 * heightOf(group) && part.area >= 0.2 * main.area,
   );
   return { ...group, hasNeighbors };
+}
+
+// Return whether a component is a rectangle drawn around others, or along the image's border.
+function isFrame(frame, components, labels, width, height) {
+  const isLarge = widthOf(frame) > 0.2 * width && heightOf(frame) > 0.2 * height;
+  const isHollow = frame.area < 0.25 * widthOf(frame) * heightOf(frame);
+  if (!isLarge || !isHollow || inkedCorners(frame, labels, width) < 3) return false;
+  const isInside = (part) =>
+    part !== frame && part.left >= frame.left && part.top >= frame.top && part.right <= frame.right
+    && part.bottom <= frame.bottom && heightOf(part) >= 0.25 * heightOf(frame);
+  return frame.onBorder > 0 || components.some(isInside);
+}
+
+// Return how many corners of a bounding box have ink: 4 for a frame, 0 for an ellipse.
+function inkedCorners(part, labels, width) {
+  const across = Math.max(1, Math.floor(CORNER * widthOf(part)));
+  const down = Math.max(1, Math.floor(CORNER * heightOf(part)));
+  const hasInk = (left, top) => {
+    for (let y = top; y < top + down; y++) {
+      for (let x = left; x < left + across; x++) if (labels[y * width + x] === part.id) return true;
+    }
+    return false;
+  };
+  const lefts = [part.left, part.right - across], tops = [part.top, part.bottom - down];
+  return tops.flatMap((top) => lefts.map((left) => hasInk(left, top))).filter(Boolean).length;
 }
 
 // Components that may be the digit: those inside the image, if there are any.
@@ -112,18 +139,29 @@ function grow(main, others) {
   }
 }
 
+// Return the positions of a group's pixels.
+export function pixelsOf(group, labels, width) {
+  const ids = new Set(group.members.map((part) => part.id));
+  const positions = [];
+  for (let y = group.top; y < group.bottom; y++) {
+    for (let x = group.left; x < group.right; x++) {
+      const label = labels[y * width + x];
+      if (label !== 0 && ids.has(label)) positions.push(y * width + x);
+    }
+  }
+  return positions;
+}
+
 // Return 1 for the pixels of a group and a margin of one pixel that other components do not have.
 export function maskWithEdges(labels, group, width, height) {
   const ids = new Set(group.members.map((part) => part.id));
   const mask = new Uint8Array(labels.length);
-  for (let y = group.top; y < group.bottom; y++) {
-    for (let x = group.left; x < group.right; x++) {
-      if (!ids.has(labels[y * width + x])) continue;
-      for (let ny = Math.max(0, y - 1); ny <= Math.min(height - 1, y + 1); ny++) {
-        for (let nx = Math.max(0, x - 1); nx <= Math.min(width - 1, x + 1); nx++) {
-          const label = labels[ny * width + nx];
-          if (label === 0 || ids.has(label)) mask[ny * width + nx] = 1;
-        }
+  for (const position of pixelsOf(group, labels, width)) {
+    const x = position % width, y = (position - x) / width;
+    for (let ny = Math.max(0, y - 1); ny <= Math.min(height - 1, y + 1); ny++) {
+      for (let nx = Math.max(0, x - 1); nx <= Math.min(width - 1, x + 1); nx++) {
+        const label = labels[ny * width + nx];
+        if (label === 0 || ids.has(label)) mask[ny * width + nx] = 1;
       }
     }
   }
