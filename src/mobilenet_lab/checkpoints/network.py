@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 MAX_REASON = 300  # characters
 
 
-def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
+def network_from(checkpoint: dict[str, Any], path: Path, cpu_layers: bool = True) -> "nn.Module":
     """Build the network of a checkpoint with its weights, in evaluation mode.
 
     Args:
         checkpoint: The contents of the checkpoint.
         path: Its file, for error messages.
+        cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.
 
     Raises:
         InputError: The description is malformed, the weights do not fit it or are not finite, or one image
@@ -42,6 +43,7 @@ def network_from(checkpoint: dict[str, Any], path: Path) -> "nn.Module":
             hparams["model"],
             hparams["classes"],
             hparams["preprocessing"],
+            cpu_layers,
             check=lambda described: _check_shapes(described.state_dict(), network_weights),
         )
         network.load_state_dict(network_weights)

@@ -28,10 +28,12 @@ class Ensemble:
         paths: Checkpoint files.
         device: Device of the networks.
         fuse_bn: Whether to fuse batch normalization into convolutions; see `models.fuse`.
+        cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.
 
     Attributes:
         classes: Class names, indexed by label.
         data: The data set of each network; see `ImageDataModule.describe`.
+        members: The networks, each with its preprocessing.
         channels: Channels of the images that the networks take.
         largest_side: Longer side of an image in pixels, as read or as a network takes it.
 
@@ -39,7 +41,13 @@ class Ensemble:
         InputError: There is no checkpoint, one cannot be used, or the networks do not go together.
     """
 
-    def __init__(self, paths: Sequence[Path], device: torch.device, fuse_bn: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        device: torch.device,
+        fuse_bn: bool = False,
+        cpu_layers: bool = True,
+    ) -> None:
         if not paths:
             raise InputError("ckpt=[]: is empty; give at least one checkpoint")
         self.paths = list(paths)
@@ -47,13 +55,13 @@ class Ensemble:
         self.data: list[dict[str, Any]] = []
         self.largest_side = 0
         self._peak = 1  # elements of activations for one image
-        self._members: list[tuple[nn.Module, Preprocessing]] = []
+        self.members: list[tuple[nn.Module, Preprocessing]] = []
         for path in paths:
-            self._add(path, fuse_bn)
+            self._add(path, fuse_bn, cpu_layers)
 
-    def _add(self, path: Path, fuse_bn: bool) -> None:
+    def _add(self, path: Path, fuse_bn: bool, cpu_layers: bool) -> None:
         checkpoint = load_checkpoint(path)
-        network = network_from(checkpoint, path)
+        network = network_from(checkpoint, path, cpu_layers)
         hparams = hyper_parameters(checkpoint)
         data, classes = hparams["data"], list(hparams["classes"])
         try:
@@ -61,7 +69,7 @@ class Ensemble:
         except (TypeError, InputError) as error:
             raise InputError(f"{path}: not a checkpoint of this project, {error}; use another one") from error
         reading = (data["native_size"], data["fit"], data["mnist_style"], preprocessing.channels)
-        if not self._members:
+        if not self.members:
             self._reading = reading
             self.classes, self.channels = classes, preprocessing.channels
         elif (classes, reading) != (self.classes, self._reading):
@@ -73,7 +81,7 @@ class Ensemble:
             network = fuse_conv_bn(network)
         cost = estimate_cost(network, preprocessing.channels, preprocessing.image_size)
         self._peak = max(self._peak, cost.peak)
-        self._members.append((network.to(self.device), preprocessing.to(self.device)))
+        self.members.append((network.to(self.device), preprocessing.to(self.device)))
         self.data.append(data)
         self.largest_side = max(self.largest_side, data["native_size"], preprocessing.image_size)
 
@@ -94,7 +102,7 @@ class Ensemble:
             are the logarithms of their mean probabilities.
         """
         images = images.to(self.device, non_blocking=True)
-        logits = [network(preprocessing(images)).float() for network, preprocessing in self._members]
+        logits = [network(preprocessing(images)).float() for network, preprocessing in self.members]
         return logits[0] if len(logits) == 1 else log_mean_softmax(logits)
 
 

@@ -108,9 +108,7 @@ class Preprocessing(nn.Module):
         if self.resize_mode == "scale" or (
             self.resize_mode == "auto" and not longer <= size <= MAX_PAD_RATIO * longer
         ):
-            return F.interpolate(
-                pixels, (size, size), mode="bilinear", align_corners=False, antialias=size < longer
-            )
+            return self._interpolate(pixels)
         if longer > size:
             raise InputError(
                 f"data.image_size={size}: images of {longer} pixels cannot be padded to it; "
@@ -119,6 +117,12 @@ class Preprocessing(nn.Module):
         before = (size - longer) // 2
         after = size - longer - before
         return F.pad(pixels, (before, after, before, after))
+
+    def _interpolate(self, pixels: Tensor) -> Tensor:
+        """Scale squares of shape (N, C, H, H) to (N, C, image_size, image_size)."""
+        size = self.image_size
+        antialias = size < pixels.shape[2]
+        return F.interpolate(pixels, (size, size), mode="bilinear", align_corners=False, antialias=antialias)
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Subtract the mean, divide by the standard deviation, and repeat grayscale for 3 channels.
