@@ -61,6 +61,7 @@ def _texts(metadata: ModelMetadata) -> dict[str, object]:
     }
     return {
         "title": f"Draw a {subject}" if can_draw else "Classify an image",
+        "prompt": f"Draw a {subject}" if can_draw else "Choose an image",
         "hint": f"Draw a {subject} here, or drop an image" if can_draw else "Drop, paste or choose an image",
         "can_draw": can_draw,
         "native_size": data["native_size"],

@@ -13,7 +13,6 @@ export class Answer {
     const count = this.isRanked ? Math.min(MAX_RANKED, classes.length) : classes.length;
     this.rows = Array.from({ length: count }, addRow);
     if (!this.isRanked) this.rows.forEach((row, label) => (row.name.textContent = classes[label]));
-    this.showMessage("");
   }
 
   // Show probabilities, and a note about the image or null.
@@ -24,7 +23,7 @@ export class Answer {
     element("class").textContent = this.classes[best];
     element("class").classList.toggle("long", this.classes[best].length > 3);
     element("confidence").textContent = percent(probabilities[best]);
-    element("note").textContent = notes.join(", ");
+    setNote(notes.join(", "), false);
     this.rows.forEach((row, i) => {
       const label = this.isRanked ? order[i] : i;
       if (this.isRanked) row.name.textContent = this.classes[label];
@@ -36,7 +35,7 @@ export class Answer {
   // Show a message instead of an answer.
   showMessage(message) {
     element("class").textContent = element("confidence").textContent = "";
-    element("note").textContent = message;
+    setNote(message, true);
     this.rows.forEach((row) => setBar(row, null, false));
     if (this.isRanked) this.rows.forEach((row) => (row.name.textContent = ""));
     this.speak(message);
@@ -49,6 +48,11 @@ export class Answer {
 }
 
 const element = (id) => document.getElementById(id);
+
+function setNote(text, isPlain) {
+  element("note").textContent = text;
+  element("note").classList.toggle("plain", isPlain);
+}
 
 function addRow() {
   const row = { item: document.createElement("li") };

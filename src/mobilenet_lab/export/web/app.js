@@ -28,7 +28,7 @@ let camera = null;
 
 // Return {image, note}: what the network gets, or an image of null if there is nothing to classify.
 function prepare() {
-  if (history.isEmpty) return { image: null, note: element("hint").textContent };
+  if (history.isEmpty) return { image: null, note: document.body.dataset.prompt };
   const pixels = history.image ? history.image.pixels : inkOf(history.strokes);
   if (!canDraw) return { image: square(pixels), note: null };
   const gray = toGray(pixels);
@@ -93,7 +93,7 @@ async function classify() {
     if (probabilities === null) answer.showMessage(note);
     else {
       answer.show(probabilities, note);
-      element("time").textContent = `${(performance.now() - start).toFixed(1)} ms`;
+      element("time").textContent = `; last answer in ${(performance.now() - start).toFixed(1)} ms`;
     }
   } finally {
     isRunning = false;
