@@ -90,7 +90,7 @@ def test_twenty_digits_drawn_with_the_mouse_are_classified(tab: "Page") -> None:
 
 def test_drawing_is_prepared_as_by_predict(tab: "Page", mnist_run: Path) -> None:
     """Python gets a screenshot of the pad. Rounding may move a digit by a pixel."""
-    predictor = Predictor(mnist_run)
+    drawings, answers = [], []
     for digit in range(10):
         clear(tab)
         draw(tab, written_digit(digit, digit % 2))
@@ -102,7 +102,9 @@ def test_drawing_is_prepared_as_by_predict(tab: "Page", mnist_run: Path) -> None
         nearest = min((np.abs(shifted - expected) for shifted in shifts), key=np.mean)
         assert nearest.mean() < 3
         assert nearest.max() < 100
-        assert predictor([inside])[0].class_name == answer(tab)
+        drawings.append(inside)
+        answers.append(answer(tab))
+    assert [prediction.class_name for prediction in Predictor(mnist_run)(drawings)] == answers
 
 
 def test_probabilities_are_those_of_the_checkpoint(tab: "Page", mnist_run: Path) -> None:
