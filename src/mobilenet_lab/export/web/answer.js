@@ -36,8 +36,10 @@ export class Answer {
   showMessage(message) {
     element("class").textContent = element("confidence").textContent = "";
     setNote(message, true);
-    this.rows.forEach((row) => setBar(row, null, false));
-    if (this.isRanked) this.rows.forEach((row) => (row.name.textContent = ""));
+    for (const row of this.rows) {
+      setBar(row, null, false);
+      row.item.hidden = this.isRanked;
+    }
     this.speak(message);
   }
 
@@ -70,6 +72,7 @@ function addRow() {
 }
 
 function setBar(row, probability, isBest) {
+  row.item.hidden = false;
   row.item.classList.toggle("best", isBest);
   row.bar.style.transform = `scaleX(${probability ?? 0})`;
   row.value.textContent = probability === null ? "" : percent(probability);

@@ -20,7 +20,7 @@ const history = new History();
 const answer = new Answer(model.classes, { ranked: !canDraw });
 const pad = new Pad(element("pad"), history, {
   canDraw,
-  brushWidth: () => Number(brush.value) / 100,
+  brushWidth: () => Number(brush.value) / 100, // of the side of the pad
   onChange: () => update(),
 });
 let network = null;
