@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train predict evaluate tensorboard test lint bench results docs soak clean
+.PHONY: help setup train predict evaluate export tensorboard test lint bench results docs soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ predict: $(READY) ## classify images: make predict ARGS="image=img.png"
 
 evaluate: $(READY) ## evaluate the newest run on the test set
 	$(RUN) evaluate.py $(ARGS)
+
+export: $(READY) ## export the newest run to ONNX; make export ARGS="format=onnx_int8"
+	$(RUN) export.py $(ARGS)
 
 tensorboard: $(READY) ## show all runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir outputs $(ARGS)

@@ -42,12 +42,13 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What the root scripts import before they train, predict or evaluate, or while they do
+# What the root scripts import before they train, predict, evaluate or export, or while they do
 PRELOADED = (
     "mobilenet_lab.cli.main",
     "mobilenet_lab.training.run",
     "mobilenet_lab.inference.predict",
     "mobilenet_lab.inference.evaluate",
+    "mobilenet_lab.export.run",
     "hydra._internal.hydra",
     "matplotlib.backends.backend_agg",
     "torch.utils.tensorboard",

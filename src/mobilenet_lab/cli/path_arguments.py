@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mobilenet_lab.runtime.errors import InputError
 
 LIST_KEYS = ("image", "ckpt")  # Hydra would use the last of several without a word
-CHECKPOINT_KEYS = {"predict": "ckpt", "evaluate": "ckpt", "train": "resume"}  # by script
+CHECKPOINT_KEYS = {"predict": "ckpt", "evaluate": "ckpt", "export": "ckpt", "train": "resume"}  # by script
 MAX_NAMED = 3  # images that a suggestion lists
 
 

@@ -17,7 +17,7 @@ from mobilenet_lab.runtime.machine import ROOT
 
 CONF = ROOT / "conf"
 PAGE = ROOT / "docs/configuration.md"
-SCRIPTS = ("train", "predict", "evaluate")
+SCRIPTS = ("train", "predict", "evaluate", "export")
 
 
 def render() -> str:

@@ -10,6 +10,13 @@ LATEST = OUTPUTS / "latest"  # a symbolic link to the newest run
 RESOLVED_CONFIG = "config"  # stem of the resolved configuration, Hydra's --config-name
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 LOCK = ".run.lock"
+# Exported models, by format
+EXPORTS = {
+    "onnx": "model.onnx",
+    "onnx_int8": "model_int8.onnx",
+    "torch_export": "model.pt2",
+    "executorch": "model.pte",
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,15 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def exports(self) -> Path:
+        """Folder of the exported models."""
+        return self.path / "export"
+
+    def exported(self, name: str) -> Path:
+        """Return the path of the exported model in a format, a key of `EXPORTS`."""
+        return self.exports / EXPORTS[name]
+
+    @property
     def lr_find(self) -> Path:
         """Plot of the learning-rate range test."""
         return self.path / "lr_find.png"
@@ -142,19 +158,18 @@ class RunFolder:
         plots = [self.curves, self.confusion, self.lr_find, self.report]
         return [self.config, self.result, self.metrics, self.hparams, *plots, *self.event_files()]
 
+    def exported_files(self) -> list[Path]:
+        """Return the paths of the models that export.py adds to a run."""
+        return [self.exported(name) for name in EXPORTS]
+
     def derived_files(self) -> list[Path]:
         """Return the paths of the files that `make results` adds to a run and that describe it."""
         return [self.provenance, self.record]
 
     def scratch_files(self) -> list[Path]:
         """Return the unfinished files of a run that was killed while it wrote them."""
-        names = [path.name for path in (*self.written_checkpoints(), self.config, self.metrics, self.result)]
-        return [
-            path
-            for folder in (self.path, self.checkpoints)
-            for name in names
-            for path in folder.glob(f".{name}.[0-9]*.tmp")
-        ]
+        files = (*self.written_checkpoints(), *self.exported_files(), self.config, self.metrics, self.result)
+        return [path for file in files for path in file.parent.glob(f".{file.name}.[0-9]*.tmp")]
 
     def holds(self, checkpoint: Path) -> bool:
         """Return whether a checkpoint lies in the folder of this run's checkpoints."""

@@ -1,0 +1,59 @@
+"""Where an exported file goes, and which files it may replace."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mobilenet_lab.runs.folder import EXPORTS, RunFolder
+from mobilenet_lab.runtime.errors import InputError
+
+MARK = b'"mnist_style"'  # in the metadata of every exported file; see `inference.model_metadata`
+
+
+def find_output(output: str | None, name: str, checkpoints: Sequence[Path], overwrite: bool) -> Path:
+    """Return the path to write to, before anything heavy is imported.
+
+    Args:
+        output: The setting `output`. None is the folder `export` of the run, or the folder of a checkpoint
+            that is in no run.
+        name: The format.
+        checkpoints: Checkpoint files.
+        overwrite: Whether a file that no export has written may be replaced.
+
+    Raises:
+        InputError: The path cannot be used, or holds a file that no export has written.
+    """
+    path = _default(name, checkpoints) if output is None else Path(output)
+    suffix = Path(EXPORTS[name]).suffix
+    if path.suffix != suffix:
+        raise InputError(f"output={path}: is not a {suffix} file; use for example {path / EXPORTS[name]}")
+    if path.is_dir():
+        raise InputError(f"output={path}: is a folder; use for example {path / EXPORTS[name]}")
+    if path.exists() and not overwrite and not is_export(path):
+        raise InputError(
+            f"output={path}: export.py has not written this file; use overwrite=true or another output"
+        )
+    return path
+
+
+def is_export(path: Path) -> bool:
+    """Return whether export.py has written a file."""
+    return MARK in path.read_bytes()
+
+
+def _default(name: str, checkpoints: Sequence[Path]) -> Path:
+    if len(checkpoints) > 1:
+        raise InputError(f"output=null: there are {len(checkpoints)} checkpoints; use output=<file>")
+    (checkpoint,) = checkpoints
+    run = RunFolder.of_checkpoint(checkpoint)
+    if run.checkpoints == checkpoint.parent:
+        path = run.exported(name)
+    else:
+        path = checkpoint.with_name(EXPORTS[name].replace("model", checkpoint.stem, 1))
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def size_of(paths: Sequence[Path]) -> int:
+    """Return the size of files in bytes."""
+    return sum(os.path.getsize(path) for path in paths)  # noqa: PTH202
