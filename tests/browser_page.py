@@ -63,7 +63,9 @@ def clear(tab: "Page") -> None:
     settle(tab)
 
 
-def give_file(tab: "Page", content: bytes, how: str = DROP, name: str = "x.png", kind: str = "image/png") -> None:
+def give_file(
+    tab: "Page", content: bytes, how: str = DROP, name: str = "x.png", kind: str = "image/png"
+) -> None:
     """Drop or paste a file."""
     tab.evaluate(how, [base64.b64encode(content).decode(), name, kind])
     tab.wait_for_timeout(100)

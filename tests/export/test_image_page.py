@@ -13,7 +13,7 @@ from browser_page import PASTE, answer, give_file, network_input, note, open_pag
 from PIL import Image
 
 from mobilenet_lab.data.images import resize_to_square
-from mobilenet_lab.export.page import build_page
+from mobilenet_lab.export.page import build_page, model_of_page
 from mobilenet_lab.export.web_runtime import WebRuntime
 from mobilenet_lab.inference.model_metadata import INPUT, OUTPUT, ModelMetadata
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 SIZE = 32
 COLORS = ["mostly red", "mostly green", "mostly blue"]
-HOSTILE = ["</script><script>window.attacked = 1</script>", "<img src=x onerror='window.attacked = 1'>", '\u202e"&']
+HOSTILE = [
+    "</script><script>window.attacked = 1</script>",
+    "<img src=x onerror='window.attacked = 1'>",
+    '\u202e"&',
+]
 FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
@@ -131,7 +135,9 @@ def test_there_is_nothing_to_draw_with(tab: "Page") -> None:
 
 def test_camera_that_is_not_allowed_is_reported(tab: "Page") -> None:
     tab.click("#camera")
-    tab.wait_for_function("() => /Choose an image instead/.test(document.getElementById('problem').textContent)")
+    tab.wait_for_function(
+        "() => /Choose an image instead/.test(document.getElementById('problem').textContent)"
+    )
 
 
 def test_camera_is_classified_until_it_is_stopped(
@@ -200,16 +206,22 @@ def test_page_leaves_room_for_the_default_network(web_runtime_or_skip: None) -> 
 
 
 def test_page_has_the_license_and_names_no_other_address() -> None:
-    page = build_page(b"model", metadata(), WebRuntime("let ort;\n//# sourceMappingURL=ort.js.map", b"1", b"2"))
+    page = build_page(
+        b"model", metadata(), runtime=WebRuntime("let ort;\n//# sourceMappingURL=ort.js.map", b"1", b"2")
+    )
     assert "Copyright (c) Microsoft Corporation" in page
     assert "sourceMappingURL" not in page
     assert re.findall(r"https?://[\w.]+", page) == ["https://onnxruntime.ai"]
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
-def test_long_class_name_fits_a_phone(
-    browser: "Browser", web_runtime_or_skip: None, tmp_path: Path
-) -> None:
+def test_model_can_be_taken_out_of_the_page() -> None:
+    page = build_page(b"model", metadata(HOSTILE), runtime=WebRuntime("</script>", b"1", b"2"))
+    assert model_of_page(page) == b"model"
+    assert page.count("</script>") == 6  # metadata, three packed files, two scripts
+
+
+def test_long_class_name_fits_a_phone(browser: "Browser", web_runtime_or_skip: None, tmp_path: Path) -> None:
     tab = browser.new_page()
     classes = ["a very long name of a class that does not fit into one line of the page at all", "b", "c"]
     tab.set_viewport_size({"width": 360, "height": 740})

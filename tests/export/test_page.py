@@ -18,6 +18,7 @@ from browser_page import (
     open_page,
     settle,
 )
+from conftest import DATA, SCREENSHOTS
 from pen_strokes import written_digit
 from photographs import CONDITIONS, take
 from PIL import Image
@@ -25,12 +26,9 @@ from PIL import Image
 from mobilenet_lab import Predictor
 from mobilenet_lab.data.datasets.mnist import mnist
 from mobilenet_lab.data.transforms.mnist_style import prepare_digit
-from mobilenet_lab.export.onnx_format import to_onnx
-from mobilenet_lab.export.page import build_page
-from mobilenet_lab.inference.model_metadata import ModelMetadata
+from mobilenet_lab.export.deployable import Deployable
+from mobilenet_lab.export.page_format import export_page
 from mobilenet_lab.runs.folder import RunFolder
-
-from conftest import DATA, SCREENSHOTS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, CDPSession, Page
@@ -44,12 +42,8 @@ BRIGHT_INK = "() => getComputedStyle(document.getElementById('pad')).color"
 @pytest.fixture(scope="module")
 def page_file(mnist_run: Path, web_runtime_or_skip: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a network that was trained on MNIST."""
-    import onnx
-
-    model = to_onnx([RunFolder(mnist_run).best])
-    texts = {entry.key: entry.value for entry in onnx.load_from_string(model).metadata_props}
     path = tmp_path_factory.mktemp("page") / "digits.html"
-    path.write_text(build_page(model, ModelMetadata.from_texts(texts, "model")), encoding="utf-8")
+    path.write_bytes(export_page(Deployable([RunFolder(mnist_run).best])))
     return path
 
 
@@ -163,7 +157,9 @@ def test_blank_pad_has_no_answer(tab: "Page") -> None:
 
 def test_two_digits_are_noted(tab: "Page") -> None:
     for offset in (-0.25, 0.25):
-        draw(tab, [[(0.5 + offset + 0.5 * (x - 0.5), y) for x, y in stroke] for stroke in written_digit(3, 0)])
+        draw(
+            tab, [[(0.5 + offset + 0.5 * (x - 0.5), y) for x, y in stroke] for stroke in written_digit(3, 0)]
+        )
     assert "several digits found" in note(tab)
 
 
@@ -200,7 +196,9 @@ def test_every_control_is_reached_by_tab_and_visible(tab: "Page") -> None:
 def test_answer_is_spoken_once_the_drawing_rests(tab: "Page") -> None:
     draw(tab, written_digit(7, 0))
     assert tab.locator("#spoken").get_attribute("aria-live") == "polite"
-    tab.wait_for_function("() => document.getElementById('spoken').textContent.startsWith('7, ')", timeout=3000)
+    tab.wait_for_function(
+        "() => document.getElementById('spoken').textContent.startsWith('7, ')", timeout=3000
+    )
 
 
 def test_brush_width_changes_the_stroke(tab: "Page") -> None:

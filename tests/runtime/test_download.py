@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_lab.runtime.download import fetch
 from mobilenet_lab.data.datasets.mnist import FILES, fashion_mnist, mnist
-from mobilenet_lab.runtime.npm import NpmPackage
+from mobilenet_lab.runtime.download import fetch
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.npm import NpmPackage
 
 CONTENTS = {"images": bytes(range(256)) * 40, "labels": b"seven"}
 SHA256 = {name: hashlib.sha256(contents).hexdigest() for name, contents in CONTENTS.items()}

@@ -17,15 +17,24 @@ from mobilenet_lab.inference.model_metadata import ModelMetadata
 SOURCES = Path(__file__).parent / "web"
 SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)  # developer tools would request it
 
+MODEL = re.compile(r'<script type="text/plain" id="model">([^<]*)</script>')
 
-def build_page(model: bytes, metadata: ModelMetadata, runtime: WebRuntime | None = None) -> str:
+
+def build_page(
+    model: bytes,
+    metadata: ModelMetadata,
+    channels: int | None = None,
+    runtime: WebRuntime | None = None,
+) -> str:
     """Return a page that runs a model.
 
     A model for digits in MNIST's style gets a pad to draw on. Any other takes images.
 
     Args:
-        model: ONNX file of `onnx_format.to_onnx`, which takes as many channels as the network.
+        model: ONNX file of `onnx_format.to_onnx`.
         metadata: Description of the model. Class names may come from anyone.
+        channels: Channels of the images that go into the model, 1 or 3; by default as many as the network
+            takes.
         runtime: ONNX Runtime Web; downloaded by default.
 
     Raises:
@@ -39,7 +48,7 @@ def build_page(model: bytes, metadata: ModelMetadata, runtime: WebRuntime | None
         loader=jinja2.FileSystemLoader(SOURCES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("index.html.jinja").render(
-        **_texts(metadata),
+        **_texts(metadata, channels or metadata.preprocessing["channels"]),
         policy=_policy(style, script, runtime_script),
         style=Markup(style),
         script=Markup(script),
@@ -50,13 +59,20 @@ def build_page(model: bytes, metadata: ModelMetadata, runtime: WebRuntime | None
     )
 
 
-def _texts(metadata: ModelMetadata) -> dict[str, object]:
+def model_of_page(page: str) -> bytes:
+    """Return the ONNX file that a page contains."""
+    found = MODEL.search(page)
+    assert found is not None, "not a page of build_page"
+    return gzip.decompress(base64.b64decode(found[1]))
+
+
+def _texts(metadata: ModelMetadata, channels: int) -> dict[str, object]:
     """Return what the template says about the model."""
     data, can_draw = metadata.data, metadata.data["mnist_style"]
     subject = "digit" if all(name.isdecimal() for name in metadata.classes) else "character"
     description = {
         "classes": metadata.classes,
-        "channels": metadata.preprocessing["channels"],
+        "channels": channels,
         **{key: data[key] for key in ("native_size", "mnist_style", "fit")},
     }
     return {

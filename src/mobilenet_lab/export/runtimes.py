@@ -13,13 +13,14 @@ from mobilenet_lab.inference.model_metadata import INPUT, OUTPUT
 Run = Callable[[np.ndarray], np.ndarray]
 
 
-def open_onnx(path: Path, num_threads: int) -> Run:
-    """Open an ONNX file with ONNX Runtime."""
+def open_onnx(file: Path | bytes, num_threads: int) -> Run:
+    """Open an ONNX file, or its contents, with ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = file if isinstance(file, bytes) else str(file)
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     return lambda images: session.run([OUTPUT], {INPUT: images})[0]
 
 

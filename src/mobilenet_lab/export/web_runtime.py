@@ -69,7 +69,9 @@ def web_runtime(cache: Path | None = None) -> WebRuntime:
     """
     folder = _cache_folder() if cache is None else cache
     try:
-        fetch(folder, SHA256, MIRRORS, npm_package=NpmPackage("onnxruntime-web", VERSION, "dist"), packed=False)
+        fetch(
+            folder, SHA256, MIRRORS, npm_package=NpmPackage("onnxruntime-web", VERSION, "dist"), packed=False
+        )
     except OSError as error:
         raise InputError(
             f"format=html: {folder} cannot be written, {error.strerror}; set XDG_CACHE_HOME to another folder"

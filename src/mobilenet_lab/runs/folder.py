@@ -14,6 +14,7 @@ LOCK = ".run.lock"
 EXPORTS = {
     "onnx": "model.onnx",
     "onnx_int8": "model_int8.onnx",
+    "html": "model.html",
     "torch_export": "model.pt2",
     "executorch": "model.pte",
 }

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from mobilenet_lab.runtime.npm import NpmPackage, NpmSource, copy_bounded
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.npm import NpmPackage, NpmSource, copy_bounded
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 4
