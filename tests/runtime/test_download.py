@@ -55,6 +55,16 @@ def test_mirror_files_are_downloaded_unpacked_and_checked(tmp_path: Path, mirror
     assert_complete(tmp_path / "data")
 
 
+def test_plain_files_are_downloaded_from_a_mirror_that_has_them(
+    tmp_path: Path, served: Path, mirror: str
+) -> None:
+    for name, contents in CONTENTS.items():
+        (served / name).write_bytes(contents)
+        (served / f"{name}.gz").unlink()
+    fetch(tmp_path / "data", SHA256, [NO_SERVER, mirror], packed=False)
+    assert_complete(tmp_path / "data")
+
+
 def test_failed_mirror_is_followed_by_the_next(tmp_path: Path, mirror: str) -> None:
     fetch(tmp_path / "data", SHA256, [NO_SERVER, mirror])
     assert_complete(tmp_path / "data")

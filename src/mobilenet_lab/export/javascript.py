@@ -10,8 +10,8 @@ EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.M
 def join_modules(folder: Path, entry: str) -> str:
     """Return a module and everything it imports, each after what it needs.
 
-    Every module becomes a function of its own that returns its exports. Imports have the form `import { a, b }
-    from "./name.js";`, and exports stand before a function, a class or a constant.
+    Every module becomes a function of its own that returns its exports. Imports have the form
+    `import { a, b } from "./name.js";`, and exports stand before a function, a class or a constant.
 
     Args:
         folder: Folder of the modules.
