@@ -227,6 +227,22 @@ def web_runtime_or_skip() -> None:
 
 
 @pytest.fixture(scope="session")
+def onnx_file(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, tiny_idx: Path) -> Path:
+    """Return the tiny run as an ONNX file, written by export.py; its JSON report is in report.json."""
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    cwd = tmp_path_factory.mktemp("onnx")
+    data = ("data=idx", f"data.root={tiny_idx}")
+    # A new process, whose warnings are those that a user sees
+    done = run_script(
+        "export.py", f"ckpt={tiny_run}", *data, "output=model.onnx", "report=json", cwd=cwd, fresh=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (cwd / "report.json").write_text(done.stdout)
+    return cwd / "model.onnx"
+
+
+@pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
     """Return a headless Chromium, the system's."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")

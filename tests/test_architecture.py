@@ -43,6 +43,8 @@ LIGHT = (
     "training.folder_claim",
     "runs.folder",
     "checkpoints.locate",
+    "export.destination",
+    "export.formats",
     "runtime.invocation",
 )
 HEAVY = {"torch", "lightning", "numpy", "PIL", "matplotlib", "tensorboard", "torchmetrics"}
@@ -115,6 +117,10 @@ def test_names_in_a_run_folder_are_spelled_once() -> None:
         "config.yaml",
         "curves.png",
         "report.html",
+        "model.onnx",
+        "model_int8.onnx",
+        "model.pt2",
+        "model.pte",
     )
     for path in MODULES:
         if path == PACKAGE / "runs/folder.py":

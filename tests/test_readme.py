@@ -214,6 +214,7 @@ def test_make_help_lists_every_target(workspace: Path) -> None:
         "train",
         "predict",
         "evaluate",
+        "export",
         "tensorboard",
         "test",
         "lint",

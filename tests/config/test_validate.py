@@ -187,6 +187,7 @@ def test_unlimited_run_is_refused_without_importing_torch(fresh_script: Script) 
     [
         ("train.py", ["resume=outputs/2026-01-02/rum"], "resume"),
         ("evaluate.py", ["ckpt=outputs/2026-01-02/rum"], "ckpt"),
+        ("export.py", ["ckpt=outputs/2026-01-02/rum", "format=torch_export"], "ckpt"),
         ("predict.py", ["ckpt=outputs/2026-01-02/rum", "image=x.png"], "ckpt"),
     ],
 )

@@ -29,31 +29,30 @@ class Comparison:
     largest_difference: float
     same_answers: float
 
-    def check(self, name: str, tolerance: float | None, max_accuracy_loss: float) -> None:
+    def check(self, name: str, tolerance: float, max_accuracy_loss: float) -> None:
         """Refuse an export that does not do what the checkpoint does.
 
         Args:
             name: The format.
-            tolerance: Allowed difference of a probability; None to compare accuracy.
-            max_accuracy_loss: Allowed loss of accuracy.
+            tolerance: Allowed difference of a probability; infinite for a quantized network.
+            max_accuracy_loss: Allowed loss of accuracy, if there are labels.
 
         Raises:
-            InputError: The difference or the loss is larger.
+            InputError: The difference is larger or NaN, or the loss is larger.
         """
-        if tolerance is not None:
-            if not self.largest_difference <= tolerance:  # NaN is refused
-                raise InputError(
-                    f"format={name}: a probability differs from the checkpoint's by "
-                    f"{self.largest_difference:.2g}, more than tolerance={tolerance:g}; no file was written"
-                )
-        elif self.accuracy is not None and self.reference_accuracy is not None:
-            loss = self.reference_accuracy - self.accuracy
-            if not loss <= max_accuracy_loss:
-                raise InputError(
-                    f"format={name}: accuracy falls from {self.reference_accuracy:.4f} to "
-                    f"{self.accuracy:.4f}, by more than max_accuracy_loss={max_accuracy_loss:g}; no file was "
-                    "written; raise calibration_images, or use format=onnx"
-                )
+        if not self.largest_difference <= tolerance:
+            raise InputError(
+                f"format={name}: a probability differs from the checkpoint's by "
+                f"{self.largest_difference:.2g}, more than tolerance={tolerance:g}; no file was written"
+            )
+        if self.accuracy is None or self.reference_accuracy is None:
+            return
+        if self.reference_accuracy - self.accuracy > max_accuracy_loss:
+            raise InputError(
+                f"format={name}: accuracy falls from {self.reference_accuracy:.4f} to {self.accuracy:.4f}, "
+                f"more than max_accuracy_loss={max_accuracy_loss:g}; raise calibration_images or use "
+                "format=onnx; no file was written"
+            )
 
 
 def compare(checkpoint: Ensemble, export: Run, channels: int, batches: Iterable[LabeledBatch]) -> Comparison:

@@ -87,7 +87,7 @@ def open_images(cfg: DictConfig, ensemble: Ensemble) -> Images | None:
         data = data_config(cfg, ensemble.data[0])
         return Images(open_source(data, ensemble), data, ensemble)
     except (InputError, FileNotFoundError) as error:
-        if cfg.verify == "data" or cfg.data:
+        if cfg.verify == "data" or cfg.get("data"):
             raise
         log.warning("%s; the export is compared with the checkpoint on generated images, not on data", error)
         return None

@@ -31,7 +31,8 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Return plain values; those of `speed` are at the top."""
         values = asdict(self)
-        return {**values, **values.pop("speed")}
+        speed = values.pop("speed")
+        return values | speed
 
     def cells(self) -> list[str]:
         """Return the texts of a row."""
@@ -81,7 +82,7 @@ class Report:
             model = f"mean of {len(self.checkpoints)} checkpoints"
         return "\n".join(
             [
-                f"{printable(model)} is exported to {printable(self.output)}",
+                f"exported {printable(model)} to {printable(self.output)}",
                 "",
                 *lines,
                 "",

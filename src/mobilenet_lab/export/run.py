@@ -1,5 +1,6 @@
 """Run export.py's configuration: write a file for another runtime, compare it, and report."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def _compare(
 ) -> Comparison:
     run = find_format(name).open(path, ALL_CORES)
     comparison = compare(checkpoint, run, model.input_shape[0], _batches(cfg, model, images))
-    comparison.check(name, None if name == INT8 else cfg.tolerance, cfg.max_accuracy_loss)
+    comparison.check(name, math.inf if name == INT8 else cfg.tolerance, cfg.max_accuracy_loss)
     return comparison
 
 

@@ -19,6 +19,8 @@ def open_onnx(file: Path | bytes, num_threads: int) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
+    # Threads that wait in a loop would take the cores from PyTorch, which runs in turns with the session.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = file if isinstance(file, bytes) else str(file)
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     return lambda images: session.run([OUTPUT], {INPUT: images})[0]

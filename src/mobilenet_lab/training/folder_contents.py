@@ -64,11 +64,14 @@ def remove_run(run: RunFolder) -> None:
         own += run.derived_files()
     if not run.checkpoints.is_symlink():
         own += run.written_checkpoints()
+    if not run.exports.is_symlink():
+        own += run.exported_files()
     for path in own:
         if path != run.config:  # replaced last: a folder that is half cleared is still known to be a run's
             path.unlink(missing_ok=True)
-    with suppress(OSError):  # it is missing, a link, or holds other files
-        run.checkpoints.rmdir()
+    for folder in (run.checkpoints, run.exports):
+        with suppress(OSError):  # it is missing, a link, or holds other files
+            folder.rmdir()
 
 
 def _is_own_config(path: Path) -> bool:
