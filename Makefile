@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+DEMO := outputs/demo.html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train predict evaluate export tensorboard test lint bench results docs soak clean
+.PHONY: help setup train predict evaluate export demo tensorboard test lint bench results docs soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,10 @@ evaluate: $(READY) ## evaluate the newest run on the test set
 
 export: $(READY) ## export the newest run to ONNX; make export ARGS="format=onnx_int8"
 	$(RUN) export.py $(ARGS)
+
+demo: $(READY) ## classify what you draw: build a page from the newest run, and open it
+	$(RUN) export.py format=html output=$(DEMO) $(ARGS)
+	@$(RUN) -m mobilenet_lab.export.open_page $(DEMO)
 
 tensorboard: $(READY) ## show all runs and sweeps; prints the URL, by default port 6006 or the next free one
 	$(VENV)/bin/tensorboard --logdir outputs $(ARGS)

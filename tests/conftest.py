@@ -23,6 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mobilenet_lab.config.validate import check
 from mobilenet_lab.runs.run_path import run_path
+from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("runs_under_test", "ranks_under_test", "reports_under_test")
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "data"
 SCREENSHOTS = ROOT / "build/screenshots"  # what browsers showed in the tests
 NUM_TINY_TRAIN, NUM_TINY_TEST = 120, 40
 
 Script = Callable[..., subprocess.CompletedProcess[Any]]
 
 
-PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "onnx_file", "browser"}
+PROCESS_FIXTURES = {"script", "fresh_script", "tiny_run", "mnist_run", "onnx_file", "browser"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
@@ -191,6 +193,38 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Path:
     (cwd / "stdout.txt").write_text(done.stdout)
     (cwd / "stderr.txt").write_text(done.stderr)
     return run_path(cwd / "outputs/latest")
+
+
+@pytest.fixture(scope="session")
+def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a short run on the 60,000 images: a third of the default steps, at half the default width.
+
+    Tests that use it belong to the xdist group "mnist_run", so that one process trains it.
+    """
+    cwd = tmp_path_factory.mktemp("mnist")
+    done = run_script(
+        "train.py",
+        f"data.root={DATA}",
+        "model.filters=2",
+        "trainer.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "output_dir=run",
+        cwd=cwd,
+        fresh=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return cwd / "run"
+
+
+@pytest.fixture(scope="session")
+def web_runtime_or_skip() -> None:
+    """Skip tests of pages where ONNX Runtime Web is not there and cannot be downloaded."""
+    from mobilenet_lab.export.web_runtime import web_runtime
+
+    try:
+        web_runtime()
+    except InputError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Script, run_script
+from conftest import DATA, ROOT, Script
 from handwriting import draw_digit
 from photographs import CONDITIONS, take
 from PIL import Image
@@ -19,7 +19,6 @@ from mobilenet_lab.data.transforms.mnist_style import is_mnist_style
 
 pytestmark = [pytest.mark.run, pytest.mark.xdist_group("mnist_run")]
 
-DATA = ROOT / "data"
 FONTS = (
     "DejaVuSans.ttf",
     "DejaVuSans-Oblique.ttf",
@@ -32,24 +31,6 @@ FONTS = (
     "cmtt10.ttf",
     "DejaVuSans-Bold.ttf",
 )
-
-
-@pytest.fixture(scope="session")
-def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a short run on the 60,000 images: a third of the default steps, at half the default width."""
-    cwd = tmp_path_factory.mktemp("mnist")
-    done = run_script(
-        "train.py",
-        f"data.root={DATA}",
-        "model.filters=2",
-        "trainer.max_epochs=1",
-        "trainer.accelerator=cpu",
-        "output_dir=run",
-        cwd=cwd,
-        fresh=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return cwd / "run"
 
 
 def test_mnist_has_its_published_counts_and_moments(mnist_run: Path) -> None:

@@ -45,7 +45,7 @@ SHORTENED = {
 
 
 # Commands that use or resume the newest run. They share a folder, so one worker runs them all.
-NEED_A_RUN = ("resume=latest", "predict.py", "evaluate")
+NEED_A_RUN = ("resume=latest", "predict.py", "evaluate", "make demo")
 SHARED = pytest.mark.xdist_group("readme")
 
 

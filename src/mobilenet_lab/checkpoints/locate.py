@@ -65,4 +65,4 @@ def _suggest_runs(wrong: Path) -> str:
     hint = f"did you mean {close[0]}? " if close else ""
     if newest:
         return f"{hint}the newest runs are {', '.join(newest[:3])}"
-    return hint.strip() or "train a model first: python train.py"
+    return hint.strip() or "train a model first: make train, or python train.py"

@@ -30,6 +30,7 @@ class Format:
 PACKAGES: dict[str, tuple[tuple[str, ...], str]] = {
     "onnx": (("onnx", "onnxruntime", "onnxscript"), "export"),
     "onnx_int8": (("onnx", "onnxruntime", "onnxscript"), "export"),
+    "html": (("onnx", "onnxruntime", "onnxscript"), "export"),
     "torch_export": ((), ""),
     "executorch": (("executorch",), "executorch"),
 }
@@ -52,6 +53,7 @@ def find_format(name: str) -> Format:
     """Return a format by its name in the configuration; "onnx_int8" is run like "onnx"."""
     from mobilenet_lab.export.executorch_format import export_executorch
     from mobilenet_lab.export.onnx_format import export_onnx
+    from mobilenet_lab.export.page_format import export_page, open_page
     from mobilenet_lab.export.runtimes import open_executorch, open_onnx, open_torch
     from mobilenet_lab.export.torch_format import export_torch
 
@@ -59,6 +61,7 @@ def find_format(name: str) -> Format:
     return {
         "onnx": onnx,
         "onnx_int8": onnx,
+        "html": Format(export_page, open_page),
         "torch_export": Format(export_torch, open_torch),
         "executorch": Format(export_executorch, open_executorch),
     }[name]

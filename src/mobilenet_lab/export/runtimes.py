@@ -13,15 +13,16 @@ from mobilenet_lab.inference.model_metadata import INPUT, OUTPUT
 Run = Callable[[np.ndarray], np.ndarray]
 
 
-def open_onnx(path: Path, num_threads: int) -> Run:
-    """Open an ONNX file with ONNX Runtime."""
+def open_onnx(file: Path | bytes, num_threads: int) -> Run:
+    """Open an ONNX file, or its contents, with ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     # Threads that wait in a loop would take the cores from PyTorch, which runs in turns with the session.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = file if isinstance(file, bytes) else str(file)
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     return lambda images: session.run([OUTPUT], {INPUT: images})[0]
 
 

@@ -15,6 +15,7 @@ CHECKPOINTS = "checkpoints"
 EXPORTS = {
     "onnx": "model.onnx",
     "onnx_int8": "model_int8.onnx",
+    "html": "model.html",
     "torch_export": "model.pt2",
     "executorch": "model.pte",
 }

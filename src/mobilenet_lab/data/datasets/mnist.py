@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from mobilenet_lab.data.datasets.download import fetch
 from mobilenet_lab.data.datasets.idx import IdxDataset, open_pair
 from mobilenet_lab.data.datasets.idx_labels import classes_of_labels
-from mobilenet_lab.data.datasets.npm import NpmPackage
+from mobilenet_lab.runtime.download import fetch
+from mobilenet_lab.runtime.npm import NpmPackage
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

