@@ -20,12 +20,14 @@ from mobilenet_lab.checkpoints.writer import copy_atomically
 from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.models.complexity import count_macs, count_parameters
+from mobilenet_lab.models.stages import measure_stages
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.plots import plot_confusion, plot_curves, save_plot
 from mobilenet_lab.runs.tensorboard import log_hparams
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.invocation import command_line_overrides, train_command
 from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.training.model_table import model_table
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,10 @@ def measure_model(cfg: DictConfig, model: ImageClassifier) -> dict[str, int]:
 
 @rank_zero_only
 def log_summary(
-    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], run: RunFolder
+    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, model: ImageClassifier, run: RunFolder
 ) -> None:
-    """Log model, data, device and folder, one line each."""
+    """Log model, data, device and folder, one line each, and a table of the model's stages."""
+    size = measure_model(cfg, model)
     subsets = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
@@ -56,16 +59,16 @@ def log_summary(
         f"{size['parameters']:,}",
         size["macs"] / 1e6,
     )
+    if cfg.trainer.enable_model_summary:
+        for line in model_table(measure_stages(model.network, cfg.data.channels, cfg.data.image_size)):
+            log.info("%s", line)
     log.info(
-        "data     %s: %s training, %s validation, %s test images; %dx%dx%d, batch size %d%s",
+        "data     %s: %s training, %s validation, %s test images",
         datamodule.source.name,
         *(f"{len(subsets[name]):,}" for name in ("train", "val", "test")),
-        cfg.data.image_size,
-        cfg.data.image_size,
-        cfg.data.channels,
-        cfg.data.batch_size,
-        ranks,
     )
+    side, channels = cfg.data.image_size, cfg.data.channels
+    log.info("batches  %d images of %dx%dx%d%s", cfg.data.batch_size, side, side, channels, ranks)
     log.info("device   %s, %s, precision %s", device.type, where, trainer.precision)
     log.info("run      %s", run)
 
