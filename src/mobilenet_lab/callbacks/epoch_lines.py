@@ -1,6 +1,5 @@
 """Print the metrics of every epoch."""
 
-import sys
 import time
 from typing import Any
 
@@ -35,7 +34,8 @@ class EpochLines(ProgressBar):
     def print(self, *values: Any, **options: Any) -> None:
         """Print a line, unless disabled; `LightningModule.print` calls it, too."""
         if self.is_enabled:
-            print(*values, **{"file": sys.stdout, "flush": True} | options)
+            options = {"flush": True} | options
+            print(*values, **options)
 
     def images_per_second(self, trainer: Trainer) -> float:
         """Return the training images per second of all ranks; 0 until it is known."""

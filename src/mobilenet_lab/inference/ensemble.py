@@ -78,6 +78,11 @@ class Ensemble:
         self.largest_side = max(self.largest_side, data["native_size"], preprocessing.image_size)
 
     @property
+    def members(self) -> Sequence[tuple[nn.Module, Preprocessing]]:
+        """The networks, each with its preprocessing."""
+        return self._members
+
+    @property
     def max_batch(self) -> int:
         """Largest number of images that fit into the memory of one image of the most expensive network."""
         return max(1, min(MAX_BATCH_PIXELS // self.largest_side**2, MAX_PEAK // self._peak))
