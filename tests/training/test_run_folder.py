@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -85,7 +86,8 @@ def test_output_is_short_and_readable(tiny_run: Path) -> None:
     assert "batches  16 images of 28x28x1" in lines
     assert any(line.split()[:2] == ["sum", "105,376"] for line in lines)  # of the table of stages
     assert all(len(line) <= 80 for line in lines if "outputs/" not in line)
-    assert any(line.startswith("epoch 2/2, step") for line in lines)
+    steps = [line for line in lines if line.startswith("epoch 2/2, step")]
+    assert re.fullmatch(r"epoch 2/2, step 7 of 7: loss [\d.]+, [\d,]+ images/s, 0:0\d left", steps[-1])
     assert any(line.startswith("epoch 2/2: accuracy train") for line in lines)
     assert lines[-3].startswith("accuracy  training ")
     assert lines[-2].startswith("run       outputs/")

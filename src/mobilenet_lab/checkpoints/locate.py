@@ -26,6 +26,8 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
         raise FileNotFoundError(f"{key}={where}: symbolic links form a loop") from error
     if path.is_file():
         return path
+    if path.exists() and not path.is_dir():
+        raise FileNotFoundError(f"{key}={where}: is a pipe or a device; copy the checkpoint to a file")
     run = RunFolder(path)
     wanted = [run.best, run.last, run.previous] if prefer == "best" else [run.last, run.previous, run.best]
     for checkpoint in wanted:

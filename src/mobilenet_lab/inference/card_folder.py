@@ -41,6 +41,8 @@ class CardFolder:
         num_answers: int = DEFAULT_ANSWERS,
         explain: Explain | None = None,
     ) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"save_images={folder}: is a file; use another name for the folder")
         self._files = [folder / name for name in card_names(names)]
         for file in self._files:
             _check_free(file, folder)

@@ -34,6 +34,7 @@ def _wanted(name: str, root: str) -> PurePosixPath:
         path = PurePosixPath("".join("_" if c in "/\\\0" else c for c in last))
     else:
         path = PurePosixPath(os.path.relpath(os.path.abspath(name), root))  # noqa: PTH100
+        path = path if path.name else PurePosixPath("image")  # only a folder is called so
     # x.jpg and x.png may be in one folder.
     return path if path.suffix == ".png" else path.with_name(f"{path.name}.png")
 

@@ -23,6 +23,8 @@ def check_output(output: str) -> Path:
         raise InputError(f"output={output}: must end in {' or '.join(SUFFIXES)}")
     if path.is_dir():
         raise InputError(f"output={output}: is a folder; add the name of a file")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise InputError(f"output={output}: {path.parent} is not a folder; use another one")
     return path
 
 

@@ -178,11 +178,12 @@ class Predictor:
         prepared = [self.prepare(image) for image in open_inputs(images)]
         answers = self.classify(prepared)
         labels = {name: label for label, name in enumerate(self.classes)}
-        explain = self.explainer()
-        return [
-            None if answer.class_name is None else explain(one.pixels[None], [labels[answer.class_name]])[0]
-            for one, answer in zip(prepared, answers, strict=True)
-        ]
+        wanted = {i: labels[one.class_name] for i, one in enumerate(answers) if one.class_name is not None}
+        if not wanted:
+            return [None] * len(prepared)
+        found = self.explainer()(np.stack([prepared[i].pixels for i in wanted]), list(wanted.values()))
+        maps = dict(zip(wanted, found, strict=True))
+        return [maps.get(i) for i in range(len(prepared))]
 
     def explainer(self) -> "Explainer":
         """Return a function of pixels and labels that returns maps of the evidence."""

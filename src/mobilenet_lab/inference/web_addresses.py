@@ -15,7 +15,12 @@ def is_url(name: str) -> bool:
 
 def display_name(name: str) -> str:
     """Return the name of an image as answers show it: an address without user name and password."""
-    return HAS_SCHEME.match(name)[0] + _after_user(name) if is_url(name) else name  # type: ignore[index]
+    scheme = HAS_SCHEME.match(name)
+    if scheme is None:
+        return name
+    # A password may contain any character but a slash.
+    host, slash, path = name[scheme.end() :].partition("/")
+    return scheme[0] + host.rpartition("@")[2] + slash + path
 
 
 def without_secrets(url: str) -> str:
@@ -25,9 +30,3 @@ def without_secrets(url: str) -> str:
         return printable(urlunsplit(SplitResult(parts.scheme, parts.netloc, parts.path, "", "")))
     except ValueError:  # not a valid address
         return printable(display_name(url).partition("?")[0])
-
-
-def _after_user(url: str) -> str:
-    """Return what follows the scheme, user name and password, which may contain any character but /."""
-    host, slash, path = HAS_SCHEME.sub("", url).partition("/")
-    return host.rpartition("@")[2] + slash + path

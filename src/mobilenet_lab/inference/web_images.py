@@ -18,10 +18,13 @@ from mobilenet_lab.inference.web_addresses import without_secrets
 from mobilenet_lab.runtime.errors import InputError
 
 MAX_BYTES = 64 << 20
-MAX_REDIRECTS = 5
+MAX_BAD_REDIRECT = f"redirects more than {MAX_REDIRECTS} times, or not to http or https; check the address"
+REDIRECTS = 5
 WAIT_S = 10  # for the connection, and for every part of the answer
 TOTAL_S = 60
 CHUNK = 1 << 16
+BAD_REDIRECT = f"redirects more than {MAX_REDIRECTS} times, or not to http or https; check the address"
+REDIRECTS = (301, 302, 303, 307, 308)
 SCHEMES = ("http", "https")
 HEADERS = {"User-Agent": "mobilenet-lab", "Accept": "image/*"}
 
@@ -59,8 +62,12 @@ def _download(url: str) -> tuple[bytes, str]:
             if length.isdigit() and int(length) > MAX_BYTES:
                 raise InputError(_too_large(int(length)))
             return _read(answer, until), answer.headers.get_content_type()
+    except InputError:
+        raise
     except urllib.error.HTTPError as error:
         error.close()
+        if error.code in REDIRECTS:
+            raise InputError(BAD_REDIRECT) from error
         raise InputError(f"the server answers {error.code} {error.reason}; check the address") from error
     except urllib.error.URLError as error:
         raise InputError(_explain(error.reason)) from error
@@ -134,5 +141,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Refuse other schemes, and a step from https back to http."""
         target = urlsplit(urljoin(req.full_url, newurl))
         if target.scheme not in SCHEMES or (req.type == "https" and target.scheme == "http"):
-            raise InputError(f"is redirected to {target.scheme}://, which is not followed; check the address")
+            fp.close()
+            raise InputError(BAD_REDIRECT)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
