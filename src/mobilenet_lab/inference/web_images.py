@@ -18,8 +18,7 @@ from mobilenet_lab.inference.web_addresses import without_secrets
 from mobilenet_lab.runtime.errors import InputError
 
 MAX_BYTES = 64 << 20
-MAX_BAD_REDIRECT = f"redirects more than {MAX_REDIRECTS} times, or not to http or https; check the address"
-REDIRECTS = 5
+MAX_REDIRECTS = 5
 WAIT_S = 10  # for the connection, and for every part of the answer
 TOTAL_S = 60
 CHUNK = 1 << 16
