@@ -154,7 +154,7 @@ def test_answers_show_an_address_without_password_and_a_path_as_it_is(tmp_path: 
     assert display_name("https://me:a:b@c@host/x.png?size=1") == "https://host/x.png?size=1"
     assert without_secrets("https://me@host/x.png?size=1#y") == "https://host/x.png"
     for path in ("a@b.png", "c:/x.png", "-", "odd?name.png"):
-        assert display_name(path) == path
+        assert display_name(path) == without_secrets(path) == path
         assert not is_url(path)
     urls = ["https://host/x.png", "http://host/*.png"]
     assert list_images([urls[0], str(tmp_path / "none.png"), urls[1]])[0] == urls

@@ -37,8 +37,7 @@ def open_inputs(images: ImageInput | Sequence[ImageInput]) -> Iterator[Image.Ima
         if isinstance(image, str) and is_url(image):
             from mobilenet_lab.inference.web_images import load_url  # imports what few programs need
 
-            opened = load_url(image)
-            name = without_secrets(image)
+            opened, name = load_url(image), without_secrets(image)
         elif isinstance(image, str | Path):
             opened = load_image(Path(image))
             name = str(image)

@@ -18,7 +18,7 @@ from mobilenet_lab.inference.image_files import STANDARD_INPUT, list_images
 from mobilenet_lab.inference.output_file import check_output, write_predictions
 from mobilenet_lab.inference.predictor import NOT_FINITE, Prediction, Predictor, Prepared
 from mobilenet_lab.inference.progress import with_progress
-from mobilenet_lab.inference.web_addresses import display_name, is_url
+from mobilenet_lab.inference.web_addresses import display_name, is_url, without_secrets
 from mobilenet_lab.runtime.devices import pick_device
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
@@ -121,7 +121,7 @@ def predict_files(
             try:
                 with _silent_libraries():
                     image = _load(names[position])
-                log_bits_used(image, name)
+                log_bits_used(image, without_secrets(name))
                 read.append((position, name, predictor.prepare(image)))
             except InputError as error:
                 failures.append(str(error))
@@ -136,7 +136,7 @@ def predict_files(
             if prediction.is_finite:
                 yield name, prediction
             else:
-                failures.append(f"{name}: {NOT_FINITE}")
+                failures.append(f"{without_secrets(name)}: {NOT_FINITE}")
 
 
 @contextmanager

@@ -23,10 +23,12 @@ def display_name(name: str) -> str:
     return scheme[0] + host.rpartition("@")[2] + slash + path
 
 
-def without_secrets(url: str) -> str:
-    """Return an address for messages, also without its query, which may hold a key."""
+def without_secrets(name: str) -> str:
+    """Return the name of an image for messages: an address also without its query, which may hold a key."""
+    if not is_url(name):
+        return name
     try:
-        parts = urlsplit(display_name(url))
+        parts = urlsplit(display_name(name))
         return printable(urlunsplit(SplitResult(parts.scheme, parts.netloc, parts.path, "", "")))
     except ValueError:  # not a valid address
-        return printable(display_name(url).partition("?")[0])
+        return printable(display_name(name).partition("?")[0])
