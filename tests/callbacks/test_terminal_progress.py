@@ -71,12 +71,12 @@ def resize(descriptor: int, columns: int) -> None:
 
 @pytest.mark.run
 def test_run_on_a_terminal_draws_a_bar_and_a_line_per_epoch(tmp_path: Path, tiny_idx: Path) -> None:
-    """The terminal shrinks after the first epoch."""
+    """The terminal shrinks after the second epoch."""
     primary, secondary = pty.openpty()
     resize(primary, 80)
     settings = [*TINY_RUN, f"data.root={tiny_idx}", "callbacks.progress.refresh_every_n_seconds=0"]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *settings, "trainer.max_epochs=3"],
+        [sys.executable, str(ROOT / "train.py"), *settings, "trainer.max_epochs=4"],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         stdout=secondary,
@@ -90,7 +90,7 @@ def test_run_on_a_terminal_draws_a_bar_and_a_line_per_epoch(tmp_path: Path, tiny
             chunk = os.read(primary, 1 << 16)
         except OSError:  # the other end is closed
             break
-        if b"epoch 1/3: " in chunk and b"epoch 1/3: " not in written:
+        if b"epoch 2/4: " in written + chunk and b"epoch 2/4: " not in written:
             resize(primary, 50)
         written += chunk
     os.close(primary)
@@ -100,17 +100,17 @@ def test_run_on_a_terminal_draws_a_bar_and_a_line_per_epoch(tmp_path: Path, tiny
     drawn = [part.removesuffix(ERASE_REST) for part in re.split(r"[\r\n]+", text)]
     bars = [part for part in drawn if "━" in part or "─" in part]
     assert all(len(bar) < 80 for bar in bars)
-    assert all(len(bar) < 50 for bar in bars if bar.startswith("epoch 3/3"))
-    for start in ("epoch 1/3 ", "epoch 1/3 val ", "epoch 3/3 val ", "test "):
+    assert all(len(bar) < 50 for bar in bars if bar.startswith("epoch 4/4"))
+    for start in ("epoch 1/4 ", "epoch 1/4 val ", "epoch 4/4 val ", "test "):
         assert any(bar.startswith(start) for bar in bars), start
     assert any(re.search(r"0:\d\d left  loss \d+\.\d{3}  val [01]\.\d{4}", bar) for bar in bars)
     lines = [line.split(ERASE_REST)[-1] for line in text.split("\r\n")]
     assert (
         sum(
-            re.fullmatch(r"epoch \d/3: accuracy train .*, val .*; loss train .*", x) is not None
+            re.fullmatch(r"epoch \d/4: accuracy train .*, val .*; loss train .*", x) is not None
             for x in lines
         )
-        == 3
+        == 4
     )
     assert all(len(line) <= 80 for line in lines if "outputs/" not in line)
     assert lines[-2].startswith("predict   python predict.py")
