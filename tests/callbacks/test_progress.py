@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from mobilenet_lab.callbacks.progress import PlainProgress, TerminalProgress, progress_bar
+from mobilenet_lab.callbacks.progress import PlainProgress, progress_bar
+from mobilenet_lab.callbacks.terminal_progress import TerminalProgress
 from mobilenet_lab.runtime.terminal import assume_terminal_size
 
 
@@ -23,7 +24,10 @@ def test_bar_needs_a_terminal_with_a_size(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.setattr(sys.stdout, "fileno", lambda: 1)
     monkeypatch.setattr(os, "get_terminal_size", lambda number: os.terminal_size(size))
-    assert type(progress_bar(20, 10.0)) is kind
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(progress_bar(0.2, 10.0)) is kind
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(progress_bar(0.2, 10.0)) is PlainProgress
 
 
 @pytest.mark.parametrize(("size", "assumed"), [((0, 0), ["80", "24"]), ((100, 50), [None, None])])

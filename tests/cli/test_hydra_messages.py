@@ -117,3 +117,11 @@ def test_bug_in_a_constructor_is_not_explained() -> None:
     with pytest.raises(InstantiationException) as raised:
         instantiate({"_target_": "fractions.Fraction", "numerator": 1, "denominator": 0})
     assert explain_instantiation(raised.value, is_user_fixable) is None
+
+
+def test_missing_primary_config_names_the_option() -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        with pytest.raises(HydraException) as raised:
+            compose("foo")
+        message = explain_hydra_error(raised.value)
+    assert message == f"--config-name=foo: {ROOT / 'conf'} has no foo.yaml; leave out --config-name"

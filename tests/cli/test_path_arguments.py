@@ -27,3 +27,10 @@ def test_repeated_image_is_refused_with_the_list() -> None:
         refuse_repeated_paths(["image=a.png", "image=b c.png"])
     with pytest.raises(InputError, match=r"^ckpt: is given 2 times; use 'ckpt=\[a,b,c\]'$"):
         refuse_repeated_paths(["ckpt=[a,b]", "ckpt=c"])
+
+
+def test_suggestion_has_no_passwords() -> None:
+    with pytest.raises(InputError) as refused:
+        refuse_repeated_paths(["image=https://me:s3cret@host/a.png", "image=b.png"])
+    assert "s3cret" not in str(refused.value)
+    assert "https://host/a.png,b.png" in str(refused.value)

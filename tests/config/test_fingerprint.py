@@ -12,7 +12,9 @@ def test_paths_of_the_run_folder_are_left_out() -> None:
 
 
 def test_settings_of_output_and_logging_are_not_relevant_to_results() -> None:
-    one = composed("output_dir=a", "num_threads=1", "logger=csv", "callbacks.progress.refresh_rate=3")
+    one = composed(
+        "output_dir=a", "num_threads=1", "logger=csv", "callbacks.progress.refresh_every_n_seconds=3"
+    )
     other = composed("output_dir=b")
     assert result_relevant_settings(one) == result_relevant_settings(other)
     assert result_relevant_settings(one) != result_relevant_settings(composed("task.label_smoothing=0.2"))

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import NUM_TINY_TEST, ROOT, Script, digit_images
+from conftest import NUM_TINY_TEST, ROOT, Script, composed, digit_images
 from PIL import Image
 
 from mobilenet_lab import Predictor
 from mobilenet_lab.data.images import MAX_BYTES, load_image
 from mobilenet_lab.inference.image_files import list_images
-from mobilenet_lab.inference.predict import predict_files
+from mobilenet_lab.inference.predict import predict, predict_files
 from mobilenet_lab.inference.predictor import Prediction
+from mobilenet_lab.inference.progress import with_progress
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
 
@@ -501,3 +502,93 @@ def test_color_images_of_any_size_are_classified(tiny_run: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (90, 200, 3), np.uint8)
     for preprocess in ("auto", "none"):
         assert len(Predictor(tiny_run, preprocess)([Image.fromarray(pixels)])) == 1
+
+
+def test_answers_are_saved_and_drawn(script: Script, tiny_run: Path, photos: Path, tmp_path: Path) -> None:
+    ask = ("predict.py", f"ckpt={tiny_run}", f"image={photos}", "preprocess=none", "batch_size=7", "top_k=2")
+    done = script(*ask, "output=new/all.json", "save_images=cards (1)", "explain=true")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "new/all.json: 40 images\n")
+    entries = json.loads((tmp_path / "new/all.json").read_text())
+    printed = script(*ask, "format=json", "output=all.csv")
+    assert [entry["image"] for entry in json.loads(printed.stdout)] == [entry["image"] for entry in entries]
+    assert [len(entry["top"]) for entry in entries] == [2] * NUM_TINY_TEST
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
+    assert [row["class_2"] for row in rows] == [entry["top"][1]["class"] for entry in entries]
+    names = sorted(path.name for path in photos.iterdir())
+    assert sorted(path.name for path in (tmp_path / "cards (1)").iterdir()) == names
+    for name in names[::13]:
+        with Image.open(tmp_path / "cards (1)" / name) as card, Image.open(photos / name) as image:
+            assert card.width > 3 * 224  # image, network input and evidence
+            seen = np.asarray(card.convert("L"))[12:236, 248:472]
+            assert (seen == np.kron(np.asarray(image), np.ones((8, 8), np.uint8))).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["output=x.txt"], "output=x.txt: must end in .csv or .json"),
+        (["explain=true"], "explain=true: is drawn into saved images; add save_images=<folder>"),
+        (["top_k=11"], "top_k=11: the model has 10 classes; use fewer"),
+        (["top_k=0"], "top_k=0: must be an integer of at least 1 or null"),
+        (["save_images=img.png"], "save_images=img.png: is a file; use another name for the folder"),
+        (
+            ["save_images=."],
+            "save_images=.: img.png exists and was not written by predict.py; use another folder",
+        ),
+    ],
+)
+def test_wrong_wish_is_refused_and_nothing_is_written(
+    script: Script, tiny_run: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    Image.fromarray(digit_images(1, seed=5)[0][0]).save(tmp_path / "img.png")
+    before = (tmp_path / "img.png").read_bytes()
+    done = script("predict.py", f"ckpt={tiny_run}", "image=img.png", *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["img.png"]
+    assert (tmp_path / "img.png").read_bytes() == before
+
+
+def test_exported_model_cannot_be_explained(tmp_path: Path) -> None:
+    cfg = composed("image=x.png", "explain=true", "save_images=cards", script="predict")
+    with pytest.raises(
+        InputError, match=r"^explain=true: needs a checkpoint, since .*model\.onnx has no gradients"
+    ):
+        predict(cfg, [tmp_path / "model.onnx"])
+
+
+def test_failed_download_is_reported_without_its_password(
+    script: Script, tiny_run: Path, photos: Path
+) -> None:
+    url = "http://me:s3cret@127.0.0.1:9/x.png?key=t0ken"
+    done = script("predict.py", f"ckpt={tiny_run}", f"image=[{url},{photos / '00_0.png'}]")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{photos / '00_0.png'}: ")
+    reason = "cannot be reached: Connection refused; check the address and the connection"
+    assert done.stderr == f"error: http://127.0.0.1:9/x.png: {reason}\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stdout_is_terminal", [False, True])
+@pytest.mark.parametrize("stderr_is_terminal", [False, True])
+@pytest.mark.parametrize("prints_answers", [False, True])
+def test_progress_is_shown_where_it_mixes_with_nothing(
+    monkeypatch: pytest.MonkeyPatch, stdout_is_terminal: bool, stderr_is_terminal: bool, prints_answers: bool
+) -> None:
+    monkeypatch.setattr("mobilenet_lab.inference.progress.DELAY_S", 0.0)
+    monkeypatch.setattr("sys.stdout", Terminal() if stdout_is_terminal else io.StringIO())
+    monkeypatch.setattr("sys.stderr", Terminal() if stderr_is_terminal else io.StringIO())
+    predictions = [(f"{i}.png", Prediction("a", {"a": 1.0})) for i in range(30)]
+    assert list(with_progress(predictions, 30, prints_answers)) == predictions
+    shown = "/30 [" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert shown == (stderr_is_terminal and not (stdout_is_terminal and prints_answers))
+    assert sys.stdout.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_short_work_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", Terminal())
+    list(with_progress([("a.png", Prediction("a", {"a": 1.0}))], 1, prints_answers=False))
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]

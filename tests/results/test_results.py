@@ -81,7 +81,7 @@ def test_only_missing_runs_are_started(tmp_path: Path) -> None:
     assert call("works", "--seeds", "1", recipes=[longer])[0]["test/accuracy"] == resumed["test/accuracy"]
     log = run.folder.train_log.read_text()[before_size:]
     assert "test 0." in log
-    assert "epoch 2 of 2" not in log
+    assert "epoch 2/2" not in log
 
 
 def interrupt_after_one_epoch(run: Run) -> None:

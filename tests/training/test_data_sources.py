@@ -25,7 +25,7 @@ def test_image_folder_in_the_original_layout_trains(script: Script, tmp_path: Pa
         "output_dir=run",
     )
     assert done.returncode == 0, done.stderr
-    assert "48 training, 6 validation, 6 test images; 56x56x3" in done.stdout
+    assert "48 training, 6 validation, 6 test images\nbatches  16 images of 56x56x3" in done.stdout
     assert result_of(tmp_path / "run")["test/accuracy"] is not None
 
 

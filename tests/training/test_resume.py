@@ -88,7 +88,7 @@ def test_auto_starts_then_resumes_then_reports_a_finished_run(
     assert load_checkpoint(tmp_path / "run")["global_step"] == 7
     done = script("train.py", *settings)
     assert done.returncode == 0, done.stderr
-    assert "epoch 1 of 2" not in done.stdout
+    assert "epoch 1/2" not in done.stdout
     written = (tmp_path / "run/result.json").stat().st_mtime_ns
     done = script("train.py", *settings)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -83,9 +84,13 @@ def test_output_is_short_and_readable(tiny_run: Path) -> None:
     stdout = (tiny_run.parents[2] / "stdout.txt").read_text()
     lines = stdout.splitlines()
     assert lines[0].startswith("model    mobilenet_v2(filters=1),")
-    assert "100 training, 20 validation, 40 test images; 28x28x1, batch size 16" in lines[1]
-    assert any(line.startswith("epoch 2 of 2, step") for line in lines)
-    assert any(line.startswith("epoch 2 of 2: train accuracy") for line in lines)
+    assert "data     idx: 100 training, 20 validation, 40 test images" in lines
+    assert "batches  16 images of 28x28x1" in lines
+    assert any(line.split()[:2] == ["sum", "105,376"] for line in lines)  # of the table of stages
+    assert all(len(line) <= 80 for line in lines if "outputs/" not in line)
+    steps = [line for line in lines if line.startswith("epoch 2/2, step")]
+    assert re.fullmatch(r"epoch 2/2, step 7 of 7: loss [\d.]+, [\d,]+ images/s, 0:0\d left", steps[-1])
+    assert any(line.startswith("epoch 2/2: accuracy train") for line in lines)
     assert lines[-3].startswith("accuracy  training ")
     assert lines[-2].startswith("run       outputs/")
     assert lines[-1].startswith("predict   python predict.py ckpt=outputs/")

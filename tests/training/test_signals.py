@@ -70,7 +70,7 @@ def test_sigint_to_a_run_and_its_workers_saves_a_checkpoint(tmp_path: Path, tiny
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("epoch 2 of 500, step 2 "):
+        if line.startswith("epoch 2/500, step 2 "):
             break
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)

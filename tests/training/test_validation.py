@@ -52,8 +52,8 @@ def test_epochs_without_validation_have_no_validation_metrics(
         "output_dir=run",
     )
     assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if " of 3: train accuracy" in line]
-    assert ["val accuracy" in line for line in lines] == [False, True, False]
+    lines = [line for line in done.stdout.splitlines() if "/3: accuracy train" in line]
+    assert [", val " in line for line in lines] == [False, True, False]
     history = load_checkpoint(tmp_path / "run")["callbacks"]["EpochHistory"]
     assert ["val/loss" in row for row in history["epochs"]] == [False, True, False]
 

@@ -31,6 +31,8 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
         if prefer == "last" and is_onnx(path):
             raise InputError(f"{key}={where}: an exported model cannot be trained; use a checkpoint")
         return path
+    if path.exists() and not path.is_dir():
+        raise FileNotFoundError(f"{key}={where}: is a pipe or a device; copy the checkpoint to a file")
     run = RunFolder(path)
     wanted = [run.best, run.last, run.previous] if prefer == "best" else [run.last, run.previous, run.best]
     for checkpoint in wanted:

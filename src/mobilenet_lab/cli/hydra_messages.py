@@ -27,6 +27,7 @@ from mobilenet_lab.config.yaml_files import explain_yaml_error, find_fault, find
 
 GROUP_CANNOT_BE_NULL = "Config group override"  # for optimizer=null
 NO_SUCH_GROUP = re.compile(r"Could not override '([^']+)'.*No match in the defaults list", re.DOTALL)
+NO_PRIMARY_CONFIG = re.compile(r"Cannot find primary config")
 WRONG_HEADERS = ("Expected header format", "Too many components")  # of a line `# @package ...`
 IN_FILE = re.compile(r"In '([^']+)/([^'/]+)': ")
 FULL_KEY = re.compile(r"full_key: (\S+)")
@@ -105,6 +106,9 @@ def _unknown_key(error: BaseException) -> str | None:
 def _explain_missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     options = sorted(error.options or [])
+    if NO_PRIMARY_CONFIG.match(str(error)):
+        folders = " or ".join(str(folder) for folder in _config_folders())
+        return f"--config-name={choice}: {folders} has no {choice}.yaml; leave out --config-name"
     if not options:
         return _one_line(str(error))
     near = difflib.get_close_matches(choice, options, n=1)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from mobilenet_lab.inference.web_addresses import display_name
 from mobilenet_lab.runtime.errors import InputError
 
 LIST_KEYS = ("image", "ckpt")  # Hydra would use the last of several without a word
@@ -42,7 +43,8 @@ def suggest_path_key(argument: str, arguments: Sequence[str], script: str) -> st
 
 
 def _as_list(key: str, paths: Sequence[str]) -> str:
-    """Return a setting as the shell takes it."""
+    """Return a setting as the shell takes it, without the passwords of web addresses."""
+    paths = [display_name(path) for path in paths]
     if len(paths) == 1:
         return shlex.quote(f"{key}={paths[0]}")
     members = [path.removeprefix("[").removesuffix("]") for path in paths[:MAX_NAMED]]

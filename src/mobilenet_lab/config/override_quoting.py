@@ -7,7 +7,16 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-PATH_KEYS = ("ckpt", "image", "resume", "output_dir", "output", "data.root", "hydra.sweep.dir")
+PATH_KEYS = (
+    "ckpt",
+    "image",
+    "output",
+    "save_images",
+    "resume",
+    "output_dir",
+    "data.root",
+    "hydra.sweep.dir",
+)
 INTERPOLATED_KEYS = ("output_dir", "data.root", "hydra.sweep.dir")
 SWEEP_ARGUMENTS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 QUOTES = ("'", '"')

@@ -12,6 +12,7 @@ from pathlib import Path
 from mobilenet_lab.data.datasets.file_listing import list_image_files
 from mobilenet_lab.data.image_formats import EXTENSIONS, HEIC_EXTENSIONS
 from mobilenet_lab.data.images import describe_kind
+from mobilenet_lab.inference.web_addresses import is_url
 from mobilenet_lab.runtime.text import printable
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,8 @@ def list_images(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the files that names, folders and globs refer to, in the given order.
 
     Args:
-        patterns: File names, `-`, folders, or globs in which `**` matches any number of folders.
+        patterns: File names, web addresses, `-`, folders, or globs in which `**` matches any number of
+            folders.
 
     Returns:
         The files, those of a folder or glob sorted, and a message for each pattern without files.
@@ -73,7 +75,7 @@ def _expand(pattern: str, others: Counter[str]) -> list[str]:
         OSError: No file can have this name, or a folder is not readable.
     """
     path = Path(pattern)
-    if pattern == STANDARD_INPUT or path.is_file():
+    if pattern == STANDARD_INPUT or is_url(pattern) or path.is_file():
         return [pattern]
     if path.is_dir():
         next(path.iterdir(), None)  # fails if the folder is not readable; unreadable ones below are skipped

@@ -15,6 +15,7 @@ from mobilenet_lab.data.image_depth import (
     white_level,
 )
 from mobilenet_lab.data.images import load_image, to_gray_or_rgb, without_pillow_warnings
+from mobilenet_lab.inference.web_addresses import is_url, without_secrets
 from mobilenet_lab.runtime.errors import InputError
 
 ImageInput = str | Path | Image.Image | np.ndarray
@@ -33,7 +34,11 @@ def open_inputs(images: ImageInput | Sequence[ImageInput]) -> Iterator[Image.Ima
         raise InputError(f"images: is a {type(images).__name__}; {ACCEPTED}")
     for i, image in enumerate(several):
         name = f"images[{i}]"
-        if isinstance(image, str | Path):
+        if isinstance(image, str) and is_url(image):
+            from mobilenet_lab.inference.web_images import load_url  # imports what few programs need
+
+            opened, name = load_url(image), without_secrets(image)
+        elif isinstance(image, str | Path):
             opened = load_image(Path(image))
             name = str(image)
         elif isinstance(image, Image.Image):

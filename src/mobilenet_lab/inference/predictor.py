@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,9 @@ from mobilenet_lab.data.transforms.mnist_style import NO_DIGIT, prepare_digit
 from mobilenet_lab.inference.classifier import Classifier, open_classifier
 from mobilenet_lab.inference.image_inputs import ImageInput, open_inputs
 from mobilenet_lab.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from mobilenet_lab.inference.explain import Explainer
 
 NOT_FINITE = "the network computes NaN or infinity for it; use another checkpoint"
 
@@ -51,6 +55,10 @@ class Prediction:
     def confidence(self) -> float:
         """Probability of the most likely class; 0 without a class."""
         return 0.0 if self.class_name is None else self.probabilities[self.class_name]
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """Return the k most likely classes and their probabilities, best first; none without a class."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
 
     @property
     def is_finite(self) -> bool:
@@ -150,6 +158,42 @@ class Predictor:
         return Prediction(
             self.classes[label], named, _note(problem, probabilities[label] < self.min_confidence)
         )
+
+    def explain(self, images: ImageInput | Sequence[ImageInput]) -> list[np.ndarray | None]:
+        """Return where in each image the networks find their answer.
+
+        Args:
+            images: The same inputs as for a call.
+
+        Returns:
+            A map per image, float32 in [0, 1], of the size of the image that `prepare` returns; None for an
+            image without a class. `inference.explain` describes the maps.
+
+        Raises:
+            InputError: An image cannot be classified, or a network has no spatial feature map.
+        """
+        prepared = [self.prepare(image) for image in open_inputs(images)]
+        answers = self.classify(prepared)
+        labels = {name: label for label, name in enumerate(self.classes)}
+        wanted = {i: labels[one.class_name] for i, one in enumerate(answers) if one.class_name is not None}
+        if not wanted:
+            return [None] * len(prepared)
+        found = self.explainer()(np.stack([prepared[i].pixels for i in wanted]), list(wanted.values()))
+        maps = dict(zip(wanted, found, strict=True))
+        return [maps.get(i) for i in range(len(prepared))]
+
+    def explainer(self) -> "Explainer":
+        """Return a function of pixels and labels that returns maps of the evidence.
+
+        Raises:
+            InputError: The networks are ONNX files, which have no gradients.
+        """
+        from mobilenet_lab.inference.ensemble import Ensemble
+        from mobilenet_lab.inference.explain import Explainer
+
+        if not isinstance(self._ensemble, Ensemble):
+            raise InputError("explain: needs checkpoints, because ONNX files have no gradients")
+        return Explainer(self._ensemble)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of each class.

@@ -171,6 +171,14 @@ class MobileNetV2(nn.Module):
         x = x.mean(dim=(2, 3))  # (N, head)
         return self.classifier(x)
 
+    def stages(self) -> dict[str, list[nn.Module]]:
+        """Return the modules of each stage, in order, for `models.stages`."""
+        stem, *blocks, head = self.features
+        stages = {"stem": [stem]}
+        for number, (_, _, num_blocks, _) in enumerate(STAGES, start=1):
+            stages[f"stage {number}"], blocks = blocks[:num_blocks], blocks[num_blocks:]
+        return stages | {"head": [head], "classifier": [self.classifier]}
+
     def _initialize(self, bn_momentum: float, zero_init_residual: bool) -> None:
         """Initialize convolutions as in He et al. 2015 (arXiv:1502.01852), and the last layer near zero."""
         for module in self.modules():

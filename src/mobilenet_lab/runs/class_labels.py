@@ -32,7 +32,7 @@ def class_labels(classes: Sequence[str]) -> ClassLabels:
     # Matplotlib would say that a fallback font has no weight called normal.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     names = [shortened(printable(name)) for name in classes]
-    families, missing = _fonts_for({character for name in names for character in name})
+    fonts, missing = fonts_for({character for name in names for character in name})
     ticks, legend = [], []
     for number, name in enumerate(names):
         if missing.isdisjoint(name):
@@ -43,7 +43,7 @@ def class_labels(classes: Sequence[str]) -> ClassLabels:
                 c.encode("unicode_escape").decode() if c in missing else c for c in printable(classes[number])
             )
             legend.append(f"#{number}: {shortened(escaped, 2 * MAX_COLUMNS)}")
-    return ClassLabels(ticks, legend, families)
+    return ClassLabels(ticks, legend, list(fonts))
 
 
 def shortened(name: str, columns: int = MAX_COLUMNS) -> str:
@@ -60,21 +60,27 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def _fonts_for(characters: Set[str]) -> tuple[list[str], set[str]]:
-    """Return font families that have as many characters as possible, and the characters that none has."""
+def fonts_for(characters: Set[str]) -> tuple[dict[str, str], set[str]]:
+    """Return fonts that have as many characters as possible, and the characters that none has.
+
+    Returns:
+        The file of each font by its family, in the order in which to look up a character.
+    """
     from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     families = list(rcParams["font.family"])
-    missing = set(characters) - _characters_of(get_font(findfont(FontProperties(family=families))))
+    default = str(findfont(FontProperties(family=families)))
+    fonts = dict.fromkeys(families, default)
+    missing = set(characters) - characters_of(get_font(default))
     for family, path in _other_fonts() if missing else ():
-        found = missing & _characters_of(get_font(path))
+        found = missing & characters_of(get_font(path))
         if found:
-            families.append(family)
+            fonts[family] = path
             missing -= found
         if not missing:
             break
-    return families, missing
+    return fonts, missing
 
 
 def _other_fonts() -> Iterator[tuple[str, str]]:
@@ -92,5 +98,6 @@ def _other_fonts() -> Iterator[tuple[str, str]]:
         yield family, findfont(FontProperties(family=[family]), fallback_to_default=False)
 
 
-def _characters_of(font: object) -> set[str]:
+def characters_of(font: object) -> set[str]:
+    """Return the characters of a font that matplotlib has opened."""
     return {chr(code) for code in font.get_charmap()}  # type: ignore[attr-defined]

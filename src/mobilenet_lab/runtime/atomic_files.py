@@ -43,6 +43,22 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
         raise
 
 
+def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a scratch file and rename it, without syncing: for many files that can be written again.
+
+    Raises:
+        OSError: The file cannot be written, and the old one is intact.
+    """
+    scratch = path.with_name(f".{os.getpid()}.tmp")  # short, for names of any length
+    try:
+        write(scratch)
+        scratch.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # the first error says more
+            scratch.unlink(missing_ok=True)
+        raise
+
+
 def sync(path: Path) -> None:
     """Sync a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

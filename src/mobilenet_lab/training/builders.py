@@ -101,6 +101,7 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
         logger=_build_loggers(cfg, step),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=cfg.output_dir,
+        enable_model_summary=False,  # log_summary logs a table by stage
         # cuDNN's fastest algorithm may differ between runs.
         benchmark=cfg.trainer.benchmark and not cfg.trainer.deterministic,
         _convert_="all",

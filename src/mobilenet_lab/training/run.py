@@ -51,7 +51,6 @@ from mobilenet_lab.training.resume import (
 from mobilenet_lab.training.summary import (
     keep_best,
     log_summary,
-    measure_model,
     summarize_run,
     write_results,
 )
@@ -154,7 +153,7 @@ def _set_up(
     keeps_best = any(isinstance(callback, BestCheckpoint) for callback in trainer.checkpoint_callbacks)
     prepare_run_folder(cfg, folder, resume.path if resume is not None else None, step, keeps_best)
     set_cpu_threads(cfg.num_threads, trainer, resume.num_threads if resume is not None else None)
-    log_summary(cfg, datamodule, trainer, measure_model(cfg, model), folder)
+    log_summary(cfg, datamodule, trainer, model, folder)
     add_charts(trainer)
     if trainer.world_size > 1:
         pass_config_to_ranks(folder.config)

@@ -20,12 +20,14 @@ from mobilenet_lab.checkpoints.writer import copy_atomically
 from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.models.complexity import count_macs, count_parameters
+from mobilenet_lab.models.stages import measure_stages
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.plots import plot_confusion, plot_curves, save_plot
 from mobilenet_lab.runs.tensorboard import log_hparams
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.invocation import command_line_overrides, train_command
 from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.training.model_table import model_table
 
 log = logging.getLogger(__name__)
 
@@ -43,30 +45,33 @@ def measure_model(cfg: DictConfig, model: ImageClassifier) -> dict[str, int]:
 
 @rank_zero_only
 def log_summary(
-    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int], run: RunFolder
+    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, model: ImageClassifier, run: RunFolder
 ) -> None:
-    """Log model, data, device and folder, one line each."""
-    for label, text in describe_run(cfg, datamodule, trainer, size).items():
+    """Log model, data, device and folder, one line each, and a table of the model's stages."""
+    for label, text in describe_run(cfg, datamodule, trainer, measure_model(cfg, model)).items():
         log.info("%-8s %s", label, text)
+        if label == "model" and cfg.trainer.enable_model_summary:
+            for line in model_table(measure_stages(model.network, cfg.data.channels, cfg.data.image_size)):
+                log.info("%s", line)
     log.info("run      %s", run)
 
 
 def describe_run(
     cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int]
 ) -> dict[str, str]:
-    """Return what is trained on what and where: model, data and device."""
+    """Return what is trained on what and where: model, data, batches and device."""
     subsets = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
     is_cuda = device.type == "cuda"
     where = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} threads"
     counts = [f"{len(subsets[name]):,} {stage}" for name, stage in SUBSETS.items()]
-    shape = f"{cfg.data.image_size}x{cfg.data.image_size}x{cfg.data.channels}"
+    side, channels = cfg.data.image_size, cfg.data.channels
     return {
         "model": f"{_describe_model(cfg.model)}, {size['parameters']:,} parameters, "
         f"{size['macs'] / 1e6:.1f} M MACs per image",
-        "data": f"{datamodule.source.name}: {', '.join(counts)} images; {shape}, "
-        f"batch size {cfg.data.batch_size}{ranks}",
+        "data": f"{datamodule.source.name}: {', '.join(counts)} images",
+        "batches": f"{cfg.data.batch_size} images of {side}x{side}x{channels}{ranks}",
         "device": f"{device.type}, {where}, precision {trainer.precision}",
     }
 

@@ -1,0 +1,122 @@
+"""Size and cost of a network by stage."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mobilenet_lab.models.complexity import count_parameters
+from mobilenet_lab.models.shapes import CostCounter
+
+OTHER = "other"  # what belongs to no stage
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a network.
+
+    Attributes:
+        name: Its name.
+        output: Shape of its result without the batch dimension; None if that is not one tensor.
+        parameters: Number of its parameters, frozen ones included.
+        macs: Its multiply-accumulates (MACs) per image, counted as in `models.complexity`.
+    """
+
+    name: str
+    output: tuple[int, ...] | None
+    parameters: int
+    macs: int
+
+
+def measure_stages(network: nn.Module, channels: int, image_size: int) -> list[Stage]:
+    """Return the stages of a network in order, without computing anything.
+
+    A network may define its stages by a method `stages()` that returns the modules of each, by name.
+    Otherwise its direct children are the stages. What lies outside of them is one more stage, so that
+    parameters and MACs add up to those of the network.
+
+    Args:
+        network: On any device. It stays as it is.
+        channels: Channels of the image.
+        image_size: Height and width of the image in pixels.
+    """
+    counter = CostCounter()
+    meters = {
+        name: _Meter(modules, counter) for name, modules in _modules_by_stage(network).items() if modules
+    }
+    image = torch.empty(1, channels, image_size, image_size, device="meta")
+    if was_training := network.training:
+        network.eval()
+    try:
+        with torch.no_grad(), counter:
+            network(image)
+    finally:
+        for meter in meters.values():
+            meter.remove()
+        if was_training:
+            network.train()
+    seen: set[int] = set()
+    stages = [
+        Stage(name, meter.output, _count_new(meter.modules, seen), meter.macs)
+        for name, meter in meters.items()
+    ]
+    parameters = count_parameters(network) - sum(stage.parameters for stage in stages)
+    macs = counter.macs - sum(stage.macs for stage in stages)
+    return [*stages, Stage(OTHER, None, parameters, macs)] if parameters or macs else stages
+
+
+def _modules_by_stage(network: nn.Module) -> Mapping[str, Sequence[nn.Module]]:
+    define = getattr(network, "stages", None)
+    if callable(define):
+        stages: Mapping[str, Sequence[nn.Module]] = define()
+        return stages
+    return {name: [child] for name, child in network.named_children()}
+
+
+def _count_new(modules: Iterable[nn.Module], seen: set[int]) -> int:
+    """Count parameters that no earlier stage has: stages may share them."""
+    count = 0
+    for parameter in _parameters(modules):
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
+            count += parameter.numel()
+    return count
+
+
+def _parameters(modules: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
+    for module in modules:
+        yield from module.parameters()
+
+
+class _Meter:
+    """Adds up the MACs of one stage's modules while the network runs."""
+
+    def __init__(self, modules: Sequence[nn.Module], counter: CostCounter) -> None:
+        self.modules = modules
+        self.macs = 0
+        self.output: tuple[int, ...] | None = None
+        self._counter = counter
+        self._before = 0
+        self._handles = [
+            handle
+            for module in modules
+            for handle in (
+                module.register_forward_pre_hook(self._start),
+                module.register_forward_hook(self._stop),
+            )
+        ]
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _start(self, module: nn.Module, inputs: Any) -> None:
+        self._before = self._counter.macs
+
+    def _stop(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self.macs += self._counter.macs - self._before
+        if isinstance(output, list | tuple) and output:  # of feature maps, from fine to coarse
+            output = output[-1]
+        self.output = tuple(output.shape[1:]) if isinstance(output, Tensor) else None

@@ -1,0 +1,34 @@
+"""A table of a network's stages, as the log of a run shows it."""
+
+from collections.abc import Sequence
+
+from mobilenet_lab.models.stages import Stage
+from mobilenet_lab.runtime.text import printable
+
+INDENT = " " * 9  # the width of the words before the lines of the log, such as "model    "
+MAX_NAME = 24
+HEADER = ("stage", "output", "parameters", "MACs")
+
+
+def model_table(stages: Sequence[Stage]) -> list[str]:
+    """Return the lines of a table with one row per stage and their sum, at most 80 columns wide."""
+    rows = [
+        HEADER,
+        *((_name(s.name), _shape(s.output), f"{s.parameters:,}", f"{s.macs:,}") for s in stages),
+        ("sum", "", f"{sum(s.parameters for s in stages):,}", f"{sum(s.macs for s in stages):,}"),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    return [
+        f"{INDENT}{name:<{widths[0]}}  {output:>{widths[1]}}  {parameters:>{widths[2]}}  {macs:>{widths[3]}}"
+        for name, output, parameters, macs in rows
+    ]
+
+
+def _name(name: str) -> str:
+    shown = printable(name)
+    return shown if len(shown) <= MAX_NAME else f"{shown[: MAX_NAME - 3]}..."
+
+
+def _shape(output: tuple[int, ...] | None) -> str:
+    """Return channels x height x width."""
+    return "" if output is None else " x ".join(map(str, output))
