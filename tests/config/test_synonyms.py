@@ -48,7 +48,7 @@ def test_advice_names_choices_that_exist() -> None:
         ),
         (
             "callbacks.early.patience",
-            "callbacks has progress, checkpoint, best, nan_guard; to add a callback, ",
+            "callbacks has progress, dashboard, checkpoint, best, nan_guard; to add a callback, ",
         ),
         ("callbacks.best.mod", "did you mean callbacks.best.mode?"),
     ],

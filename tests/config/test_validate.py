@@ -141,7 +141,7 @@ def test_unknown_key_in_an_experiment_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script_name", "formats"), [("predict", "text, json, csv"), ("evaluate", "text, json")]
+    ("script_name", "formats"), [("predict", "text, json, csv or null"), ("evaluate", "text, json")]
 )
 def test_formats_differ_between_scripts(script_name: str, formats: str) -> None:
     image = ["image=x.png"] if script_name == "predict" else []

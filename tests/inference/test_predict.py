@@ -551,7 +551,7 @@ def test_wrong_wish_is_refused_and_nothing_is_written(
 def test_exported_model_cannot_be_explained(tmp_path: Path) -> None:
     cfg = composed("image=x.png", "explain=true", "save_images=cards", script="predict")
     with pytest.raises(
-        InputError, match=r"^explain=true: needs a checkpoint, since .*model\.onnx has no gradients"
+        InputError, match=r"^explain=true: needs gradients, which .*model\.onnx does not have"
     ):
         predict(cfg, [tmp_path / "model.onnx"])
 
