@@ -35,17 +35,17 @@ def commands(document: str) -> list[str]:
 
 # Replacements that make a command take seconds
 SHORTENED = {
-    'make results ARGS="two_epochs --seeds 0 1 2"': 'make results ARGS="two_epochs --no-runs"',
     "make train": 'make train ARGS="debug=smoke"',
     "make test": 'make test ARGS="--collect-only -q"',
     'make test ARGS="-m unit"': 'make test ARGS="--collect-only -q -m unit"',
     "make lint": "make -n lint",  # the lint step checks the same files
-    'make bench ARGS="--quick"': 'make bench ARGS="--quick --only loader"',  # tests/benchmark runs every case
+    "make demo": 'make demo ARGS="verify=generated"',
+    "python export.py": "python export.py verify=generated",
 }
 
 
 # Commands that use or resume the newest run. They share a folder, so one worker runs them all.
-NEED_A_RUN = ("resume=latest", "predict.py", "evaluate", "make demo")
+NEED_A_RUN = ("resume=latest", "predict", "evaluate", "export", "make demo")
 SHARED = pytest.mark.xdist_group("readme")
 
 
@@ -151,6 +151,8 @@ def test_documents_have_commands() -> None:
 def test_command_runs(request: pytest.FixtureRequest, command: str, folder: str) -> None:
     if "fashion_mnist" in command and not has_fashion_mnist():
         pytest.skip("Fashion-MNIST is not on this machine, and its mirrors may be out of reach")
+    if command == "make demo":
+        request.getfixturevalue("web_runtime_or_skip")
     done = run(request.getfixturevalue(folder), shortened(command))
     if "accelerator=gpu" in command and not torch.cuda.is_available():
         assert done.returncode == 2
