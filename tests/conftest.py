@@ -210,6 +210,7 @@ def mnist_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "trainer.accelerator=cpu",
         "output_dir=run",
         cwd=cwd,
+        timeout=550,
         fresh=True,
     )
     assert done.returncode == 0, done.stderr
