@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from mobilenet_lab.callbacks.dashboard import Dashboard
+from mobilenet_lab.callbacks.embeddings import EmbeddingRecorder
 from mobilenet_lab.callbacks.gradient_norm import gradient_norm
 from mobilenet_lab.callbacks.throughput import Throughput
 from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import IndexRange
+from mobilenet_lab.runs.folder import RunFolder
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -120,3 +122,26 @@ def test_share_of_time_spent_waiting_is_that_of_slow_data(tmp_path: Path) -> Non
     # The clock starts with the first batch in memory: five of six reads, and six steps.
     assert row["speed/data_wait"] == pytest.approx(5 * 0.02 / (5 * 0.02 + 6 * 0.06), abs=0.12)
     assert loader.wait_seconds >= 6 * 0.02  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [torch.nn.Conv2d(1, 2, 4), torch.nn.Flatten()],
+        [torch.nn.Linear(4, 2), torch.nn.Flatten()],  # sees the rows of an image
+    ],
+)
+def test_embeddings_of_a_network_without_features_are_skipped(
+    tmp_path: Path, layers: list[torch.nn.Module], caplog: pytest.LogCaptureFixture
+) -> None:
+    module = LightningModule()
+    module.network = torch.nn.Sequential(*layers)
+    recorder = EmbeddingRecorder(5)
+    recorder.start(module)
+    images = torch.zeros(3, 1, 4, 4)
+    recorder.note((images, torch.zeros(3).long()))
+    module.network(images)
+    recorder.write(RunFolder(tmp_path), module)
+    assert "callbacks.dashboard.embeddings=5 is ignored: " in caplog.text
+    assert list(tmp_path.iterdir()) == []
+    assert not any(layer._forward_pre_hooks for layer in module.modules())

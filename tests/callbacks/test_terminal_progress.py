@@ -113,5 +113,6 @@ def test_run_on_a_terminal_draws_a_bar_and_a_line_per_epoch(tmp_path: Path, tiny
         == 4
     )
     assert all(len(line) <= 80 for line in lines if "outputs/" not in line)
-    assert lines[-2].startswith("predict   python predict.py")
+    assert lines[-3].startswith("predict   python predict.py")
+    assert lines[-2].startswith("report    outputs/")
     assert not re.search("tip|litlogger|litmodels|warn", text, re.IGNORECASE)

@@ -16,7 +16,9 @@ def test_settings_of_output_and_logging_are_not_relevant_to_results() -> None:
         "output_dir=a", "num_threads=1", "logger=csv", "callbacks.progress.refresh_every_n_seconds=3"
     )
     other = composed("output_dir=b")
+    quiet = composed("logger=none", "callbacks.dashboard=null", "callbacks.progress=null")
     assert result_relevant_settings(one) == result_relevant_settings(other)
+    assert result_relevant_settings(quiet) == result_relevant_settings(other)
     assert result_relevant_settings(one) != result_relevant_settings(composed("task.label_smoothing=0.2"))
 
 

@@ -64,3 +64,18 @@ def test_stages_of_another_network_are_its_children() -> None:
     assert first.macs + shared.macs + other.macs == 2 * 9 * 64 + 5 * 64
     assert network.training
     assert not any(module._forward_hooks for module in network.modules())
+
+
+class Stacked(nn.Module):
+    """Has a child of the name that the method of `MobileNetV2` has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.stages(images)
+
+
+def test_child_called_stages_is_a_stage() -> None:
+    assert measure_stages(Stacked(), 1, 8) == [Stage("stages", (5,), 65 * 5, 64 * 5)]

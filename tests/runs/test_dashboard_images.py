@@ -15,6 +15,17 @@ def test_confusion_matrix_shows_its_cells_for_any_number_of_classes() -> None:
         assert dark.any(axis=0).sum() == dark.any(axis=1).sum() == classes * cell
 
 
+def test_confusion_matrix_of_very_many_classes_has_a_bounded_size() -> None:
+    confusion = np.diag(np.ones(2500, dtype=np.int64))
+    confusion[2499, 0] = 1  # half of the images of its class
+    image = draw_confusion(confusion, [f"class {i}" for i in range(2500)])
+    assert max(image.shape) < 1000
+    dark = (image == (8, 48, 107)).all(axis=2)
+    assert dark.sum() >= 833  # three classes per cell, the last cell has one
+    row, column = np.argwhere(dark)[0]
+    assert (image[row + 833, column] < 150).any()
+
+
 def test_bars_of_a_reliability_diagram_have_the_height_of_the_accuracy() -> None:
     counts = np.array([0, 4, 0, 8])
     image = draw_reliability(Calibration(counts, counts * 0.9, np.array([0, 1, 0, 8])))

@@ -12,6 +12,10 @@ def test_jobs_in_nested_folders_are_in_the_table_in_natural_order(tmp_path: Path
             run.mkdir(parents=True)
             (run / "config.yaml").write_text(f"output_dir: x\nmodel:\n  filters: {filters}\nseed: {seed}\n")
             write_json(run / "result.json", dict.fromkeys(RESULTS, filters))
+    links = tmp_path / ".latest-0"
+    links.mkdir()
+    for name in ("config.yaml", "result.json"):
+        (links / name).symlink_to(f"../f2/s9/{name}")
     unfinished = tmp_path / "f3/s1"
     unfinished.mkdir(parents=True)
     (unfinished / "result.json").touch()

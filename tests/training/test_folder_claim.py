@@ -149,9 +149,14 @@ def test_removing_a_run_keeps_other_files_and_follows_no_link(run: RunFolder) ->
     }
     (run.checkpoints / "mine.ckpt").unlink()
     run.checkpoints.rmdir()
-    run.checkpoints.symlink_to(Path("../elsewhere"))
+    (elsewhere / run.projector_tensors.name).touch()
+    (elsewhere / run.exported("onnx").name).touch()
+    for folder in (run.checkpoints, run.projector, run.exports):
+        folder.symlink_to(Path("../elsewhere"))
     remove_run(run)
-    assert (elsewhere / "last.ckpt").is_file()
+    assert len(list(elsewhere.iterdir())) == 3
+    run.projector.unlink()
+    run.exports.unlink()
     with pytest.raises(InputError, match=r"\(checkpoints\)"):
         claim(overwrite=True)
 

@@ -91,9 +91,10 @@ def test_output_is_short_and_readable(tiny_run: Path) -> None:
     steps = [line for line in lines if line.startswith("epoch 2/2, step")]
     assert re.fullmatch(r"epoch 2/2, step 7 of 7: loss [\d.]+, [\d,]+ images/s, 0:0\d left", steps[-1])
     assert any(line.startswith("epoch 2/2: accuracy train") for line in lines)
-    assert lines[-3].startswith("accuracy  training ")
-    assert lines[-2].startswith("run       outputs/")
-    assert lines[-1].startswith("predict   python predict.py ckpt=outputs/")
+    assert lines[-4].startswith("accuracy  training ")
+    assert lines[-3].startswith("run       outputs/")
+    assert lines[-2].startswith("predict   python predict.py ckpt=outputs/")
+    assert lines[-1].startswith("report    outputs/")
     assert "litmodels" not in stdout
     assert (tiny_run.parents[2] / "stderr.txt").read_text() == ""
 

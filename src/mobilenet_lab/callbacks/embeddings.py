@@ -1,5 +1,6 @@
 """Record the features of test images for TensorBoard's projector."""
 
+import logging
 from typing import Any
 
 import torch
@@ -10,9 +11,13 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.projector import write_projector
 from mobilenet_lab.tasks.worst_mistakes import as_array, denormalize
 
+log = logging.getLogger(__name__)
+
 
 class EmbeddingRecorder:
     """Records the input of the last linear layer for the first images of a test.
+
+    A network without such a layer, or whose layer does not see each image as one row, gives a warning.
 
     Args:
         size: Number of images.
@@ -46,10 +51,16 @@ class EmbeddingRecorder:
             run: The run folder.
             module: The module, for the names of its classes.
         """
-        if self._hook is None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+        if not self._has_row_per_image():
+            log.warning(
+                "callbacks.dashboard.embeddings=%d is ignored: the network has no last linear "
+                "layer that sees each image as one row",
+                self.size,
+            )
             return
-        self._hook.remove()
-        self._hook = None
         features, images, labels = (
             torch.cat(tensors)[: self.size] for tensors in (self._features, self._images, self._labels)
         )
@@ -61,6 +72,10 @@ class EmbeddingRecorder:
             [classes[label] for label in labels.tolist()],
             [as_array(image) for image in pixels],
         )
+
+    def _has_row_per_image(self) -> bool:
+        is_flat = bool(self._features) and all(features.ndim == 2 for features in self._features)
+        return is_flat and list(map(len, self._features)) == list(map(len, self._images))
 
     def _record(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self._count(self._features) < self.size:

@@ -8,7 +8,7 @@ from mobilenet_lab.config.nested import flatten
 
 # Settings that do not change what a run computes
 IGNORED = ("resume", "overwrite", "num_threads", "rank_timeout", "callbacks.checkpoint.every_n_minutes")
-IGNORED_GROUPS = ("logger.", "callbacks.progress.", "callbacks.nan_guard.")
+IGNORED_GROUPS = ("logger.", "callbacks.progress.", "callbacks.dashboard.", "callbacks.nan_guard.")
 
 
 def flat_settings(cfg: Any) -> dict[str, Any]:
@@ -26,5 +26,5 @@ def result_relevant_settings(cfg: Any) -> dict[str, Any]:
     return {
         key: value
         for key, value in flat_settings(cfg).items()
-        if key not in IGNORED and not key.startswith(IGNORED_GROUPS)
+        if key not in IGNORED and not f"{key}.".startswith(IGNORED_GROUPS)  # a group may be null
     }

@@ -69,7 +69,7 @@ def measure_stages(network: nn.Module, channels: int, image_size: int) -> list[S
 
 def _modules_by_stage(network: nn.Module) -> Mapping[str, Sequence[nn.Module]]:
     define = getattr(network, "stages", None)
-    if callable(define):
+    if callable(define) and not isinstance(define, nn.Module):  # many networks have a child of this name
         stages: Mapping[str, Sequence[nn.Module]] = define()
         return stages
     return {name: [child] for name, child in network.named_children()}

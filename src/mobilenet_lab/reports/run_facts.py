@@ -61,11 +61,12 @@ def _errors(record: RunRecord) -> str:
 
 def numbers(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return label, value and a note of size and speed."""
+    epochs = result["epochs"]
     return [
         ("Parameters", size(result["parameters"]), ""),
         ("MACs per image", size(result["macs"]), ""),
         ("Training speed", f"{result['images_per_second']:,.0f}", "images/s"),
-        ("Training time", duration(result["total_seconds"]), f"{result['epochs']} epochs"),
+        ("Training time", duration(result["total_seconds"]), f"{epochs} epoch{'s' if epochs != 1 else ''}"),
     ]
 
 

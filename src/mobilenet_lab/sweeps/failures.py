@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mobilenet_lab.reports.sweep_record import FailedJob
@@ -12,14 +13,15 @@ from mobilenet_lab.sweeps.results_table import job_name, natural
 
 
 def record_failure(run: RunFolder, overrides: Sequence[str], error: str) -> None:
-    """Record why a job failed.
+    """Record why a job failed, unless its folder cannot be written.
 
     Args:
         run: The folder of the job.
         overrides: The overrides that make up the job.
         error: One line.
     """
-    write_json(run.job_failure, {"overrides": list(overrides), "error": error})
+    with suppress(OSError):
+        write_json(run.job_failure, {"overrides": list(overrides), "error": error})
 
 
 def describe_exit(code: int) -> str:

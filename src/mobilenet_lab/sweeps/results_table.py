@@ -28,7 +28,9 @@ def finished_jobs(folder: Path) -> list[FinishedJob]:
     Args:
         folder: The folder of the sweep, with one run folder per job somewhere below it.
     """
-    runs = [RunFolder(path.parent) for path in folder.rglob(RunFolder(folder).result.name)]
+    results = folder.rglob(RunFolder(folder).result.name)
+    # The links behind outputs/latest show a run a second time.
+    runs = [RunFolder(path.parent) for path in results if not path.is_symlink()]
     runs.sort(key=lambda run: natural(job_name(run, folder)))
     return [
         FinishedJob(job_name(run, folder), flat_settings(OmegaConf.load(run.config)), result)

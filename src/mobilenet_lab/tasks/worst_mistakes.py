@@ -24,7 +24,9 @@ def denormalize(images: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:
         uint8, shape (N, C, H, W), on the same device.
     """
     mean, std = (
-        torch.as_tensor(preprocessing[name], dtype=torch.float32).view(1, -1, 1, 1).to(images.device)
+        torch.as_tensor(preprocessing[name], dtype=torch.float32)
+        .view(1, -1, 1, 1)
+        .to(images.device, non_blocking=True)  # otherwise the copy waits for the device
         for name in ("mean", "std")
     )
     return ((images.float() * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)

@@ -109,11 +109,12 @@ def build_trainer(cfg: DictConfig, own: list[Callback], has_validation: bool, st
 
 
 def _build_loggers(cfg: DictConfig, step: int) -> list[Logger]:
-    """Build the loggers; TensorBoard discards what an interrupted run logged from `step` on."""
+    """Build the loggers; TensorBoard discards what an interrupted run logged from `step` on.
+
+    The first start of a run declares its step, too: TensorBoard discards nothing at the first one it reads.
+    """
     return [
-        build_member(
-            key, node, Logger, **({"purge_step": step} if step and builds(node, TensorBoardLogger) else {})
-        )
+        build_member(key, node, Logger, **({"purge_step": step} if builds(node, TensorBoardLogger) else {}))
         for key, node in _members(cfg, "logger")
     ]
 

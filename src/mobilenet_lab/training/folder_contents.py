@@ -60,6 +60,8 @@ def remove_run(run: RunFolder) -> None:
     Call it only if `files_in_the_way` returns nothing. Links are removed and never followed.
     """
     own = [*run.written_files(), *run.scratch_files()]
+    if run.projector.is_symlink():
+        own = [path for path in own if path.parent != run.projector]
     if run.config.is_file():  # otherwise they are about the run that starts now
         own += run.derived_files()
     if not run.checkpoints.is_symlink():
