@@ -21,6 +21,7 @@ const answer = new Answer(model.classes, { ranked: !canDraw });
 const pad = new Pad(element("pad"), history, {
   canDraw,
   brushWidth: () => Number(brush.value) / 100, // of the side of the pad
+  onBegin: () => stopCamera(),
   onChange: () => update(),
 });
 let network = null;
@@ -119,22 +120,27 @@ function showProblem(message) {
 
 // Keep one image while the camera is on, and the last one after it.
 async function showFrame(video) {
-  const { videoWidth, videoHeight } = video;
-  if (history.image?.isLive) history.actions.pop();
   const source = await createImageBitmap(video);
-  const pixels = readPixels(source, videoWidth, videoHeight);
-  if (camera.isOn) history.add({ kind: "image", isLive: true, pixels, source });
+  if (!camera.isOn) return source.close(); // stopped in the meantime
+  if (history.image?.isLive) history.actions.pop().source.close();
+  history.add({ kind: "image", isLive: true, pixels: readPixels(source, source.width, source.height), source });
   update();
 }
 
+let isStarting = false; // while the browser asks the user
+
 async function toggleCamera() {
   if (camera?.isOn) return stopCamera();
+  if (isStarting) return;
+  isStarting = true;
   camera = new Camera(showFrame);
   try {
     await camera.start();
     element("camera").textContent = "Stop camera";
   } catch (error) {
     showProblem(error.message);
+  } finally {
+    isStarting = false;
   }
 }
 
