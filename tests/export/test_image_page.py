@@ -128,6 +128,18 @@ def test_photograph_is_turned_upright(tab: "Page") -> None:
     assert network_input(tab)[29, 16, 0] < 100
 
 
+def test_network_that_cannot_be_loaded_is_reported(
+    browser: "Browser", web_runtime_or_skip: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(build_page(b"not a model", metadata()), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("body[data-state=failed]", timeout=20_000)
+    assert note(tab).startswith("The network cannot be loaded: ")
+    tab.close()
+
+
 def test_there_is_nothing_to_draw_with(tab: "Page") -> None:
     assert tab.locator("#brush").count() == 0
     assert tab.locator("#pad").get_attribute("tabindex") is None

@@ -113,9 +113,12 @@ async function showFile(file) {
   }
 }
 
+let problemTimer;
+
 function showProblem(message) {
   element("problem").textContent = message;
-  setTimeout(() => (element("problem").textContent = ""), 8000);
+  clearTimeout(problemTimer); // of the message before
+  problemTimer = setTimeout(() => (element("problem").textContent = ""), 8000);
 }
 
 // Keep one image while the camera is on, and the last one after it.
@@ -189,7 +192,7 @@ async function start() {
     network = await Network.load(model.channels, model.native_size);
   } catch (error) {
     document.body.dataset.state = "failed";
-    showProblem(`The network cannot be loaded: ${error.message}. Use a browser of 2023 or later.`);
+    answer.showMessage(`The network cannot be loaded: ${error.message}. Use a browser of 2023 or later.`);
     return;
   }
   document.body.dataset.state = "ready";
