@@ -15,6 +15,8 @@ from mobilenet_lab.cli.errors import task_errors
 from mobilenet_lab.cli.main import imports_without_gc, run
 from mobilenet_lab.config.validate import check
 
+statuses: list[int] = []  # exit status of each job; with -m there are several
+
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="predict")
 def main(cfg: DictConfig) -> None:
@@ -25,8 +27,9 @@ def main(cfg: DictConfig) -> None:
         with imports_without_gc():
             from mobilenet_lab.inference.predict import predict
 
-        sys.exit(predict(cfg, checkpoints))
+        statuses.append(predict(cfg, checkpoints))
 
 
 if __name__ == "__main__":
     run(main, looks_up_mode=False)
+    sys.exit(max(statuses, default=0))

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,9 @@ def test_other_files_are_not_replaced() -> None:
     Path("folder.onnx").mkdir()
     with pytest.raises(InputError, match=r"output=folder\.onnx: is a folder"):
         output("onnx", "a.ckpt", output="folder.onnx", overwrite=True)
+    os.mkfifo("pipe.onnx")
+    with pytest.raises(InputError, match=r"output=pipe\.onnx: is a pipe or a device"):
+        output("onnx", "a.ckpt", output="pipe.onnx")
 
 
 def test_exported_file_is_replaced(onnx_file: Path) -> None:

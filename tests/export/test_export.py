@@ -102,7 +102,7 @@ def test_int8_needs_training_images(script: Script, tiny_run: Path) -> None:
     done = script("export.py", f"ckpt={tiny_run}", "format=onnx_int8", "verify=generated")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: format=onnx_int8: needs training images to calibrate with; add data=... data.root=...\n"
+        "error: format=onnx_int8: needs training images to calibrate with; remove verify=generated\n"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_page import PASTE, answer, give_file, network_input, note, open_page
+from browser_page import PASTE, answer, draw, give_file, network_input, note, open_page
 from PIL import Image
 
 from mobilenet_lab.data.images import resize_to_square
@@ -128,6 +128,18 @@ def test_photograph_is_turned_upright(tab: "Page") -> None:
     assert network_input(tab)[29, 16, 0] < 100
 
 
+def test_network_that_cannot_be_loaded_is_reported(
+    browser: "Browser", web_runtime_or_skip: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(build_page(b"not a model", metadata()), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("body[data-state=failed]", timeout=20_000)
+    assert note(tab).startswith("The network cannot be loaded: ")
+    tab.close()
+
+
 def test_there_is_nothing_to_draw_with(tab: "Page") -> None:
     assert tab.locator("#brush").count() == 0
     assert tab.locator("#pad").get_attribute("tabindex") is None
@@ -140,14 +152,17 @@ def test_camera_that_is_not_allowed_is_reported(tab: "Page") -> None:
     )
 
 
-def test_camera_is_classified_until_it_is_stopped(
-    browser: "Browser", web_runtime_or_skip: None, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def browser_with_camera(browser: "Browser", web_runtime_or_skip: None) -> Iterator["Browser"]:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
-    path = write_page(tmp_path, metadata(fit="pad"))
     chromium = browser.browser_type.launch(executable_path=executable, args=["--no-sandbox", *FAKE_CAMERA])
-    tab = chromium.new_page()
-    open_page(tab, path)
+    yield chromium
+    chromium.close()
+
+
+def test_camera_is_classified_until_it_is_stopped(browser_with_camera: "Browser", tmp_path: Path) -> None:
+    tab = browser_with_camera.new_page()
+    open_page(tab, write_page(tmp_path, metadata(fit="pad")))
     tab.click("#camera")
     tab.wait_for_function("() => document.getElementById('class').textContent !== ''", timeout=10_000)
     assert tab.locator("#camera").text_content() == "Stop camera"
@@ -160,7 +175,46 @@ def test_camera_is_classified_until_it_is_stopped(
     assert np.array_equal(network_input(tab), seen)
     tab.click("#undo")
     tab.wait_for_function("() => document.getElementById('class').textContent === ''")
-    chromium.close()
+    tab.close()
+
+
+def test_camera_stopped_within_an_image_keeps_the_one_before(
+    browser_with_camera: "Browser", tmp_path: Path
+) -> None:
+    tab = browser_with_camera.new_page()
+    tab.add_init_script("""
+      const decode = createImageBitmap, wait = () => new Promise((done) => setTimeout(done, 300));
+      window.createImageBitmap = (...inputs) => wait().then(() => decode(...inputs));
+    """)
+    open_page(tab, write_page(tmp_path, metadata()))
+    tab.click("#camera")
+    tab.wait_for_function("() => document.getElementById('class').textContent !== ''", timeout=10_000)
+    tab.wait_for_timeout(250)  # the next image begins after 100 ms
+    tab.click("#camera")
+    tab.wait_for_timeout(400)
+    assert answer(tab) != ""
+    tab.close()
+
+
+def test_drawing_stops_the_camera(browser_with_camera: "Browser", tmp_path: Path) -> None:
+    tab = browser_with_camera.new_page()
+    open_page(tab, write_page(tmp_path, metadata(mnist_style=True)))
+    tab.evaluate("""() => {
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      window.streams = [];
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        streams.push(await ask(wanted));
+        return streams.at(-1);
+      };
+      for (let i = 0; i < 2; i++) document.getElementById("camera").click(); // twice in a hurry
+    }""")
+    tab.wait_for_function("() => document.getElementById('camera').textContent === 'Stop camera'")
+    draw(tab, [[(0.5, 0.2), (0.5, 0.8)]])
+    assert tab.locator("#camera").text_content() == "Camera"
+    assert tab.evaluate("() => streams.map((one) => one.active)") == [False]
+    tab.wait_for_timeout(300)
+    assert answer(tab) != ""  # of the stroke
+    tab.close()
 
 
 @pytest.mark.parametrize("mnist_style", [True, False])

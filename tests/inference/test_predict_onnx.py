@@ -176,6 +176,16 @@ def test_evaluation_equals_that_of_the_checkpoint(
         assert measured["images"] == count
 
 
+def test_sweep_runs_all_jobs_and_exits_with_the_worst_status(
+    script: Script, onnx_file: Path, images: Path
+) -> None:
+    digit = images / "digit_3.png"
+    done = script("predict.py", "-m", f"ckpt={onnx_file}", f"image={digit},none.png,{digit}")
+    assert done.returncode == 1
+    assert done.stdout.count(f"{digit}: ") == 2
+    assert "error: image=none.png: no such file" in done.stderr
+
+
 def test_ignored_setting_is_reported(script: Script, onnx_file: Path, images: Path) -> None:
     done = script("predict.py", f"ckpt={onnx_file}", f"image={images / 'digit_3.png'}", "fuse_bn=false")
     assert done.returncode == 0

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from mobilenet_lab.inference.web_addresses import display_name, is_url, without_
 from mobilenet_lab.inference.web_images import BAD_REDIRECT, load_url
 from mobilenet_lab.runtime.errors import InputError
 
+LONG = 64  # MiB
 PIXELS = np.random.default_rng(0).integers(0, 255, (9, 7), np.uint8)
 
 
 class Handler(BaseHTTPRequestHandler):
     seen: list[tuple[str, str | None]] = []  # path and authorization of each request
+    sent: list[int] = []  # bytes of long contents
 
     def log_message(self, *arguments: object) -> None:
         """Write nothing to standard error."""
@@ -33,6 +36,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(302, headers={"Location": self.path.removeprefix("/to/")})
         if path == "/loop":
             return self.answer(302, headers={"Location": f"/loop?{len(self.seen)}"})
+        if path == "/long-redirect":
+            self.answer(302, headers={"Location": "/x.png"})
+            with suppress(OSError):  # the client hangs up
+                for _ in range(LONG):
+                    self.wfile.write(b"x" * (1 << 20))
+                    self.sent.append(1 << 20)
+            return None
         if path == "/slow":
             time.sleep(0.5)
         if path == "/cut":
@@ -90,6 +100,11 @@ def test_password_is_sent_to_its_host_but_not_to_the_host_of_a_redirect(server: 
     port = server.rpartition(":")[2]
     load_url(f"http://me:s%40cret@{server}/to/http://localhost:{port}/x.png")
     assert [authorization for _, authorization in Handler.seen] == ["Basic bWU6c0BjcmV0", None]
+
+
+def test_contents_of_a_redirect_are_not_read(server: str) -> None:
+    assert (np.asarray(load_url(f"http://{server}/long-redirect")) == PIXELS).all()
+    assert len(Handler.sent) < LONG / 2  # as much as the sockets buffer
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ def find_output(output: str | None, name: str, checkpoints: Sequence[Path], over
         raise InputError(f"output={path}: is not a {suffix} file; use for example {path / EXPORTS[name]}")
     if path.is_dir():
         raise InputError(f"output={path}: is a folder; use for example {path / EXPORTS[name]}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"output={path}: is a pipe or a device; use another output")
     if path.exists() and not overwrite and not is_export(path):
         raise InputError(
             f"output={path}: export.py has not written this file; use overwrite=true or another output"

@@ -3,7 +3,8 @@
 import torch
 
 from mobilenet_lab.export.deployable import Deployable
-from mobilenet_lab.export.quiet import discard_stderr, quiet_exporters
+from mobilenet_lab.export.quiet import quiet_exporters
+from mobilenet_lab.runtime.standard_error import discard_stderr
 
 
 def export_executorch(model: Deployable) -> bytes:
@@ -14,7 +15,7 @@ def export_executorch(model: Deployable) -> bytes:
     Returns:
         The file. Besides `forward`, it has a method for each text in the metadata, without arguments.
     """
-    with quiet_exporters(), discard_stderr():
+    with quiet_exporters(), discard_stderr():  # where the search for ARM's registers is reported
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 

@@ -1,8 +1,6 @@
 """Keep messages of exporters that concern neither the user nor the exported file out of the output."""
 
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,18 +25,3 @@ def quiet_exporters() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def discard_stderr() -> Iterator[None]:
-    """Discard what C++ libraries write to standard error, such as ExecuTorch's search for ARM's registers."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -55,6 +55,7 @@ class Report:
         checkpoints: Checkpoint files.
         data: What the models were compared on, for example "mnist, test".
         images: Number of images.
+        batch_size: Images per batch of the throughput.
         rows: The checkpoint, and the formats.
     """
 
@@ -62,6 +63,7 @@ class Report:
     checkpoints: list[str]
     data: str
     images: int
+    batch_size: int
     rows: list[Row]
 
     def as_json(self) -> str:
@@ -88,6 +90,6 @@ class Report:
                 "",
                 f"accuracy and largest difference of a probability: {printable(self.data)}, "
                 f"{self.images:,} images",
-                "latency: median for one image; images/s: batches of 64; both on one thread",
+                f"latency: median for one image; images/s: batches of {self.batch_size}; both on one thread",
             ]
         )

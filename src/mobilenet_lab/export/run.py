@@ -17,7 +17,7 @@ from mobilenet_lab.export.images import Images, LabeledBatch, generated_batches,
 from mobilenet_lab.export.onnx_format import to_onnx_int8
 from mobilenet_lab.export.report import Report, Row
 from mobilenet_lab.export.runtimes import Run
-from mobilenet_lab.export.speed import measure_speed
+from mobilenet_lab.export.speed import BATCH_SIZE, measure_speed
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.inference.writers import write_output
 from mobilenet_lab.runtime.atomic_files import write_atomically
@@ -67,9 +67,8 @@ def _contents(cfg: DictConfig, model: Deployable, images: Images | None) -> Iter
         yield cfg.format, find_format(cfg.format).write(model)
         return
     if images is None:
-        raise InputError(
-            f"format={INT8}: needs training images to calibrate with; add data=... data.root=..."
-        )
+        way = "remove verify=generated" if cfg.verify == "generated" else "add data=... data.root=..."
+        raise InputError(f"format={INT8}: needs training images to calibrate with; {way}")
     content = find_format(FLOAT_OF_INT8).write(model)
     yield FLOAT_OF_INT8, content
     yield INT8, to_onnx_int8(content, images.calibration(cfg.calibration_images, model.input_shape[0]))
@@ -109,7 +108,8 @@ def _report(
 
     runs: dict[str, Run] = {"checkpoint": run_checkpoint}
     runs |= {name: find_format(name).open(path, 1) for name, path in paths.items()}
-    speeds = measure_speed(runs, model.example(1).numpy())
+    batch_size = min(BATCH_SIZE, fused.max_batch)
+    speeds = measure_speed(runs, model.example(1).numpy(), batch_size)
     first = next(iter(comparisons.values()))
     rows = [Row("checkpoint", size_of(checkpoints), first.reference_accuracy, 0.0, speeds["checkpoint"])]
     rows += [
@@ -117,4 +117,4 @@ def _report(
         for name, found in comparisons.items()
     ]
     data = "generated images" if images is None else f"{images.source.name}, {cfg.split}"
-    return Report(str(output), [str(path) for path in checkpoints], data, first.images, rows)
+    return Report(str(output), [str(path) for path in checkpoints], data, first.images, batch_size, rows)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mobilenet_lab.export.quiet import discard_stderr, quiet_exporters
+from mobilenet_lab.export.quiet import quiet_exporters
 from mobilenet_lab.inference.model_metadata import INPUT, OUTPUT
+from mobilenet_lab.runtime.standard_error import discard_stderr
 
 # Maps images, uint8, shape (N, C, H, W), to probabilities, float32, shape (N, num_classes)
 Run = Callable[[np.ndarray], np.ndarray]

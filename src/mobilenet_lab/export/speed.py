@@ -13,7 +13,7 @@ import torch
 from mobilenet_lab.export.runtimes import Run
 
 WARM_UPS, ROUNDS = 10, 300
-MAX_SECONDS = 3.0  # per measurement
+MAX_SECONDS = 3.0  # per measurement, and for the warm-up of each model
 BATCH_SIZE = 64
 
 
@@ -23,32 +23,38 @@ class Speed:
 
     Attributes:
         latency_ms: Median time for one image in milliseconds.
-        images_per_second: Throughput with batches of 64 images.
+        images_per_second: Throughput with batches.
     """
 
     latency_ms: float
     images_per_second: float
 
 
-def measure_speed(models: Mapping[str, Run], images: np.ndarray) -> dict[str, Speed]:
+def measure_speed(
+    models: Mapping[str, Run], images: np.ndarray, batch_size: int = BATCH_SIZE
+) -> dict[str, Speed]:
     """Return the speed of each model. They take turns, so that other load affects all alike.
 
     Args:
         models: The models, each opened with one thread.
         images: At least one image, uint8, shape (N, C, H, W).
+        batch_size: Images per batch for the throughput.
     """
-    one, batch = images[:1], np.resize(images, (BATCH_SIZE, *images.shape[1:]))
+    one, batch = images[:1], np.resize(images, (batch_size, *images.shape[1:]))
     with one_torch_thread():
         latency = _medians({name: partial(run, one) for name, run in models.items()})
         batches = _medians({name: partial(run, batch) for name, run in models.items()})
-    return {name: Speed(1000 * latency[name], BATCH_SIZE / batches[name]) for name in models}
+    return {name: Speed(1000 * latency[name], batch_size / batches[name]) for name in models}
 
 
 def _medians(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Return the median time of each call in seconds."""
     for call in calls.values():
+        until = time.perf_counter() + MAX_SECONDS
         for _ in range(WARM_UPS):
             call()
+            if time.perf_counter() > until:
+                break
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     until = time.perf_counter() + MAX_SECONDS
     while len(next(iter(seconds.values()))) < ROUNDS and time.perf_counter() < until:

@@ -30,7 +30,7 @@ class CardFolder:
         explain: Computes maps of the evidence for the answers; None for cards without them.
 
     Raises:
-        InputError: A card would replace a file that is not a card.
+        InputError: A card would replace a file that is not a card, or the folder cannot be created.
     """
 
     def __init__(
@@ -46,7 +46,12 @@ class CardFolder:
         self._files = [folder / name for name in card_names(names)]
         for file in self._files:
             _check_free(file, folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"save_images={folder}: cannot be created: {error.strerror}; use another folder"
+            ) from error
         self._labels = {name: label for label, name in enumerate(classes)}
         self._painter = card_painter(classes)
         self._num_answers = num_answers

@@ -2,10 +2,8 @@
 
 import io
 import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ from mobilenet_lab.inference.progress import with_progress
 from mobilenet_lab.inference.web_addresses import display_name, is_url, without_secrets
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
+from mobilenet_lab.runtime.standard_error import discard_stderr
 from mobilenet_lab.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -64,7 +63,8 @@ def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
     )
     if shown_as is None:
         blank = f", {len(unanswered):,} of them without a class" if unanswered else ""
-        print(f"{printable(str(output))}: {len(answered) + len(unanswered):,} images{blank}", flush=True)
+        count = len(answered) + len(unanswered)
+        print(f"{printable(str(output))}: {count:,} image{'s' * (count != 1)}{blank}", flush=True)
     for failure in failures:
         print(f"error: {printable(failure)}", file=sys.stderr)
     return 1 if failures or unanswered else 0
@@ -124,7 +124,7 @@ def predict_files(
         for position in range(start, min(start + batch_size, len(names))):
             name = display_name(names[position])
             try:
-                with _silent_libraries():
+                with discard_stderr():  # where libraries such as libtiff report damaged files
                     image = _load(names[position])
                 log_bits_used(image, without_secrets(name))
                 read.append((position, name, predictor.prepare(image)))
@@ -142,20 +142,6 @@ def predict_files(
                 yield name, prediction
             else:
                 failures.append(f"{without_secrets(name)}: {NOT_FINITE}")
-
-
-@contextmanager
-def _silent_libraries() -> Iterator[None]:
-    """Discard what C libraries such as libtiff write to standard error about damaged files."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _load(name: str) -> Image.Image:

@@ -138,8 +138,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         """Refuse other schemes, and a step from https back to http."""
+        fp.close()  # urllib reads the contents of a redirect otherwise, however long
         target = urlsplit(urljoin(req.full_url, newurl))
         if target.scheme not in SCHEMES or (req.type == "https" and target.scheme == "http"):
-            fp.close()
             raise InputError(BAD_REDIRECT)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -21,6 +21,7 @@ const answer = new Answer(model.classes, { ranked: !canDraw });
 const pad = new Pad(element("pad"), history, {
   canDraw,
   brushWidth: () => Number(brush.value) / 100, // of the side of the pad
+  onBegin: () => stopCamera(),
   onChange: () => update(),
 });
 let network = null;
@@ -112,29 +113,37 @@ async function showFile(file) {
   }
 }
 
+let problemTimer;
+
 function showProblem(message) {
   element("problem").textContent = message;
-  setTimeout(() => (element("problem").textContent = ""), 8000);
+  clearTimeout(problemTimer); // of the message before
+  problemTimer = setTimeout(() => (element("problem").textContent = ""), 8000);
 }
 
 // Keep one image while the camera is on, and the last one after it.
 async function showFrame(video) {
-  const { videoWidth, videoHeight } = video;
-  if (history.image?.isLive) history.actions.pop();
   const source = await createImageBitmap(video);
-  const pixels = readPixels(source, videoWidth, videoHeight);
-  if (camera.isOn) history.add({ kind: "image", isLive: true, pixels, source });
+  if (!camera.isOn) return source.close(); // stopped in the meantime
+  if (history.image?.isLive) history.actions.pop().source.close();
+  history.add({ kind: "image", isLive: true, pixels: readPixels(source, source.width, source.height), source });
   update();
 }
 
+let isStarting = false; // while the browser asks the user
+
 async function toggleCamera() {
   if (camera?.isOn) return stopCamera();
+  if (isStarting) return;
+  isStarting = true;
   camera = new Camera(showFrame);
   try {
     await camera.start();
     element("camera").textContent = "Stop camera";
   } catch (error) {
     showProblem(error.message);
+  } finally {
+    isStarting = false;
   }
 }
 
@@ -183,7 +192,7 @@ async function start() {
     network = await Network.load(model.channels, model.native_size);
   } catch (error) {
     document.body.dataset.state = "failed";
-    showProblem(`The network cannot be loaded: ${error.message}. Use a browser of 2023 or later.`);
+    answer.showMessage(`The network cannot be loaded: ${error.message}. Use a browser of 2023 or later.`);
     return;
   }
   document.body.dataset.state = "ready";

@@ -12,9 +12,9 @@ export class Pad {
   pointer = null; // that draws it
   heldArrows = new Set();
 
-  // onChange is called after each change; brushWidth() is a share of the side.
-  constructor(canvas, history, { canDraw, brushWidth, onChange }) {
-    Object.assign(this, { canvas, history, brushWidth, onChange });
+  // onBegin is called before each stroke, onChange after each change; brushWidth() is a share of the side.
+  constructor(canvas, history, { canDraw, brushWidth, onBegin, onChange }) {
+    Object.assign(this, { canvas, history, brushWidth, onBegin, onChange });
     this.context = canvas.getContext("2d");
     new ResizeObserver(() => this.fit()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -65,6 +65,7 @@ export class Pad {
   }
 
   begin(point) {
+    this.onBegin();
     this.stroke = this.history.addStroke(this.brushWidth(), point);
     this.onChange();
   }
