@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_lab.export.destination import find_output, is_export
+from mobilenet_lab.export.destination import find_output
+from mobilenet_lab.runs.exported import is_export
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.training.folder_contents import files_in_the_way, remove_run

@@ -125,6 +125,16 @@ def test_file_that_no_run_has_written_is_never_replaced(name: str, settings: Any
         claim(**settings)
 
 
+def test_model_that_was_not_exported_is_never_removed(run: RunFolder) -> None:
+    model = run.exported("onnx")
+    model.parent.mkdir()
+    model.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"\(export/model.onnx\)"):
+        claim(overwrite=True)
+    model.write_bytes(b'{"mnist_style": true}')
+    claim(overwrite=True)
+
+
 def test_damaged_checkpoint_is_not_removed_but_may_be_resumed_from(run: RunFolder) -> None:
     run.last.write_bytes(run.last.read_bytes()[:100])
     with pytest.raises(InputError, match=r"\(checkpoints/last.ckpt\)"):

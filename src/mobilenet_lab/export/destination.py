@@ -4,10 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mobilenet_lab.runs.exported import is_export
 from mobilenet_lab.runs.folder import EXPORTS, RunFolder
 from mobilenet_lab.runtime.errors import InputError
-
-MARK = b'"mnist_style"'  # in the metadata of every exported file; see `inference.model_metadata`
 
 
 def find_output(output: str | None, name: str, checkpoints: Sequence[Path], overwrite: bool) -> Path:
@@ -36,11 +35,6 @@ def find_output(output: str | None, name: str, checkpoints: Sequence[Path], over
             f"output={path}: export.py has not written this file; use overwrite=true or another output"
         )
     return path
-
-
-def is_export(path: Path) -> bool:
-    """Return whether export.py has written a file."""
-    return MARK in path.read_bytes()
 
 
 def _default(name: str, checkpoints: Sequence[Path]) -> Path:

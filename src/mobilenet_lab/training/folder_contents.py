@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mobilenet_lab.checkpoints.origin import is_own_checkpoint
+from mobilenet_lab.runs.exported import is_export
 from mobilenet_lab.runs.folder import RunFolder
 
 # In the saved configuration of every run: names of this package's classes, and two of its keys
@@ -46,6 +47,8 @@ def files_in_the_way(run: RunFolder, resumes: bool) -> list[Path]:
             foreign.append(run.checkpoints)
         else:
             foreign += [path for path in checkpoints if not is_own_checkpoint(path)]
+        if not run.exports.is_symlink():
+            foreign += [path for path in run.exported_files() if not is_export(path)]
         if not holds_run(run):
             foreign += run.written_files()
     found = {path for path in foreign if os.path.lexists(path) and not _is_empty_file(path)}
