@@ -65,7 +65,7 @@ def test_new_run_in_the_folder_removes_exports_of_the_old_one() -> None:
     run.exports.mkdir(parents=True)
     run.config.write_text("output_dir: run\nobjective: x\ntask: mobilenet_lab.tasks.Task\n")
     for path in [*run.exported_files(), run.exports / ".model.onnx.7.tmp", run.exports / "notes.txt"]:
-        path.write_text("x")
+        path.write_text('{"mnist_style": true}')
     assert files_in_the_way(run, resumes=False) == []
     remove_run(run)
     assert [path.name for path in run.exports.iterdir()] == ["notes.txt"]
