@@ -87,6 +87,7 @@ def write_example(folder: Path, *overrides: str, cfg: DictConfig | None = None, 
         "epochs": EPOCHS,
         "facts": facts,
         "uses_gpu": False,
+        "data_name": "mnist",
         "split": "test",
         "quality": predicted_quality(DIGITS),
     }

@@ -33,10 +33,17 @@ def test_several_checkpoints_need_an_output() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("onnx", "x.pt2"), ("torch_export", "x"), ("executorch", "x.onnx")]
+    ("name", "given", "advice"),
+    [
+        ("onnx", "x.html", "format=html"),
+        ("onnx", "x.pt2", "format=torch_export"),
+        ("torch_export", "x", r"x\.pt2"),
+        ("executorch", "x.onnx", "format=onnx"),
+    ],
 )
-def test_suffix_is_that_of_the_format(name: str, given: str) -> None:
-    with pytest.raises(InputError, match=rf"^output={given}: is not a \.\w+ file; use for example {given}"):
+def test_suffix_is_that_of_the_format(name: str, given: str, advice: str) -> None:
+    message = rf"^output={given}: is not a \.\w+ file, as for format={name}; use {advice}$"
+    with pytest.raises(InputError, match=message):
         output(name, "a.ckpt", output=given)
 
 

@@ -170,3 +170,13 @@ def test_thousand_classes_are_cut_to_a_usable_page(tmp_path: Path) -> None:
     assert len(pairs) == 20
     assert "Confusion matrix of 1000 classes" in "".join(page.attributes("alt"))
     assert path.stat().st_size < 500_000
+
+
+def test_limited_run_says_so_and_names_its_data(tmp_path: Path) -> None:
+    limits = ("trainer.limit_train_batches=10", "data.root=photos of mine", "data=image_folder")
+    text = write_example(tmp_path, *limits, data_name="image_folder").read_text()
+    assert "used only some of the images: trainer.limit_train_batches=10." in text
+    assert "data=image_folder &#39;data.root=photos of mine&#39;" in text
+    whole = write_example(tmp_path / "whole").read_text()
+    assert "only some of the images" not in whole
+    assert "data.root" not in whole.split("Evaluate", 1)[1].split("</div>")[0]

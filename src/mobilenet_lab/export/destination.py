@@ -25,7 +25,9 @@ def find_output(output: str | None, name: str, checkpoints: Sequence[Path], over
     path = _default(name, checkpoints) if output is None else Path(output)
     suffix = Path(EXPORTS[name]).suffix
     if path.suffix != suffix:
-        raise InputError(f"output={path}: is not a {suffix} file; use for example {path / EXPORTS[name]}")
+        fitting = [known for known, file in EXPORTS.items() if Path(file).suffix == path.suffix]
+        advice = f"format={fitting[0]}" if fitting else str(path.with_suffix(suffix))
+        raise InputError(f"output={path}: is not a {suffix} file, as for format={name}; use {advice}")
     if path.is_dir():
         raise InputError(f"output={path}: is a folder; use for example {path / EXPORTS[name]}")
     if path.exists() and not path.is_file():

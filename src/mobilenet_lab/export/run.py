@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from mobilenet_lab.export.comparison import Comparison, compare
 from mobilenet_lab.export.deployable import Deployable
@@ -83,7 +84,10 @@ def _compare(
     cfg: DictConfig, name: str, checkpoint: Ensemble, path: Path, model: Deployable, images: Images | None
 ) -> Comparison:
     run = find_format(name).open(path, ALL_CORES)
-    comparison = compare(checkpoint, run, model.input_shape[0], _batches(cfg, model, images))
+    batches = tqdm(  # shown on a terminal only
+        _batches(cfg, model, images), f"comparing {name}", unit=" batches", leave=False, disable=None
+    )
+    comparison = compare(checkpoint, run, model.input_shape[0], batches)
     comparison.check(name, math.inf if name == INT8 else cfg.tolerance, cfg.max_accuracy_loss)
     return comparison
 

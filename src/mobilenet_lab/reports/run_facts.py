@@ -16,6 +16,10 @@ from mobilenet_lab.runs.quality import Quality
 Rows = list[tuple[str, str]]  # label and text
 
 
+DEFAULT_ROOT = "data"  # of data sets that are downloaded; evaluate.py finds them by their name
+LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """What is known about a finished run.
@@ -27,6 +31,7 @@ class RunRecord:
         epochs: Metrics of each epoch, as in `callbacks.history.EpochHistory.epochs`.
         facts: What was trained on what and where, by label: model, data, device.
         uses_gpu: Whether it was trained on a GPU.
+        data_name: Name of the data set, a choice of the group `data`.
         split: The images that `quality` is about, "test" or "validation".
         quality: Statistics of the predictions for them; None without test and validation.
         range_test: Result of a learning-rate range test; None for other runs.
@@ -38,6 +43,7 @@ class RunRecord:
     epochs: Sequence[Mapping[str, float]]
     facts: Mapping[str, str]
     uses_gpu: bool
+    data_name: str
     split: str
     quality: Quality | None
     range_test: LRFinderResult | None = None
@@ -77,6 +83,10 @@ def notices(record: RunRecord) -> list[str]:
         texts.append(f"The run stopped early: {record.result['stop_reason']}")
     if record.cfg.resume:
         texts.append(f"The run was resumed from {record.cfg.resume}.")
+    trainer = record.cfg.trainer
+    limits = {key: trainer.get(key, 1.0) for key in LIMITS}
+    if short := [f"trainer.{key}={value}" for key, value in limits.items() if value not in (None, 0, 1.0)]:
+        texts.append(f"The run used only some of the images: {', '.join(short)}.")
     if record.result["test/accuracy"] is None:
         about = "the validation images, with the weights after the last epoch"
         other = "" if record.quality is None else f" Tables and plots are about {about}."
@@ -124,5 +134,9 @@ def evaluate_command(record: RunRecord) -> str | None:
     """Return the command that evaluates the checkpoint; None if the run keeps none."""
     if not record.result["checkpoint"]:
         return None
-    split = "" if record.split == "test" else " split=val"
-    return f"python evaluate.py {shlex.quote(f'ckpt={record.folder}')}{split}"
+    arguments = [f"ckpt={record.folder}"]
+    if record.split != "test":
+        arguments.append("split=val")
+    if record.cfg.data.root != DEFAULT_ROOT:
+        arguments += [f"data={record.data_name}", f"data.root={record.cfg.data.root}"]
+    return f"python evaluate.py {shlex.join(arguments)}"

@@ -53,6 +53,8 @@ def draw_curves(axes: "Axes", epochs: Sequence[Mapping[str, float]], metric: str
             axes.plot([row["epoch"] for row in rows], values, marker="o", label=label)
     axes.set(xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(epochs) == 1:  # the axis of a single point would have fractions of an epoch
+        axes.set_xticks([epochs[0]["epoch"]])
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend()

@@ -40,6 +40,7 @@ def write_report(
             epochs=history.epochs,
             facts=describe_run(cfg, datamodule, trainer, measure_model(cfg, model)),
             uses_gpu=trainer.strategy.root_device.type == "cuda",
+            data_name=datamodule.source.name,
             split=split,
             quality=quality,
             range_test=_range_test(trainer),

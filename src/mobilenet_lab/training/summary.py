@@ -64,7 +64,10 @@ def describe_run(
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
     is_cuda = device.type == "cuda"
-    where = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    where = (
+        torch.cuda.get_device_name(device) if is_cuda else f"{threads} thread{'s' if threads != 1 else ''}"
+    )
     counts = [f"{len(subsets[name]):,} {stage}" for name, stage in SUBSETS.items()]
     side, channels = cfg.data.image_size, cfg.data.channels
     return {
