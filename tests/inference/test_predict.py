@@ -48,7 +48,7 @@ def test_predictor_agrees_with_the_test_of_the_run(tiny_run: Path, photos: Path)
 
 def in_double(predictor: Predictor) -> Predictor:
     """Let it compute in float64: how far float32 rounds depends on the machine, the weights and the batch."""
-    for network, _ in predictor._ensemble._members:
+    for network, _ in predictor._ensemble.members:
         network.double().register_forward_pre_hook(lambda network, images: images[0].double())
     return predictor
 
@@ -136,7 +136,7 @@ def test_open_images_give_the_predictions_of_their_files(tiny_run: Path, tmp_pat
     Image.fromarray(stroke).save(tmp_path / "stroke.png")
     Image.fromarray(stroke[..., 3].astype(np.uint16) << 8).save(tmp_path / "deep.png")
     for name in ("stroke.png", "deep.png"):
-        (expected,) = predict_files(predictor, [tmp_path / name], 1, [])
+        (expected,) = predict_files(predictor, [str(tmp_path / name)], 1, [])
         with Image.open(tmp_path / name) as image:
             assert predictor([image])[0] == expected[1]
 

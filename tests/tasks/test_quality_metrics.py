@@ -1,4 +1,7 @@
-from functools import partial
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,17 +104,25 @@ def test_memory_does_not_grow_with_images_and_classes() -> None:
     assert metrics.quality().calibration.error == 0
 
 
-def _measure_share(rank: int, store: str, folder: str) -> None:
-    distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+def measure_share(rank: int, folder: str) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     logits, labels, pixels = data()
     torch.save(measured(logits[rank::2], labels[rank::2], pixels[rank::2]).quality(), f"{folder}/{rank}")
     distributed.destroy_process_group()
 
 
 @pytest.mark.run
-def test_two_ranks_measure_what_one_does(tmp_path: Any) -> None:
-    measure = partial(_measure_share, store=str(tmp_path / "store"), folder=str(tmp_path))
-    torch.multiprocessing.start_processes(measure, nprocs=2, start_method="fork")
+def test_two_ranks_measure_what_one_does(tmp_path: Path) -> None:
+    # New processes: a fork of this one would share its threads' locks, and pipes to other processes.
+    call = "import sys, test_quality_metrics as t; t.measure_share(int(sys.argv[1]), sys.argv[2])"
+    folders = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", call, str(rank), str(tmp_path)], env=os.environ | {"PYTHONPATH": folders}
+        )
+        for rank in range(2)
+    ]
+    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
     whole = measured(*data()).quality()
     for rank in range(2):
         assert_equal(torch.load(tmp_path / str(rank), weights_only=False), whole)

@@ -26,6 +26,7 @@ def test_run_folder_is_complete(tiny_run: Path) -> None:
         "confusion.png",
         "curves.png",
         "metrics.csv",
+        "report.html",
         "result.json",
     }
     assert {path.name for path in (tiny_run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -114,6 +115,7 @@ def test_config_groups_can_be_deleted(script: Script, tmp_path: Path, tiny_idx: 
         "config.yaml",
         "confusion.png",
         "curves.png",
+        "report.html",
         "result.json",
     }
 

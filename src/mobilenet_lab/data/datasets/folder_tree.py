@@ -79,8 +79,10 @@ def walk_files(folder: Path, onerror: OnError = raise_error, links: Links | None
     if links is not None and not links.enter(top, top):
         return
     for parent, folders, files in os.walk(top, onerror=onerror, followlinks=links is not None):
-        if links is not None and CONFIG in files and CHECKPOINTS in folders:
-            folders.clear()  # a run within the data: its plots are not images of a class
+        # A run within the data, or the links to one, whose folder of checkpoints may not exist yet: its plots
+        # are not images of a class.
+        if links is not None and CONFIG in files and CHECKPOINTS in (*folders, *files):
+            folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if links is not None:
