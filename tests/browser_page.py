@@ -41,7 +41,8 @@ def open_page(tab: "Page", path: Path) -> None:
 
 def settle(tab: "Page") -> None:
     """Wait until the page has drawn and classified the last change."""
-    tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
+    tab.evaluate("() => new Promise((done) => requestAnimationFrame(done))")
+    tab.wait_for_selector(".answer[aria-busy=false]", state="attached")
 
 
 def draw(tab: "Page", strokes: Sequence[Stroke]) -> None:

@@ -67,6 +67,7 @@ let isWaiting = false, isRunning = false, isOutdated = false;
 function update() {
   if (isWaiting) return;
   isWaiting = true;
+  setBusy(true);
   requestAnimationFrame(() => {
     isWaiting = false;
     pad.draw();
@@ -100,6 +101,12 @@ async function classify() {
     isRunning = false;
   }
   if (isOutdated) classify();
+  else if (!isWaiting) setBusy(false);
+}
+
+// Say whether the answer is about an earlier drawing.
+function setBusy(isBusy) {
+  document.querySelector(".answer").setAttribute("aria-busy", isBusy);
 }
 
 async function showFile(file) {
