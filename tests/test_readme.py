@@ -62,7 +62,7 @@ def shortened(command: str) -> str:
     if command in SHORTENED:
         return SHORTENED[command]
     if "tta_shifts" in command:
-        return f"{command} ckpt={TINY}"
+        return command.replace("ckpt=outputs/latest", f"ckpt={TINY}")
     if "-m pytest" in command:
         return f"{command} --collect-only"
     if command.startswith("make train ARGS="):
