@@ -16,7 +16,7 @@ from mobilenet_lab.reports.run_report import write_run_report
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.quality import Quality
 from mobilenet_lab.tasks.classification import ImageClassifier
-from mobilenet_lab.training.summary import describe_run, measure_model
+from mobilenet_lab.training.summary import describe_run
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def write_report(
             cfg=cfg,
             result=result,
             epochs=history.epochs,
-            facts=describe_run(cfg, datamodule, trainer, measure_model(cfg, model)),
+            facts=describe_run(cfg, datamodule, trainer, result),
             uses_gpu=trainer.strategy.root_device.type == "cuda",
             data_name=datamodule.source.name,
             split=split,

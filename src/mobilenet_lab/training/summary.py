@@ -3,6 +3,7 @@
 import logging
 import math
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,16 @@ def log_summary(
 
 
 def describe_run(
-    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: dict[str, int]
+    cfg: DictConfig, datamodule: ImageDataModule, trainer: Trainer, size: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return what is trained on what and where: model, data, batches and device."""
+    """Return what is trained on what and where: model, data, batches and device.
+
+    Args:
+        cfg: The configuration.
+        datamodule: The data.
+        trainer: The trainer.
+        size: `parameters` and `macs` as in `measure_model`, for example the contents of result.json.
+    """
     subsets = datamodule.subsets
     ranks = f" on each of {trainer.world_size} ranks" if trainer.world_size > 1 else ""
     device = trainer.strategy.root_device
