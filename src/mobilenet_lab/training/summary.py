@@ -20,6 +20,7 @@ from mobilenet_lab.callbacks.throughput import Throughput
 from mobilenet_lab.checkpoints.writer import copy_atomically
 from mobilenet_lab.config.nested import target_name
 from mobilenet_lab.data.datamodule import ImageDataModule
+from mobilenet_lab.data.splits import STAGES
 from mobilenet_lab.models.complexity import count_macs, count_parameters
 from mobilenet_lab.models.stages import measure_stages
 from mobilenet_lab.runs.folder import RunFolder
@@ -31,9 +32,6 @@ from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.model_table import model_table
 
 log = logging.getLogger(__name__)
-
-STAGES = {"train/accuracy": "training", "val/accuracy": "validation", "test/accuracy": "test"}
-SUBSETS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def measure_model(cfg: DictConfig, model: ImageClassifier) -> dict[str, int]:
@@ -76,7 +74,7 @@ def describe_run(
     where = (
         torch.cuda.get_device_name(device) if is_cuda else f"{threads} thread{'s' if threads != 1 else ''}"
     )
-    counts = [f"{len(subsets[name]):,} {stage}" for name, stage in SUBSETS.items()]
+    counts = [f"{len(subsets[name]):,} {stage}" for name, stage in STAGES.items()]
     side, channels = cfg.data.image_size, cfg.data.channels
     return {
         "model": f"{_describe_model(cfg.model)}, {size['parameters']:,} parameters, "
@@ -154,9 +152,8 @@ def write_results(
         save_plot(plot_curves(history.epochs), run.curves)
     if (quality := model.test_quality) is not None:
         save_plot(plot_confusion(quality.confusion.tolist(), quality.classes), run.confusion)
-    accuracies = ", ".join(
-        f"{name} {result[key]:.4f}" for key, name in STAGES.items() if result[key] is not None
-    )
+    known = {stage: result[f"{name}/accuracy"] for name, stage in STAGES.items()}
+    accuracies = ", ".join(f"{stage} {value:.4f}" for stage, value in known.items() if value is not None)
     log.info("")
     log.info(
         "accuracy  %s; %.0f s, %.0f images/s", accuracies, result["fit_seconds"], result["images_per_second"]
