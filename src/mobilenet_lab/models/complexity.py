@@ -47,15 +47,22 @@ def estimate_cost(network: nn.Module, channels: int, image_size: int) -> Cost:
         TypeError: A layer has an argument that PyTorch does not take.
         ValueError: The image is too small for the network, or has other channels.
     """
-    image = torch.empty(1, channels, image_size, image_size, device="meta")
     counter = CostCounter()
+    count_cost(network, channels, image_size, counter)
+    return Cost(counter.macs, counter.activations, counter.peak)
+
+
+def count_cost(network: nn.Module, channels: int, image_size: int, counter: CostCounter) -> None:
+    """Add the cost of one image in evaluation mode to a counter; arguments and errors as `estimate_cost`."""
+    image = torch.empty(1, channels, image_size, image_size, device="meta")
     if was_training := network.training:
         network.eval()
-    with torch.no_grad(), counter:
-        network(image)
-    if was_training:
-        network.train()
-    return Cost(counter.macs, counter.activations, counter.peak)
+    try:
+        with torch.no_grad(), counter:
+            network(image)
+    finally:
+        if was_training:
+            network.train()
 
 
 def count_macs(network: nn.Module, channels: int, image_size: int) -> int:

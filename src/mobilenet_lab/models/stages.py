@@ -1,13 +1,12 @@
 """Size and cost of a network by stage."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from mobilenet_lab.models.complexity import count_parameters
+from mobilenet_lab.models.complexity import count_cost, count_parameters
 from mobilenet_lab.models.shapes import CostCounter
 
 OTHER = "other"  # what belongs to no stage
@@ -46,22 +45,17 @@ def measure_stages(network: nn.Module, channels: int, image_size: int) -> list[S
     meters = {
         name: _Meter(modules, counter) for name, modules in _modules_by_stage(network).items() if modules
     }
-    image = torch.empty(1, channels, image_size, image_size, device="meta")
-    if was_training := network.training:
-        network.eval()
     try:
-        with torch.no_grad(), counter:
-            network(image)
+        count_cost(network, channels, image_size, counter)
     finally:
         for meter in meters.values():
             meter.remove()
-        if was_training:
-            network.train()
-    seen: set[int] = set()
-    stages = [
-        Stage(name, meter.output, _count_new(meter.modules, seen), meter.macs)
-        for name, meter in meters.items()
-    ]
+    stages: list[Stage] = []
+    seen: set[nn.Parameter] = set()  # stages may share parameters
+    for name, meter in meters.items():
+        own = {parameter for module in meter.modules for parameter in module.parameters()} - seen
+        stages.append(Stage(name, meter.output, sum(parameter.numel() for parameter in own), meter.macs))
+        seen |= own
     parameters = count_parameters(network) - sum(stage.parameters for stage in stages)
     macs = counter.macs - sum(stage.macs for stage in stages)
     return [*stages, Stage(OTHER, None, parameters, macs)] if parameters or macs else stages
@@ -73,21 +67,6 @@ def _modules_by_stage(network: nn.Module) -> Mapping[str, Sequence[nn.Module]]:
         stages: Mapping[str, Sequence[nn.Module]] = define()
         return stages
     return {name: [child] for name, child in network.named_children()}
-
-
-def _count_new(modules: Iterable[nn.Module], seen: set[int]) -> int:
-    """Count parameters that no earlier stage has: stages may share them."""
-    count = 0
-    for parameter in _parameters(modules):
-        if id(parameter) not in seen:
-            seen.add(id(parameter))
-            count += parameter.numel()
-    return count
-
-
-def _parameters(modules: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
-    for module in modules:
-        yield from module.parameters()
 
 
 class _Meter:
