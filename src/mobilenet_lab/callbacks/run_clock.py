@@ -64,7 +64,7 @@ class RunClock:
             trainer: The trainer.
             val_batches_done: Batches of the current validation that are done; None outside of one.
         """
-        estimates = (self._work_left(trainer, val_batches_done), _time_left(trainer))
+        estimates = (self._work_left(trainer, val_batches_done), time_left(trainer))
         return min((left for left in estimates if left is not None), default=None)
 
     def _work_left(self, trainer: Trainer, val_batches_done: int | None) -> float | None:
@@ -105,7 +105,7 @@ def validations_left(trainer: Trainer, batches: int) -> int:
     return math.ceil(batches / (interval * (trainer.check_val_every_n_epoch or 1)))
 
 
-def _time_left(trainer: Trainer) -> float | None:
+def time_left(trainer: Trainer) -> float | None:
     """Return the seconds up to `trainer.max_time`; None without one."""
     timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
     left = [seconds for timer in timers if (seconds := timer.time_remaining()) is not None]

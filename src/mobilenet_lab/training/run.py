@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 
 from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
 from mobilenet_lab.callbacks.config_consistency import ConfigConsistencyCheck
 from mobilenet_lab.callbacks.history import EpochHistory
 from mobilenet_lab.callbacks.rank_watchdog import RankWatchdog
+from mobilenet_lab.callbacks.run_clock import time_left
 from mobilenet_lab.callbacks.throughput import Throughput
 from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.state import weights
@@ -173,7 +173,7 @@ def _fit(run: Run) -> float:
         one_line_misconfiguration(trainer),
     ):
         trainer.fit(run.model, run.datamodule, ckpt_path=path, weights_only=True)
-    if resume is not None and _is_time_up(trainer) and trainer.global_step == resume.step:
+    if resume is not None and time_left(trainer) == 0 and trainer.global_step == resume.step:
         log.warning("trainer.max_time=%s had already elapsed; no steps were run", run.cfg.trainer.max_time)
     return time.perf_counter() - began
 
@@ -217,8 +217,3 @@ def _write(run: Run, best: Path | None, val_accuracy: float | None, fit_seconds:
     write_results(run.cfg, run.trainer, run.model, run.history, result, run.folder)
     write_report(run.cfg, run.datamodule, run.trainer, run.model, run.history, result, run.folder)
     return result
-
-
-def _is_time_up(trainer: Trainer) -> bool:
-    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
-    return any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
