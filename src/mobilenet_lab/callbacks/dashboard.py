@@ -16,7 +16,7 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.panels import Panels
 from mobilenet_lab.runs.tensorboard import add_panels, writers
 from mobilenet_lab.runtime.lightning_internals import ends_epoch
-from mobilenet_lab.tasks.metric_logging import epoch_step, log_now
+from mobilenet_lab.tasks.metric_logging import epoch_step, is_logged_step, log_now
 
 
 @runtime_checkable
@@ -87,7 +87,7 @@ class Dashboard(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
         """Measure the gradient norm of a step that is logged."""
-        if _is_logged(trainer, trainer.global_step):
+        if trainer.loggers and is_logged_step(trainer):
             self._norm = gradient_norm(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
@@ -152,9 +152,3 @@ class Dashboard(Callback):
             "speed/images_per_second": images * trainer.world_size / seconds,
             "speed/data_wait": waited / seconds,
         }
-
-
-def _is_logged(trainer: Trainer, step: int) -> bool:
-    """Return whether a step, counted from 0, is one of those that Lightning logs."""
-    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return bool(trainer.loggers and every) and (step + 1) % every == 0

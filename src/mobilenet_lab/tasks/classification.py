@@ -26,7 +26,7 @@ from mobilenet_lab.tasks.defaults import (
     default_scheduler,
 )
 from mobilenet_lab.tasks.losses import cross_entropy
-from mobilenet_lab.tasks.metric_logging import log_epoch, log_step_now
+from mobilenet_lab.tasks.metric_logging import is_logged_step, log_epoch, log_step_now
 from mobilenet_lab.tasks.metrics import ClassificationMetrics
 from mobilenet_lab.tasks.optimization import clip_gradients, decay_groups, with_schedule
 from mobilenet_lab.tasks.quality_metrics import QualityMetrics
@@ -144,8 +144,7 @@ class ImageClassifier(LightningModule):
         self.train_metrics.update(loss.detach(), logits.detach(), labels)
         # Not in every step: reading a value waits for the device, and Lightning's `log` costs 0.3 ms.
         step = self.global_step
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (step + 1) % every == 0 and step != self._logged_step:
+        if is_logged_step(self.trainer) and step != self._logged_step:
             self._logged_step = step  # with gradient accumulation, a step has several batches
             accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
             log_step_now(self, loss.detach(), accuracy)

@@ -13,6 +13,12 @@ from torch import Tensor
 from mobilenet_lab.runtime.lightning_internals import is_accumulating, is_resumable_step
 
 
+def is_logged_step(trainer: Trainer) -> bool:
+    """Return whether `trainer.log_every_n_steps` selects the current training step."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return bool(every) and (trainer.global_step + 1) % every == 0
+
+
 def log_step_now(module: LightningModule, loss: Tensor, accuracy: Tensor) -> None:
     """Log loss, accuracy and learning rate of a training step."""
     rate = module.trainer.optimizers[0].param_groups[0]["lr"]
