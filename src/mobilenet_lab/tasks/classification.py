@@ -182,9 +182,7 @@ class ImageClassifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and accuracy, and keep the statistics of the predictions."""
-        self.val_quality = self.val_metrics.quality()
-        details = quality_scalars("val", self.val_quality)
-        log_epoch(self, "val", self.val_metrics.compute(), details)
+        self.val_quality = self._log_quality("val", self.val_metrics)
         self.val_metrics.reset()
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -197,9 +195,7 @@ class ImageClassifier(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log loss and accuracy, and keep the statistics of the predictions."""
-        self.test_quality = self.test_metrics.quality()
-        details = quality_scalars("test", self.test_quality)
-        log_epoch(self, "test", self.test_metrics.compute(), details)
+        self.test_quality = self._log_quality("test", self.test_metrics)
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the probabilities of each class, shape (N, num_classes)."""
@@ -242,3 +238,8 @@ class ImageClassifier(LightningModule):
         images, labels = batch
         logits = self(images)
         metrics.update(F.cross_entropy(logits, labels), logits, labels, images)
+
+    def _log_quality(self, stage: str, metrics: QualityMetrics) -> Quality:
+        quality = metrics.quality()
+        log_epoch(self, stage, metrics.compute(), quality_scalars(stage, quality))
+        return quality
