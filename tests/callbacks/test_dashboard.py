@@ -145,3 +145,11 @@ def test_embeddings_of_a_network_without_features_are_skipped(
     assert "callbacks.dashboard.embeddings=5 is ignored: " in caplog.text
     assert list(tmp_path.iterdir()) == []
     assert not any(layer._forward_pre_hooks for layer in module.modules())
+
+
+def test_no_features_are_recorded_without_tensorboard(tmp_path: Path) -> None:
+    module = Line()
+    module.layer = torch.nn.Linear(2, 2)
+    fake: Any = SimpleNamespace(loggers=[Recorder()], is_global_zero=True)
+    Dashboard(str(tmp_path), embeddings=5).on_test_start(fake, module)
+    assert not module.layer._forward_pre_hooks

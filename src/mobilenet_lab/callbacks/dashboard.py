@@ -110,9 +110,9 @@ class Dashboard(Callback):
             self._add_panels(trainer, pl_module, "val", epoch_step(trainer, "val"))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record features, if wanted."""
-        if self._embeddings is not None and trainer.is_global_zero:
-            self._embeddings.start(pl_module)
+        """Record features, if TensorBoard will show them."""
+        if (recorder := self._recorder(trainer)) is not None:
+            recorder.start(pl_module)
 
     def on_test_batch_start(
         self,
@@ -123,14 +123,18 @@ class Dashboard(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the images whose features will be recorded."""
-        if self._embeddings is not None and trainer.is_global_zero:
-            self._embeddings.note(batch)
+        if (recorder := self._recorder(trainer)) is not None:
+            recorder.note(batch)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the panels of the test, and the embeddings."""
         self._add_panels(trainer, pl_module, "test", trainer.global_step)
-        if self._embeddings is not None and trainer.is_global_zero and writers(trainer):
-            self._embeddings.write(self._run, pl_module)
+        if (recorder := self._recorder(trainer)) is not None:
+            recorder.write(self._run, pl_module)
+
+    def _recorder(self, trainer: Trainer) -> EmbeddingRecorder | None:
+        """Return what records features; None without TensorBoard, and on other ranks than the first."""
+        return self._embeddings if writers(trainer) else None
 
     def _add_panels(self, trainer: Trainer, pl_module: LightningModule, stage: str, step: int) -> None:
         if self.images and isinstance(pl_module, HasPanels) and (found := writers(trainer)):
