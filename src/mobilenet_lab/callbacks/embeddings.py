@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.projector import write_projector
-from mobilenet_lab.tasks.worst_mistakes import as_array, denormalize
+from mobilenet_lab.tasks.worst_mistakes import as_arrays, denormalize
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +64,12 @@ class EmbeddingRecorder:
         features, images, labels = (
             torch.cat(tensors)[: self.size] for tensors in (self._features, self._images, self._labels)
         )
-        pixels = denormalize(images, module.hparams["preprocessing"]).cpu()
         classes = module.hparams["classes"]
         write_projector(
             run,
             features.float().cpu().numpy(),
             [classes[label] for label in labels.tolist()],
-            [as_array(image) for image in pixels],
+            as_arrays(denormalize(images, module.hparams["preprocessing"])),
         )
 
     def _has_row_per_image(self) -> bool:

@@ -17,7 +17,7 @@ from mobilenet_lab.runs.dashboard_images import (
 from mobilenet_lab.runs.panels import Panels
 from mobilenet_lab.runs.quality import Mistake, Quality
 from mobilenet_lab.tasks.quality_metrics import MAX_SCORED_CLASSES
-from mobilenet_lab.tasks.worst_mistakes import as_array, denormalize
+from mobilenet_lab.tasks.worst_mistakes import as_arrays, denormalize
 
 NUM_SAMPLES = 32  # training images
 # What every logger takes in a name: MLflow's rule, without "/", which would make a group
@@ -44,8 +44,7 @@ def quality_panels(stage: str, quality: Quality) -> Panels:
     }
     if quality.mistakes:
         captions = [_caption(mistake, classes) for mistake in quality.mistakes]
-        pictures = [mistake.image for mistake in quality.mistakes]
-        images[f"{stage}/worst_mistakes"] = draw_grid(pictures, captions)
+        images[f"{stage}/worst_mistakes"] = draw_grid([m.image for m in quality.mistakes], captions)
     curves = {}
     if quality.scores is not None:
         for label, tag in enumerate(_class_tags(classes)):
@@ -64,7 +63,7 @@ def batch_panels(
         classes: Class names, by label.
         preprocessing: Arguments of `data.transforms.preprocessing.Preprocessing`.
     """
-    arrays = [as_array(image) for image in denormalize(images[:NUM_SAMPLES], preprocessing).cpu()]
+    arrays = as_arrays(denormalize(images[:NUM_SAMPLES], preprocessing))
     captions = [_target_caption(target, classes) for target in targets[:NUM_SAMPLES].cpu()]
     return Panels({"train/augmented_images": draw_grid(arrays, captions, columns=8)})
 

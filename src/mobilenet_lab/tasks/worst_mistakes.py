@@ -32,10 +32,10 @@ def denormalize(images: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:
     return ((images.float() * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def as_array(image: Tensor) -> np.ndarray:
-    """Return an image of shape (C, H, W) as an array of shape (H, W) or (H, W, 3)."""
-    array: np.ndarray = image.permute(1, 2, 0).cpu().numpy()
-    return array[..., 0] if array.shape[2] == 1 else array
+def as_arrays(images: Tensor) -> list[np.ndarray]:
+    """Return images of shape (N, C, H, W) as arrays of shape (H, W) or (H, W, 3)."""
+    arrays: np.ndarray = images.permute(0, 2, 3, 1).cpu().numpy()
+    return list(arrays[..., 0] if arrays.shape[3] == 1 else arrays)
 
 
 class WorstMistakes:
@@ -93,9 +93,9 @@ class WorstMistakes:
     def _own(self) -> list[Mistake]:
         if self._images is None or self._facts is None:
             return []
-        images, (scores, labels, predictions) = self._images.cpu(), self._facts.tolist()
+        images, (scores, labels, predictions) = as_arrays(self._images), self._facts.tolist()
         return [
-            Mistake(as_array(image), int(label), int(prediction), score)
+            Mistake(image, int(label), int(prediction), score)
             for image, score, label, prediction in zip(images, scores, labels, predictions, strict=True)
             if score >= 0
         ]
