@@ -84,14 +84,14 @@ def test_small_gray_image_is_unchanged_and_large_ones_are_reduced() -> None:
 def test_matrix_image_keeps_a_single_error_visible(classes: int, side: int) -> None:
     confusion = np.diag(np.full(classes, 1000))
     confusion[classes - 1, 0] = 1
-    picture = image_of(confusion_url(confusion)).convert("RGBA")
-    assert picture.size == (side, side)
-    red, blue = picture.getpixel((0, side - 1)), picture.getpixel((0, 0))
+    image = image_of(confusion_url(confusion)).convert("RGBA")
+    assert image.size == (side, side)
+    red, blue = image.getpixel((0, side - 1)), image.getpixel((0, 0))
     assert red[0] > red[2]  # type: ignore[index]
     assert red[3] > 0  # type: ignore[index]
     assert blue[2] > blue[0]  # type: ignore[index]
     assert blue[3] == 255  # type: ignore[index]
-    assert picture.getpixel((side - 1, 0))[3] == 0  # type: ignore[index]
+    assert image.getpixel((side - 1, 0))[3] == 0  # type: ignore[index]
 
 
 def test_class_table_counts_each_class() -> None:

@@ -18,9 +18,9 @@ def image_url(image: np.ndarray) -> str:
     Args:
         image: uint8, shape (H, W) or (H, W, 3).
     """
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    return _png_url(picture.quantize() if picture.mode == "RGB" else picture)
+    small = Image.fromarray(np.ascontiguousarray(image))
+    small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    return _png_url(small.quantize() if small.mode == "RGB" else small)
 
 
 def confusion_url(confusion: np.ndarray) -> str:
@@ -36,10 +36,10 @@ def confusion_url(confusion: np.ndarray) -> str:
     levels = np.ceil(LEVELS * np.sqrt(confusion / totals)).astype(np.uint8)
     wrong = ~np.eye(len(confusion), dtype=bool)
     cells = np.where(wrong & (levels > 0), levels + LEVELS, levels)
-    picture = Image.fromarray(_reduced(cells))
-    picture.putpalette([*CORRECT] * (LEVELS + 1) + [*WRONG] * LEVELS)
+    image = Image.fromarray(_reduced(cells))
+    image.putpalette([*CORRECT] * (LEVELS + 1) + [*WRONG] * LEVELS)
     alphas = [round(255 * level / LEVELS) for level in range(LEVELS + 1)]
-    return _png_url(picture, transparency=bytes(alphas + alphas[1:]))
+    return _png_url(image, transparency=bytes(alphas + alphas[1:]))
 
 
 def _reduced(cells: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def _reduced(cells: np.ndarray) -> np.ndarray:
     return np.maximum.reduceat(np.maximum.reduceat(cells, starts, axis=0), starts, axis=1)
 
 
-def _png_url(picture: Image.Image, **options: object) -> str:
+def _png_url(image: Image.Image, **options: object) -> str:
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True, **options)
+    image.save(file, "PNG", optimize=True, **options)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
