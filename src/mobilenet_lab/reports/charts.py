@@ -64,7 +64,7 @@ def range_test(rates: Sequence[float], losses: Sequence[float], suggestion: floa
 
 def reliability(calibration: Calibration) -> Markup:
     """Return the reliability diagram: accuracy over confidence, and below it the images per bin."""
-    counts = np.asarray(calibration.counts)
+    counts = calibration.counts
     filled = counts > 0
     width = 1 / len(counts)
     centers = (np.arange(len(counts)) + 0.5) * width

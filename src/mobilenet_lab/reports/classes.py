@@ -67,18 +67,15 @@ class Cell:
 
 def class_rows(quality: Quality) -> list[ClassRow]:
     """Return the classes in the order of their labels, or of many classes the worst ones."""
-    confusion = np.asarray(quality.confusion)
-    counts, correct = confusion.sum(axis=1), confusion.diagonal()
-    accuracies = correct / np.maximum(counts, 1)
+    counts, accuracies = quality.confusion.sum(axis=1), quality.class_accuracies
     order = np.arange(len(counts))
     if len(counts) > MAX_LISTED_CLASSES:
-        worst = np.lexsort((-counts, np.where(counts > 0, accuracies, np.inf)))  # without images: last
-        order = worst[:MAX_LISTED_CLASSES]
+        order = np.lexsort((-counts, accuracies))[:MAX_LISTED_CLASSES]  # NaN, without images, is last
     return [_class_row(quality, int(label), int(counts[label]), float(accuracies[label])) for label in order]
 
 
 def _class_row(quality: Quality, label: int, count: int, accuracy: float) -> ClassRow:
-    errors = np.array(quality.confusion[label])
+    errors = quality.confusion[label].copy()
     errors[label] = 0
     worst = int(errors.argmax())
     confused = int(errors[worst])
@@ -93,7 +90,7 @@ def _class_row(quality: Quality, label: int, count: int, accuracy: float) -> Cla
 
 def frequent_pairs(quality: Quality) -> list[Pair]:
     """Return the most frequent confusions, most frequent first."""
-    confusion = np.asarray(quality.confusion)
+    confusion = quality.confusion
     totals = confusion.sum(axis=1)
     labels, predictions = np.nonzero(confusion)
     is_error = labels != predictions
@@ -116,7 +113,7 @@ def confusion_cells(quality: Quality) -> list[list[Cell]] | None:
     The shade of a correct cell is its fraction of the true class; that of an error is relative to the
     largest fraction among errors.
     """
-    confusion = np.asarray(quality.confusion)
+    confusion = quality.confusion
     size = len(confusion)
     if size > MAX_TABLE_CLASSES:
         return None
