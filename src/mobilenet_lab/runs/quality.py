@@ -94,11 +94,6 @@ class Quality:
     scores: ScoreHistograms | None = None
 
     @property
-    def accuracy(self) -> float:
-        """Fraction of the images that are classified correctly."""
-        return float(self.confusion.trace() / max(1, self.confusion.sum()))
-
-    @property
     def class_accuracies(self) -> np.ndarray:
         """Fraction of each class's images that are classified correctly; NaN for a class without images."""
         counts = self.confusion.sum(axis=1)
