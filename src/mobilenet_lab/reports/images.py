@@ -6,8 +6,9 @@ import io
 import numpy as np
 from PIL import Image
 
+from mobilenet_lab.runs.quality import reduce_cells
+
 MAX_SIDE = 96  # pixels of an image; larger ones are reduced
-MAX_CELLS = 1000  # rows of a confusion matrix; larger ones are reduced
 LEVELS = 127  # of opacity, per color
 CORRECT, WRONG = (38, 121, 209), (217, 45, 32)
 
@@ -36,17 +37,10 @@ def confusion_url(confusion: np.ndarray) -> str:
     levels = np.ceil(LEVELS * np.sqrt(confusion / totals)).astype(np.uint8)
     wrong = ~np.eye(len(confusion), dtype=bool)
     cells = np.where(wrong & (levels > 0), levels + LEVELS, levels)
-    image = Image.fromarray(_reduced(cells))
+    image = Image.fromarray(reduce_cells(cells, np.maximum))  # the maximum, so that no error disappears
     image.putpalette([*CORRECT] * (LEVELS + 1) + [*WRONG] * LEVELS)
     alphas = [round(255 * level / LEVELS) for level in range(LEVELS + 1)]
     return _png_url(image, transparency=bytes(alphas + alphas[1:]))
-
-
-def _reduced(cells: np.ndarray) -> np.ndarray:
-    """Return blocks of cells as their maximum, so that no error disappears."""
-    factor = -(-len(cells) // MAX_CELLS)
-    starts = np.arange(0, len(cells), factor)
-    return np.maximum.reduceat(np.maximum.reduceat(cells, starts, axis=0), starts, axis=1)
 
 
 def _png_url(image: Image.Image, **options: object) -> str:

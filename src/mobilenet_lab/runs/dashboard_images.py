@@ -18,13 +18,12 @@ from mobilenet_lab.runs.canvas import (
     label_of,
     text_width,
 )
-from mobilenet_lab.runs.quality import Calibration
+from mobilenet_lab.runs.quality import Calibration, reduce_cells
 
 TEXT = 16  # size in pixels; TensorBoard shows images at about half their size
 LARGE_TEXT = 20
 MARGIN = 12
 MATRIX_SIDE = 560
-MAX_CELLS = 1000  # rows of a confusion matrix; of more classes, neighbors share a cell
 MAX_NAMED_CLASSES, MAX_COUNTED_CLASSES = 40, 20
 LABEL_COLUMNS = 14
 CELL = 112  # side of an image of a grid, with the space around it
@@ -41,10 +40,7 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str]) -> np.ndarray:
         confusion: Counts, shape (C, C); a row per true class, a column per predicted class.
         classes: Class names, by label.
     """
-    block = -(-len(classes) // MAX_CELLS)
-    if block > 1:
-        starts = np.arange(0, len(classes), block)
-        confusion = np.add.reduceat(np.add.reduceat(confusion, starts, axis=0), starts, axis=1)
+    confusion = reduce_cells(confusion, np.add)
     size = len(confusion)
     cell = max(1, round(MATRIX_SIDE / size))
     names = []

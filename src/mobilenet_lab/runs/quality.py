@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MAX_CELLS = 1000  # rows of a confusion matrix that is shown as an image
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -98,3 +100,15 @@ class Quality:
         """Fraction of each class's images that are classified correctly; NaN for a class without images."""
         counts = self.confusion.sum(axis=1)
         return np.where(counts > 0, self.confusion.diagonal() / np.maximum(1, counts), np.nan)
+
+
+def reduce_cells(confusion: np.ndarray, combine: np.ufunc) -> np.ndarray:
+    """Combine the cells of neighboring classes, so that a matrix has at most `MAX_CELLS` rows.
+
+    Args:
+        confusion: Shape (C, C).
+        combine: Combines two cells, for example `np.add`.
+    """
+    starts = np.arange(0, len(confusion), -(-len(confusion) // MAX_CELLS))
+    reduced: np.ndarray = combine.reduceat(combine.reduceat(confusion, starts, axis=0), starts, axis=1)
+    return reduced
