@@ -187,20 +187,22 @@ class RunFolder:
 
     def written_files(self) -> list[Path]:
         """Return the paths of the other files that a run writes, those that exist among event files."""
-        plots = [self.curves, self.confusion, self.lr_find, self.report]
         projector = [
             self.projector_config,
             self.projector_tensors,
             self.projector_metadata,
             self.projector_sprite,
         ]
-        own = [self.config, self.result, self.metrics, self.hparams]
-        return [*own, *plots, *projector, *self.event_files()]
+        return [*self.shown_files(), self.hparams, *projector, *self.event_files()]
+
+    def shown_files(self) -> list[Path]:
+        """Return the paths of the files that a run writes for its user, except event files."""
+        plots = [self.curves, self.confusion, self.lr_find]
+        return [self.config, self.result, self.metrics, *plots, self.report]
 
     def members(self) -> list[Path]:
         """Return the paths of what a run contains for its user, except event files."""
-        plots = [self.curves, self.confusion, self.lr_find, self.report]
-        return [self.checkpoints, self.exports, self.config, self.result, self.metrics, *plots]
+        return [self.checkpoints, self.exports, *self.shown_files()]
 
     def exported_files(self) -> list[Path]:
         """Return the paths of the models that export.py adds to a run."""
