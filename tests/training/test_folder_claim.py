@@ -161,10 +161,11 @@ def test_removing_a_run_keeps_other_files_and_follows_no_link(run: RunFolder) ->
     run.checkpoints.rmdir()
     (elsewhere / run.projector_tensors.name).touch()
     (elsewhere / run.exported("onnx").name).touch()
+    (elsewhere / ".last.ckpt.123.tmp").touch()
     for folder in (run.checkpoints, run.projector, run.exports):
         folder.symlink_to(Path("../elsewhere"))
     remove_run(run)
-    assert len(list(elsewhere.iterdir())) == 3
+    assert len(list(elsewhere.iterdir())) == 4
     run.projector.unlink()
     run.exports.unlink()
     with pytest.raises(InputError, match=r"\(checkpoints\)"):

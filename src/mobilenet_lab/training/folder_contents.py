@@ -62,19 +62,16 @@ def remove_run(run: RunFolder) -> None:
 
     Call it only if `files_in_the_way` returns nothing. Links are removed and never followed.
     """
-    own = [*run.written_files(), *run.scratch_files()]
-    if run.projector.is_symlink():
-        own = [path for path in own if path.parent != run.projector]
+    own = [*run.written_files(), *run.written_checkpoints(), *run.exported_files(), *run.scratch_files()]
     if run.config.is_file():  # otherwise they are about the run that starts now
         own += run.derived_files()
-    if not run.checkpoints.is_symlink():
-        own += run.written_checkpoints()
-    if not run.exports.is_symlink():
-        own += run.exported_files()
+    folders = (run.checkpoints, run.exports, run.projector)
+    linked = [folder for folder in folders if folder.is_symlink()]
     for path in own:
-        if path != run.config:  # replaced last: a folder that is half cleared is still known to be a run's
+        # The configuration is replaced last: a folder that is half cleared is still known to be a run's.
+        if path != run.config and path.parent not in linked:
             path.unlink(missing_ok=True)
-    for folder in (run.checkpoints, run.exports, run.projector):
+    for folder in folders:
         with suppress(OSError):  # it is missing, a link, or holds other files
             folder.rmdir()
 
