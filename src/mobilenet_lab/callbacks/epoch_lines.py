@@ -49,7 +49,7 @@ class EpochLines(ProgressBar):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the previous epoch, whose metrics are complete only now."""
-        self._print_epoch(trainer, trainer.current_epoch)
+        self._print_epoch(trainer)
         self.clock.batches_of_epoch = 0
         self.clock.start()
 
@@ -74,9 +74,9 @@ class EpochLines(ProgressBar):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the last epoch."""
-        self._print_epoch(trainer, trainer.current_epoch)
+        self._print_epoch(trainer)
 
-    def _print_epoch(self, trainer: Trainer, epoch: int) -> None:
+    def _print_epoch(self, trainer: Trainer) -> None:
         metrics = trainer.callback_metrics
         stages = ("train", "val") if self._validated else ("train",)
         parts = []
@@ -85,7 +85,7 @@ class EpochLines(ProgressBar):
             if values:
                 parts.append(f"{name} {', '.join(f'{s} {float(v):{spec}}' for s, v in values.items())}")
         if parts:
-            self.print(f"{epoch_name(trainer, epoch)}: {'; '.join(parts)}")
+            self.print(f"{epoch_name(trainer, trainer.current_epoch)}: {'; '.join(parts)}")
         self._validated = False
 
 

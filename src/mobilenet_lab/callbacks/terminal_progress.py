@@ -30,18 +30,17 @@ def render(columns: int, task: str, fraction: float, values: Sequence[str], bloc
             no room for them and a bar of `MIN_BAR` columns.
         blocks: Characters for done and left.
     """
-    start, shown = f"{task}  {fraction:4.0%}", ""
+    start, percent, shown = f"{task} ", f" {fraction:4.0%}", ""
+    room = columns - 2 - len(start) - len(percent)  # for the bar and the values
     for count in range(len(values), -1, -1):
         shown = "".join(f"  {value}" for value in values[:count])
-        if len(start) + len(shown) + 1 + MIN_BAR < columns:
+        if len(shown) + MIN_BAR <= room:
             break
-    width = min(MAX_BAR, columns - 1 - len(start) - len(shown) - 1)
+    width = min(MAX_BAR, room - len(shown))
     if width < MIN_BAR:
-        return start[: columns - 1]
+        return f"{start}{percent}"[: columns - 1]
     done = round(fraction * width)
-    return (
-        f"{task} {blocks[0] * done}{blocks[1] * (width - done)} {start[len(task) + 1 :].lstrip():>4}{shown}"
-    )
+    return f"{start}{blocks[0] * done}{blocks[1] * (width - done)}{percent}{shown}"
 
 
 class TerminalProgress(CurrentLRMixin, EpochLines):
