@@ -1,6 +1,5 @@
 """Draw text in any script onto images."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -24,8 +23,6 @@ class TextPainter:
     def __init__(self, texts: Iterable[str], sizes: Iterable[int]) -> None:
         from matplotlib.font_manager import get_font
 
-        # Matplotlib would say that a fallback font has no weight called normal.
-        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
         files = list(
             dict.fromkeys(fonts_for(ASCII | {c for text in texts for c in printable(text)})[0].values())
         )

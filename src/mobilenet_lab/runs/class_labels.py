@@ -29,8 +29,6 @@ class ClassLabels:
 
 def class_labels(classes: Sequence[str]) -> ClassLabels:
     """Return the labels of classes, at most `MAX_COLUMNS` wide."""
-    # Matplotlib would say that a fallback font has no weight called normal.
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     names = [shortened(printable(name)) for name in classes]
     fonts, missing = fonts_for({character for name in names for character in name})
     ticks, legend = [], []
@@ -69,6 +67,8 @@ def fonts_for(characters: Set[str]) -> tuple[dict[str, str], set[str]]:
     from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
+    # Matplotlib would say that a fallback font has no weight called normal.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     families = list(rcParams["font.family"])
     default = str(findfont(FontProperties(family=families)))
     fonts = dict.fromkeys(families, default)
