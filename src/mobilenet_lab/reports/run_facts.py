@@ -51,14 +51,16 @@ class RunRecord:
 
 def accuracies(record: RunRecord) -> list[tuple[str, float, str]]:
     """Return label, value and a note of each known accuracy, test first."""
-    labels = {"test/accuracy": "Test accuracy", "val/accuracy": "Validation accuracy"}
-    labels["train/accuracy"] = "Training accuracy"
-    known = [(key, record.result[key]) for key in labels if record.result[key] is not None]
-    return [(labels[key], value, _errors(record) if key == "test/accuracy" else "") for key, value in known]
+    known = (
+        ("Test accuracy", record.result["test/accuracy"], _errors(record)),
+        ("Validation accuracy", record.result["val/accuracy"], ""),
+        ("Training accuracy", record.result["train/accuracy"], ""),
+    )
+    return [(label, value, note) for label, value, note in known if value is not None]
 
 
 def _errors(record: RunRecord) -> str:
-    """Return the number of errors in words."""
+    """Return the number of wrong test predictions in words; empty without a test."""
     if record.quality is None or record.split != "test":
         return ""
     total = int(record.quality.confusion.sum())

@@ -42,7 +42,7 @@ def write_run_report(record: RunRecord) -> None:
     environment = describe_environment(record.cfg.num_threads, record.uses_gpu, PACKAGES)
     known = accuracies(record)
     values = {
-        "title": f"{record.cfg.model.network} on {record.facts['data'].partition(':')[0]}",
+        "title": f"{record.cfg.model.network} on {record.data_name}",
         "headline": f"{percent(known[0][1])} {known[0][0].lower()}" if known else "Training run",
         "accuracies": known,
         "numbers": numbers(record.result),
