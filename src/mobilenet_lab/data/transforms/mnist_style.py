@@ -44,14 +44,12 @@ def is_mnist_style(pixels: np.ndarray) -> bool:
     """
     if pixels.shape != (SIDE, SIDE) or pixels.max() <= 127:
         return False
-    rows, columns = pixels.sum(axis=1, dtype=np.int64), pixels.sum(axis=0, dtype=np.int64)
+    rows, columns = _sums(pixels)
     inked_rows, inked_columns = rows.nonzero()[0], columns.nonzero()[0]
     side = max(inked_rows[-1] - inked_rows[0], inked_columns[-1] - inked_columns[0]) + 1
     if side not in (BOX - 1, BOX):
         return False
-    total = rows.sum()
-    offsets = (rows @ POSITIONS / total - CENTER, columns @ POSITIONS / total - CENTER)
-    return max(map(abs, offsets)) <= MAX_OFFSET
+    return max(abs(position - CENTER) for position in _center_of_mass(rows, columns)) <= MAX_OFFSET
 
 
 def prepare_digit(image: Image.Image) -> PreparedDigit:
@@ -122,19 +120,20 @@ def _thicken(ink: np.ndarray) -> np.ndarray:
     return crop_to_ink(canvas)
 
 
-def _center_of_mass(ink: np.ndarray) -> tuple[float, float]:
-    """Return y and x of the center of mass, in pixels."""
-    mass = ink.astype(np.float64)
-    total = max(mass.sum(), 1.0)
-    height, width = ink.shape
-    y = (mass.sum(axis=1) * np.arange(height)).sum() / total
-    x = (mass.sum(axis=0) * np.arange(width)).sum() / total
-    return float(y), float(x)
+def _sums(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of each row and of each column."""
+    return ink.sum(axis=1, dtype=np.int64), ink.sum(axis=0, dtype=np.int64)
+
+
+def _center_of_mass(rows: np.ndarray, columns: np.ndarray) -> tuple[float, float]:
+    """Return y and x of the center of mass in pixels, from the sums of at most `SIDE` rows and columns."""
+    total = max(int(rows.sum()), 1)
+    return int(rows @ POSITIONS[: len(rows)]) / total, int(columns @ POSITIONS[: len(columns)]) / total
 
 
 def _center_by_mass(ink: np.ndarray) -> np.ndarray:
     height, width = ink.shape
-    center_y, center_x = _center_of_mass(ink)
+    center_y, center_x = _center_of_mass(*_sums(ink))
     top = min(max(round(CENTER - center_y), 0), SIDE - height)
     left = min(max(round(CENTER - center_x), 0), SIDE - width)
     prepared = np.zeros((SIDE, SIDE), np.uint8)
