@@ -48,7 +48,8 @@ class PlainProgress(EpochLines):
         """Print a line if the previous one is old enough."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         now = time.perf_counter()
-        if self._line_at is not None and now - self._line_at < self.log_every_n_seconds:
+        is_early = self._line_at is not None and now - self._line_at < self.log_every_n_seconds
+        if is_early or not self.is_enabled:
             return
         self._line_at = now
         parts = [f"loss {float(outputs['loss']):.3f}"]
