@@ -11,7 +11,8 @@ Several ranks:
 Weights and learning rate:
     `ema` averages the weights, and `lr_finder` runs a learning-rate range test. `current_lr` is their mixin.
 Reports:
-    `history` keeps the metrics of each epoch, `throughput` measures images per second, and `progress` prints.
+    `history` keeps the metrics of each epoch, and `throughput` measures images per second. `progress` prints
+    lines or, with `terminal_progress`, a bar; `epoch_lines` and `run_clock` are parts of both.
     `dashboard` logs what TensorBoard shows besides loss and accuracy, with `gradient_norm`, `embeddings` and
     `network_panels`.
 
