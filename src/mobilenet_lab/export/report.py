@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mobilenet_lab.export.speed import Speed
-from mobilenet_lab.runtime.text import printable
+from mobilenet_lab.runtime.text import printable, table
 
 COLUMNS = ("", "size", "accuracy", "difference", "latency", "images/s")
 
@@ -73,12 +73,6 @@ class Report:
 
     def as_text(self) -> str:
         """Return a table."""
-        table = [list(COLUMNS), *(row.cells() for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-            for row in table
-        ]
         model = self.checkpoints[0]
         if len(self.checkpoints) > 1:
             model = f"mean of {len(self.checkpoints)} checkpoints"
@@ -86,7 +80,7 @@ class Report:
             [
                 f"exported {printable(model)} to {printable(self.output)}",
                 "",
-                *lines,
+                *table([COLUMNS, *(row.cells() for row in self.rows)]),
                 "",
                 f"accuracy and largest difference of a probability: {printable(self.data)}, "
                 f"{self.images:,} images",

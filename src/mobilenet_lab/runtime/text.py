@@ -2,6 +2,7 @@
 
 import codecs
 import io
+from collections.abc import Sequence
 from typing import IO
 
 ERRORS = "bytes_or_escapes"  # name of the codec error handler below
@@ -18,6 +19,12 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table with aligned columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
 def accept_any_text(stream: IO[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mobilenet_lab.models.stages import Stage
-from mobilenet_lab.runtime.text import printable
+from mobilenet_lab.runtime.text import printable, table
 
 INDENT = " " * 9  # the width of the words before the lines of the log, such as "model    "
 MAX_NAME = 24
@@ -17,11 +17,7 @@ def model_table(stages: Sequence[Stage]) -> list[str]:
         *((_name(s.name), _shape(s.output), f"{s.parameters:,}", f"{s.macs:,}") for s in stages),
         ("sum", "", f"{sum(s.parameters for s in stages):,}", f"{sum(s.macs for s in stages):,}"),
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    return [
-        f"{INDENT}{name:<{widths[0]}}  {output:>{widths[1]}}  {parameters:>{widths[2]}}  {macs:>{widths[3]}}"
-        for name, output, parameters, macs in rows
-    ]
+    return [f"{INDENT}{line}" for line in table(rows)]
 
 
 def _name(name: str) -> str:
