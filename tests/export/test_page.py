@@ -72,18 +72,14 @@ def png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def test_digits_drawn_with_the_mouse_are_classified(tab: "Page") -> None:
-    """This network, of a third of the steps of `make train` at half its width, may miss one of 20."""
+def test_twenty_digits_drawn_with_the_mouse_are_classified(tab: "Page") -> None:
     answers = {}
     for hand in (0, 1):
         for digit in range(10):
             clear(tab)
             draw(tab, written_digit(digit, hand))
             answers[hand, digit] = answer(tab)
-    wrong = {place: given for place, given in answers.items() if given != str(place[1])}
-    assert len(answers) == 20
-    assert len(wrong) <= 1, wrong
-    assert answers[0, 3] == "3"
+    assert answers == {(hand, digit): str(digit) for hand in (0, 1) for digit in range(10)}
 
 
 def test_drawing_is_prepared_as_by_predict(tab: "Page", mnist_run: Path) -> None:
