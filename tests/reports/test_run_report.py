@@ -173,9 +173,11 @@ def test_thousand_classes_are_cut_to_a_usable_page(tmp_path: Path) -> None:
 
 
 def test_limited_run_says_so_and_names_its_data(tmp_path: Path) -> None:
-    limits = ("trainer.limit_train_batches=10", "data.root=photos of mine", "data=image_folder")
-    text = write_example(tmp_path, *limits, data_name="image_folder").read_text()
-    assert "used only some of the images: trainer.limit_train_batches=10." in text
+    limits = ("trainer.limit_train_batches=10", "trainer.limit_test_batches=1")
+    data = ("data.root=photos of mine", "data=image_folder")
+    text = write_example(tmp_path, *limits, *data, data_name="image_folder").read_text()
+    shown = "trainer.limit_train_batches=10, trainer.limit_test_batches=1."
+    assert f"used only some of the images: {shown}" in text
     assert "data=image_folder &#39;data.root=photos of mine&#39;" in text
     whole = write_example(tmp_path / "whole").read_text()
     assert "only some of the images" not in whole

@@ -85,9 +85,9 @@ def notices(record: RunRecord) -> list[str]:
         texts.append(f"The run stopped early: {record.result['stop_reason']}")
     if record.cfg.resume:
         texts.append(f"The run was resumed from {record.cfg.resume}.")
-    trainer = record.cfg.trainer
-    limits = {key: trainer.get(key, 1.0) for key in LIMITS}
-    if short := [f"trainer.{key}={value}" for key, value in limits.items() if value not in (None, 0, 1.0)]:
+    limits = {key: record.cfg.trainer[key] for key in LIMITS}
+    # An integer 1 is one batch, and 0 skips the stage, which then has no accuracy.
+    if short := [f"trainer.{key}={limit}" for key, limit in limits.items() if limit and str(limit) != "1.0"]:
         texts.append(f"The run used only some of the images: {', '.join(short)}.")
     if record.result["test/accuracy"] is None:
         about = "the validation images, with the weights after the last epoch"
