@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> None:
     with task_errors():
         check(cfg)
         check_packages(cfg.format)
-        checkpoints = find_checkpoints(cfg.ckpt)
+        checkpoints = find_checkpoints(cfg.ckpt, allow_onnx=False)
         output = find_output(cfg.output, cfg.format, checkpoints, cfg.overwrite)
         with imports_without_gc():
             from mobilenet_lab.export.run import export

@@ -31,23 +31,27 @@ def test_int8_is_reported_next_to_single_precision(
 
 
 @pytest.fixture(scope="module")
-def torch_export(
-    tiny_run: Path, tmp_path_factory: pytest.TempPathFactory
-) -> subprocess.CompletedProcess[str]:
-    """Export the tiny run to its folder, without its data set, whose folder is not known."""
-    cwd = tmp_path_factory.mktemp("torch")
-    return run_script("export.py", f"ckpt={tiny_run}", "format=torch_export", "report=json", cwd=cwd)
+def run_copy(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A copy of the tiny run, because an export adds a file to the folder of its run."""
+    return RunFolder(shutil.copytree(tiny_run, tmp_path_factory.mktemp("torch") / "run"))
+
+
+@pytest.fixture(scope="module")
+def torch_export(run_copy: RunFolder) -> subprocess.CompletedProcess[str]:
+    """Export a run without its data set, whose folder is not known."""
+    command = (f"ckpt={run_copy}", "format=torch_export", "report=json")
+    return run_script("export.py", *command, cwd=Path(run_copy).parent)
 
 
 def test_torch_export_without_the_data_set(
-    torch_export: subprocess.CompletedProcess[str], tiny_run: Path
+    torch_export: subprocess.CompletedProcess[str], run_copy: RunFolder
 ) -> None:
     assert torch_export.returncode == 0
     assert torch_export.stderr.count("\n") == 1
     assert "folder is not known; add data=idx data.root=...; the export is compared" in torch_export.stderr
     report = json.loads(torch_export.stdout)
-    path = RunFolder(tiny_run).exported("torch_export")
-    assert report["output"] == str(path)
+    path = run_copy.exported("torch_export")
+    assert report["output"] == str(path.relative_to(Path(run_copy).parent))
     assert (report["data"], report["images"]) == ("generated images", 320)
     assert [model["accuracy"] for model in report["models"]] == [None, None]
     probabilities = open_torch(path, 1)(digit_images(3, seed=1)[0][:, None])
@@ -68,7 +72,7 @@ def test_first_program_in_the_guide_is_short() -> None:
 def test_program_in_the_guide_answers_like_predict(
     onnx_file: Path,
     torch_export: subprocess.CompletedProcess[str],
-    tiny_run: Path,
+    run_copy: RunFolder,
     script: Script,
     tmp_path: Path,
     runtime: str,
@@ -76,13 +80,13 @@ def test_program_in_the_guide_answers_like_predict(
     (program,) = (text for text in PROGRAMS if f"import {runtime}\n" in text and "executorch" not in text)
     (tmp_path / "classify.py").write_text(program)
     shutil.copy(onnx_file, tmp_path / "model.onnx")
-    shutil.copy(RunFolder(tiny_run).exported("torch_export"), tmp_path / "model.pt2")
+    shutil.copy(run_copy.exported("torch_export"), tmp_path / "model.pt2")
     names = ["a.png", "b.png"]
     for name, pixels in zip(names, digit_images(2, seed=4)[0], strict=True):
         Image.fromarray(pixels).save(tmp_path / name)
     command = [sys.executable, "-I", "classify.py", *names]  # -I: only installed packages
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    settings = (f"ckpt={tiny_run}", "preprocess=none", "min_confidence=0")
+    settings = (f"ckpt={run_copy}", "preprocess=none", "min_confidence=0")
     assert done.stdout == script("predict.py", *settings, f"image=[{','.join(names)}]").stdout
 
 
@@ -104,6 +108,13 @@ def test_int8_needs_training_images(script: Script, tiny_run: Path) -> None:
     assert done.stderr == (
         "error: format=onnx_int8: needs training images to calibrate with; remove verify=generated\n"
     )
+
+
+def test_exported_model_is_not_exported_again(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    done = script("export.py", "ckpt=model.onnx")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("model.onnx: is already exported; use the checkpoint it was exported from\n")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("executorch") is not None, reason="executorch is installed")

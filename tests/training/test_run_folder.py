@@ -20,7 +20,7 @@ METRICS = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/los
 
 def test_run_folder_is_complete(tiny_run: Path) -> None:
     names = {path.name for path in tiny_run.iterdir() if not path.name.startswith("events.")}
-    assert names - {"export"} == {  # which tests of export.py add
+    assert names == {
         "checkpoints",
         "config.yaml",
         "confusion.png",

@@ -47,9 +47,18 @@ def is_onnx(path: Path) -> bool:
     return path.suffix.lower() == ".onnx"
 
 
-def find_checkpoints(where: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Return the checkpoint files at one or several paths; see `find_checkpoint`."""
-    return [find_checkpoint(str(one)) for one in ([where] if isinstance(where, str | Path) else where)]
+def find_checkpoints(where: str | Path | Iterable[str | Path], allow_onnx: bool = True) -> list[Path]:
+    """Return the checkpoint files at one or several paths; see `find_checkpoint`.
+
+    Raises:
+        FileNotFoundError: There is no checkpoint at one of the paths.
+        InputError: A path is that of an ONNX file, and `allow_onnx` is false.
+    """
+    paths = [find_checkpoint(str(one)) for one in ([where] if isinstance(where, str | Path) else where)]
+    for path in paths:
+        if is_onnx(path) and not allow_onnx:
+            raise InputError(f"ckpt={path}: is already exported; use the checkpoint it was exported from")
+    return paths
 
 
 def _suggest_runs(wrong: Path) -> str:

@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from mobilenet_lab.inference.output_file import check_output, write_predictions
 from mobilenet_lab.inference.predictor import NOT_FINITE, Prediction, Predictor, Prepared
 from mobilenet_lab.inference.progress import with_progress
 from mobilenet_lab.inference.web_addresses import display_name, is_url, without_secrets
+from mobilenet_lab.inference.writers import Named
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.malloc import configure_malloc
 from mobilenet_lab.runtime.standard_error import discard_stderr
@@ -54,20 +56,16 @@ def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
     if cfg.top_k is not None and cfg.top_k > len(predictor.classes):
         raise InputError(f"top_k={cfg.top_k}: the model has {len(predictor.classes)} classes; use fewer")
     cards = _card_folder(cfg, predictor, names)
-    answered, unanswered = list[str](), list[str]()
+    count = Count()
     shown_as = cfg.format or ("text" if output is None else None)
     predictions = predict_files(predictor, names, cfg.batch_size, failures, cards)
     predictions = with_progress(predictions, len(names), prints_answers=shown_as is not None)
-    write_predictions(
-        _watch(predictions, answered, unanswered), predictor.classes, output, shown_as, cfg.top_k
-    )
+    write_predictions(count.each(predictions), predictor.classes, output, shown_as, cfg.top_k)
     if shown_as is None:
-        blank = f", {len(unanswered):,} of them without a class" if unanswered else ""
-        count = len(answered) + len(unanswered)
-        print(f"{printable(str(output))}: {count:,} image{'s' * (count != 1)}{blank}", flush=True)
+        print(f"{printable(str(output))}: {count}", flush=True)
     for failure in failures:
         print(f"error: {printable(failure)}", file=sys.stderr)
-    return 1 if failures or unanswered else 0
+    return 1 if failures or count.without_class else 0
 
 
 def _check_explain(cfg: DictConfig, checkpoints: Sequence[Path]) -> None:
@@ -92,13 +90,23 @@ def _card_folder(cfg: DictConfig, predictor: Predictor, names: Sequence[str]) ->
     return CardFolder(Path(cfg.save_images), names, predictor.classes, num_answers, explain)
 
 
-def _watch(
-    predictions: Iterable[tuple[str, Prediction]], answered: list[str], unanswered: list[str]
-) -> Iterator[tuple[str, Prediction]]:
-    """Pass predictions on, and collect the names of images with and without a class."""
-    for name, prediction in predictions:
-        (unanswered if prediction.class_name is None else answered).append(name)
-        yield name, prediction
+@dataclass
+class Count:
+    """Number of predictions that have passed, and of those without a class."""
+
+    images: int = 0
+    without_class: int = 0
+
+    def each(self, predictions: Iterable[Named]) -> Iterator[Named]:
+        """Pass predictions on, and count them."""
+        for named in predictions:
+            self.images += 1
+            self.without_class += named[1].class_name is None
+            yield named
+
+    def __str__(self) -> str:
+        blank = f", {self.without_class:,} of them without a class" if self.without_class else ""
+        return f"{self.images:,} image{'s' * (self.images != 1)}{blank}"
 
 
 def predict_files(
