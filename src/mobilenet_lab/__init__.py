@@ -7,18 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mobilenet_lab.checkpoints.pretrained import load_pretrained
     from mobilenet_lab.data.datamodule import ImageDataModule
     from mobilenet_lab.inference.predictor import Predictor
     from mobilenet_lab.models.mobilenet_v2 import MobileNetV2
     from mobilenet_lab.tasks.classification import ImageClassifier
 
-__all__ = ["ImageClassifier", "ImageDataModule", "MobileNetV2", "Predictor"]
+__all__ = ["ImageClassifier", "ImageDataModule", "MobileNetV2", "Predictor", "load_pretrained"]
 
 _MODULES = {
     "ImageClassifier": "mobilenet_lab.tasks.classification",
     "ImageDataModule": "mobilenet_lab.data.datamodule",
     "MobileNetV2": "mobilenet_lab.models.mobilenet_v2",
     "Predictor": "mobilenet_lab.inference.predictor",
+    "load_pretrained": "mobilenet_lab.checkpoints.pretrained",
 }
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from mobilenet_lab.checkpoints.imagenet import IMAGENET, imagenet_checkpoint
 from mobilenet_lab.runs.folder import LATEST, OUTPUTS, RunFolder
 from mobilenet_lab.runs.run_path import LINKS_PREFIX, run_path
 from mobilenet_lab.runtime.errors import InputError
@@ -14,14 +15,19 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
     """Return the checkpoint file at a path.
 
     Args:
-        where: A checkpoint or ONNX file, a run folder, a folder of checkpoints, or "latest".
+        where: A checkpoint or ONNX file, a run folder, a folder of checkpoints, "latest", or "imagenet" for
+            the checkpoint of torchvision's weights, which is made at the first call.
         key: Name of the setting, for error messages.
         prefer: Which checkpoint of a run folder: "best" to predict, "last" to resume.
 
     Raises:
         FileNotFoundError: There is no checkpoint; the message lists the newest runs.
-        InputError: An ONNX file cannot be resumed.
+        InputError: An ONNX file or the ImageNet weights cannot be resumed, or cannot be downloaded.
     """
+    if where == IMAGENET:
+        if prefer == "last":
+            raise InputError(f"{key}={where}: is no training run; use model.weights={where} to start from it")
+        return imagenet_checkpoint(key)
     # Resolved now, because outputs/latest may point to another run by the time the file is read.
     try:
         path = run_path(LATEST if where == "latest" else Path(where))
@@ -54,11 +60,30 @@ def find_checkpoints(where: str | Path | Iterable[str | Path], allow_onnx: bool 
         FileNotFoundError: There is no checkpoint at one of the paths.
         InputError: A path is that of an ONNX file, and `allow_onnx` is false.
     """
-    paths = [find_checkpoint(str(one)) for one in ([where] if isinstance(where, str | Path) else where)]
+    given = [where] if isinstance(where, str | Path) else where
+    paths = [find_checkpoint(_as_text(one)) for one in given]
     for path in paths:
         if is_onnx(path) and not allow_onnx:
             raise InputError(f"ckpt={path}: is already exported; use the checkpoint it was exported from")
     return paths
+
+
+def find_weights(where: str | Path, key: str) -> Path:
+    """Return the file to start training from; see `pretrained.load_pretrained`.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        InputError: It is an ONNX file.
+    """
+    path = find_checkpoint(_as_text(where), key)
+    if is_onnx(path):
+        raise InputError(f"{key}={where}: an exported model cannot be trained; use a checkpoint")
+    return path
+
+
+def _as_text(where: str | Path) -> str:
+    """Return a path as text; a `Path` is never the word "imagenet"."""
+    return f"./{where}" if where == Path(IMAGENET) else str(where)
 
 
 def _suggest_runs(wrong: Path) -> str:

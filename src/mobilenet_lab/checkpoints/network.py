@@ -1,6 +1,7 @@
 """Build the network that a checkpoint describes, without trusting the description."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 MAX_REASON = 300  # characters
 
@@ -70,6 +71,11 @@ def _check_shapes(described: dict[str, Any], weights: dict[str, Any]) -> None:
 
 
 def check_weights(network: "nn.Module") -> None:
+    """Refuse weights that make every answer NaN; see `check_finite`."""
+    check_finite(network.state_dict())
+
+
+def check_finite(weights: "Mapping[str, Tensor]") -> None:
     """Refuse weights that make every answer NaN.
 
     Raises:
@@ -77,7 +83,7 @@ def check_weights(network: "nn.Module") -> None:
     """
     import torch
 
-    tensors = {key: value for key, value in network.state_dict().items() if value.is_floating_point()}
+    tensors = {key: value for key, value in weights.items() if value.is_floating_point()}
     # One reduction per tensor; NaN is the extreme of a tensor that has one.
     ranges = torch.stack([torch.stack(torch.aminmax(value)) for value in tensors.values()]).tolist()
     for key, (lowest, highest) in zip(tensors, ranges, strict=True):

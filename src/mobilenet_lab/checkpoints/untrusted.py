@@ -53,13 +53,13 @@ def checked_copy(path: Path) -> io.BytesIO:
             if entry.filename.endswith(".pkl"):
                 if len(content) > MAX_PICKLE:
                     raise zipfile.BadZipFile(f"more than {MAX_PICKLE:,} bytes of plain values")
-                _check_globals(content)
+                check_globals(content)
             checked.writestr(entry.filename, content)
     copy.seek(0)
     return copy
 
 
-def _check_globals(content: bytes) -> None:
+def check_globals(content: bytes) -> None:
     """Refuse a pickle that names a class or function other than those of plain values and tensors."""
     for opcode, argument, _ in pickletools.genops(content):
         is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")

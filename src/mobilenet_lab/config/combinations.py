@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from mobilenet_lab.config.model_checks import check_model
 from mobilenet_lab.config.monitors import check_monitors
 from mobilenet_lab.config.nested import flatten, shown, target_of
 from mobilenet_lab.config.value_kinds import is_integer
@@ -33,6 +34,7 @@ def check_combinations(values: Mapping[str, Any], choices: Mapping[str, Any]) ->
     if not trainer:
         return
     _check_strides(values["model"], data["image_size"])
+    check_model(values["model"])
     _check_translation(values["augmentation"], data["image_size"])
     _check_limits(trainer)
     _check_validation(trainer)

@@ -15,6 +15,7 @@ PATH_KEYS = (
     "resume",
     "output_dir",
     "data.root",
+    "model.weights",
     "hydra.sweep.dir",
 )
 INTERPOLATED_KEYS = ("output_dir", "data.root", "hydra.sweep.dir")

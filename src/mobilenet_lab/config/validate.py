@@ -15,13 +15,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mobilenet_lab.checkpoints.locate import find_checkpoint
 from mobilenet_lab.config.combinations import check_combinations
+from mobilenet_lab.config.model_checks import check_weights_exist
 from mobilenet_lab.config.nested import keys, shown, value_of
 from mobilenet_lab.config.primary_file import read_primary_file
 from mobilenet_lab.config.rules import Rule, rule_of_default
 from mobilenet_lab.config.suggestions import OPEN_GROUPS, OVERLAYS, compose_choices, suggest
 from mobilenet_lab.config.yaml_files import find_fault
 from mobilenet_lab.config.yaml_rules import read_rules
-from mobilenet_lab.runs.folder import RESOLVED_CONFIG
+from mobilenet_lab.runs.folder import RESOLVED_CONFIG, RunFolder
 from mobilenet_lab.runtime.errors import InputError
 
 MISSING = "???"
@@ -59,6 +60,13 @@ def check(cfg: DictConfig) -> None:
     # `resume=latest` is looked up when the checkpoint is opened.
     if values.get("resume") not in (None, AUTO, "latest"):
         find_checkpoint(values["resume"], "resume", prefer="last")
+    if "trainer" in values and not _resumes(values):  # a resumed run needs no weights to start from
+        check_weights_exist(values["model"])
+
+
+def _resumes(values: Mapping[str, Any]) -> bool:
+    run = RunFolder(Path(values["output_dir"]))
+    return values["resume"] is not None and (values["resume"] != AUTO or run.has_resumable_checkpoint())
 
 
 def _check_files(values: Mapping[str, Any], choices: Mapping[str, Any], folders: Sequence[Path]) -> None:

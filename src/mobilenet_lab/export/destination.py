@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mobilenet_lab.checkpoints.imagenet import IMAGENET, imagenet_path
 from mobilenet_lab.runs.exported import is_export
 from mobilenet_lab.runs.folder import EXPORTS, RunFolder
 from mobilenet_lab.runtime.errors import InputError
@@ -13,8 +14,8 @@ def find_output(output: str | None, name: str, checkpoints: Sequence[Path], over
     """Return the path to write to, before anything heavy is imported.
 
     Args:
-        output: The setting `output`. None is the folder `export` of the run, or the folder of a checkpoint
-            that is in no run.
+        output: The setting `output`. None is the folder `export` of the run, the folder of a checkpoint that
+            is in no run, or the working directory for the ImageNet weights.
         name: The format.
         checkpoints: Checkpoint files.
         overwrite: Whether a file that no export has written may be replaced.
@@ -46,6 +47,8 @@ def _default(name: str, checkpoints: Sequence[Path]) -> Path:
     run = RunFolder.of_checkpoint(checkpoint)
     if run.checkpoints == checkpoint.parent:
         path = run.exported(name)
+    elif checkpoint == imagenet_path():  # is in the user's cache folder
+        path = Path(EXPORTS[name].replace("model", IMAGENET, 1)).absolute()
     else:
         path = checkpoint.with_name(EXPORTS[name].replace("model", checkpoint.stem, 1))
     here = Path.cwd()

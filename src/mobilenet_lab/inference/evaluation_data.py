@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from mobilenet_lab.checkpoints.imagenet import IMAGENET
 from mobilenet_lab.config.nested import shown
 from mobilenet_lab.data.datasets.base import DatasetSource
 from mobilenet_lab.data.datasets.relabeled import RelabeledDataset
@@ -36,6 +37,10 @@ def data_config(cfg: DictConfig, trained_on: dict[str, Any]) -> DictConfig:
         return cfg.data
     name = trained_on["name"]
     choices = GlobalHydra.instance().config_loader().get_group_options("data")
+    if name == IMAGENET:
+        raise InputError(
+            "data: ImageNet's images are not downloaded; add data=image_folder data.root=<a folder per class>"
+        )
     if name not in choices:
         raise InputError(
             f"data: the checkpoint was trained on {name!r}, which is not in conf/data; "

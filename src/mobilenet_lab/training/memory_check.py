@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mobilenet_lab.callbacks.ema import EMAWeights
 from mobilenet_lab.checkpoints.untrusted import MAX_BYTES
@@ -16,6 +16,7 @@ from mobilenet_lab.models.shapes import WithoutMemory
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.machine import proc_field
 from mobilenet_lab.runtime.memory import free_memory
+from mobilenet_lab.training.initial_weights import network_settings
 
 FLOAT32 = 4  # bytes
 GIB = 1 << 30
@@ -68,7 +69,7 @@ def check_memory(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int, f
     """
     device = _device(cfg.trainer)
     estimate = estimate_memory(cfg, datamodule, device.type, num_ranks)
-    arguments = ((str(key), v) for key, v in cfg.model.items() if key != "network")
+    arguments = ((key, v) for key, v in network_settings(cfg).items() if key != "network")
     argument, value = next(arguments, ("network", cfg.model.network))
     if estimate.state > MAX_BYTES:
         raise InputError(
@@ -111,9 +112,9 @@ def estimate_memory(
     The network is built on shapes alone, which takes a tenth of a second and no memory.
     """
     about, side = datamodule.describe(), cfg.data.image_size
-    model = OmegaConf.to_container(cfg.model, resolve=True)
+    model = network_settings(cfg)
     with WithoutMemory():
-        network = network_for(model, about["classes"], about["preprocessing"], cpu_layers=False)  # type: ignore[arg-type]
+        network = network_for(model, about["classes"], about["preprocessing"], cpu_layers=False)
     cost: Cost = estimate_cost(network, cfg.data.channels, side)
     weights = FLOAT32 * count_parameters(network)
     averages = sum(builds(node, EMAWeights) for node in callbacks(cfg))

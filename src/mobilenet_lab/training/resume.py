@@ -30,6 +30,7 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.builders import with_floats
+from mobilenet_lab.training.initial_weights import KEY, LATEST, keep_initial_weights
 from mobilenet_lab.training.settings_diff import (
     COSMETIC_KEYS,
     changed_keys,
@@ -85,7 +86,10 @@ def finished_result(cfg: DictConfig) -> dict[str, Any] | None:
     result, before = run.read_result(), saved_settings(run)
     if result is None:
         return None
-    if before is not None and not set(changed_keys(before, result_relevant_settings(cfg))) - COSMETIC_KEYS:
+    now = result_relevant_settings(cfg)
+    if before is not None and now.get(KEY) == LATEST:  # means this run by now
+        now[KEY] = before.get(KEY)
+    if before is not None and not set(changed_keys(before, now)) - COSMETIC_KEYS:
         return result
     if not run.has_resumable_checkpoint() and not cfg.overwrite:
         raise InputError(
@@ -121,6 +125,7 @@ def check_resume(
     check_state(checkpoint, path, optimizer)
     _check_schedule(path, checkpoint, cfg)
     _check_length(path, checkpoint, cfg)
+    keep_initial_weights(cfg, RunFolder.of_checkpoint(path))
     warn_about_changes(cfg, RunFolder.of_checkpoint(path), checkpoint)
     warn_of_mixed_splits(path, checkpoint, datamodule)
     return ResumePoint(path, global_step(checkpoint), num_threads(checkpoint))

@@ -36,6 +36,7 @@ from mobilenet_lab.training.builders import build_datamodule, build_model, build
 from mobilenet_lab.training.data_checks import check_data
 from mobilenet_lab.training.folder_claim import claim_run_folder
 from mobilenet_lab.training.hardware_checks import check_machine
+from mobilenet_lab.training.initial_weights import load_initial_weights
 from mobilenet_lab.training.instantiation import one_line_misconfiguration
 from mobilenet_lab.training.interruption import report_interruption
 from mobilenet_lab.training.memory_check import check_memory, measure_free_memory
@@ -123,7 +124,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         check_data(cfg, datamodule, num_ranks)
         check_memory(cfg, datamodule, num_ranks, free_memory)
         model = build_model(cfg, datamodule)
-        resume = check_resume(cfg, *found, model, datamodule) if found is not None else None
+        if found is None:
+            load_initial_weights(cfg, model)
+            resume = None
+        else:
+            resume = check_resume(cfg, *found, model, datamodule)
         del found  # the state of the optimizer takes memory
 
         # 4. Create the folder and the trainer.

@@ -29,6 +29,7 @@ from mobilenet_lab.runs.tensorboard import log_hparams
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.invocation import command_line_overrides, train_command
 from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.training.initial_weights import WEIGHTS, network_settings
 from mobilenet_lab.training.model_table import model_table
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def describe_run(
     counts = [f"{len(subsets[name]):,} {stage}" for name, stage in STAGES.items()]
     side, channels = cfg.data.image_size, cfg.data.channels
     return {
-        "model": f"{_describe_model(cfg.model)}, {size['parameters']:,} parameters, "
+        "model": f"{_describe_model(cfg)}, {size['parameters']:,} parameters, "
         f"{size['macs'] / 1e6:.1f} M MACs per image",
         "data": f"{datamodule.source.name}: {', '.join(counts)} images",
         "batches": f"{cfg.data.batch_size} images of {side}x{side}x{channels}{ranks}",
@@ -85,11 +86,10 @@ def describe_run(
     }
 
 
-def _describe_model(model: DictConfig) -> str:
+def _describe_model(cfg: DictConfig) -> str:
     """Return the name of the network and its first argument, which sets its size."""
-    network: str = model.network
-    arguments = [f"{key!s}={value}" for key, value in model.items() if key != "network"]
-    return f"{network}({', '.join(arguments[:1])})"
+    arguments = [f"{key}={value}" for key, value in network_settings(cfg).items() if key != "network"]
+    return f"{cfg.model.network}({', '.join(arguments[:1])})"
 
 
 def keep_best(trainer: Trainer, run: RunFolder, history: EpochHistory) -> tuple[Path | None, float | None]:
@@ -170,7 +170,10 @@ def _rounded(accuracy: Any) -> float | None:
 
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
     """Return the same flat keys for every run: TensorBoard compares only runs with equal keys."""
-    arguments = [f"{key!s}={value}" for key, value in cfg.model.items() if key != "network"]
+    weights = {} if cfg.model.get(WEIGHTS) is None else {WEIGHTS: cfg.model[WEIGHTS]}
+    arguments = [
+        f"{key}={value}" for key, value in (weights | network_settings(cfg)).items() if key != "network"
+    ]
     return {
         "network": cfg.model.network,
         "filters": cfg.model.get("filters", 0),

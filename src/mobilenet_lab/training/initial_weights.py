@@ -1,0 +1,45 @@
+"""The setting `model.weights`: the weights that a run starts from."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilenet_lab.checkpoints.locate import find_weights
+from mobilenet_lab.checkpoints.pretrained import load_pretrained
+from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.tasks.classification import ImageClassifier
+from mobilenet_lab.training.settings_diff import saved_settings
+
+WEIGHTS = "weights"  # key of the group `model` that is no argument of the network
+KEY = f"model.{WEIGHTS}"
+LATEST = "latest"
+
+
+def network_settings(cfg: DictConfig) -> dict[str, Any]:
+    """Return name and arguments of the network: the group `model` without the weights to start from."""
+    model: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    return {key: value for key, value in model.items() if key != WEIGHTS}
+
+
+def load_initial_weights(cfg: DictConfig, model: ImageClassifier) -> None:
+    """Load the weights that a new run starts from, if it has any.
+
+    Every rank loads them. On each machine, one downloads them for the others.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        InputError: It cannot be read, or the weights do not fit.
+    """
+    weights = cfg.model.get(WEIGHTS)
+    if weights is None:
+        return
+    if weights == LATEST:  # will point to this run; other ranks, and readers of config.yaml, need the file
+        weights = cfg.model[WEIGHTS] = str(find_weights(weights, KEY))
+    load_pretrained(model.network, weights, model.hparams["classes"], KEY)
+
+
+def keep_initial_weights(cfg: DictConfig, run: RunFolder) -> None:
+    """Let the configuration of a resumed run say what its first start has loaded: nothing is loaded again."""
+    before = saved_settings(run)
+    if before is not None and WEIGHTS in cfg.model:
+        cfg.model[WEIGHTS] = before.get(KEY)
