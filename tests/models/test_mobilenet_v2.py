@@ -1,23 +1,11 @@
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torchvision_reference import PAPER, functional_forward
 
 from mobilenet_lab import MobileNetV2
 from mobilenet_lab.config import combinations
 from mobilenet_lab.models import mobilenet_v2
 from mobilenet_lab.models.mobilenet_v2 import InvertedResidual, round_channels
-
-# The paper's Table 2 as printed: t, c, n, s
-PAPER = [
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-]
 
 
 def parameters_by_hand(filters: int, in_channels: int, num_classes: int) -> int:
@@ -53,38 +41,54 @@ def test_parameter_count_matches_the_published_one(num_classes: int, expected: i
     assert num_parameters(MobileNetV2(8, 3, num_classes)) == expected
 
 
+def divisible(channels: float) -> int:
+    """Return torchvision's `_make_divisible(channels, 8)`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+def torchvision_parameters(width: float) -> int:
+    """Count the parameters of torchvision's `mobilenet_v2(width_mult=width)`, by its documented formulas."""
+    inputs = divisible(32 * width)
+    total = inputs * 3 * 9 + 2 * inputs
+    for t, c, n, _ in PAPER:
+        outputs = divisible(c * width)
+        for _ in range(n):
+            hidden = inputs * t
+            total += (inputs * hidden + 2 * hidden) * (t > 1)  # expand
+            total += 9 * hidden + 2 * hidden + hidden * outputs + 2 * outputs
+            inputs = outputs
+    head = divisible(1280 * max(1.0, width))
+    return total + inputs * head + 2 * head + head * 1000 + 1000
+
+
+@pytest.mark.parametrize(
+    ("filters", "width", "published"),  # in the table of the paper's reference code, in millions
+    [
+        (2.8, 0.35, 1.66),
+        (4, 0.5, 1.95),
+        (6, 0.75, 2.61),
+        (8, 1.0, 3.47),
+        (10.4, 1.3, 5.34),
+        (11.2, 1.4, 6.06),
+    ],
+)
+def test_fractions_of_filters_are_published_widths(filters: float, width: float, published: float) -> None:
+    parameters = num_parameters(MobileNetV2(filters, 3, 1000, round_to=8))
+    assert parameters == torchvision_parameters(width)
+    assert parameters / 1e6 == pytest.approx(published, abs=0.06)
+
+
+def test_fraction_of_a_channel_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"filters=2.8: makes fractions of channels; .*round_to=8"):
+        MobileNetV2(2.8)
+
+
 @pytest.mark.parametrize("filters", [1, 3, 5, 7])
 def test_every_width_changes_the_network_and_runs(filters: int) -> None:
     network = MobileNetV2(filters)
     assert network.features[0][0].out_channels == 4 * filters
     assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
-
-
-def functional_forward(weights: dict[str, Tensor], images: Tensor) -> Tensor:
-    """Compute the network in evaluation mode, from torchvision's parameter names."""
-
-    def bn(x: Tensor, name: str) -> Tensor:
-        w = {k: weights[f"{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")}
-        return F.batch_norm(x, w["running_mean"], w["running_var"], w["weight"], w["bias"])
-
-    def conv_bn_relu(x: Tensor, name: str, stride: int, groups: int = 1) -> Tensor:
-        kernel = weights[f"{name}.0.weight"]
-        x = F.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2, 1, groups)
-        return bn(x, f"{name}.1").clamp(0, 6)
-
-    x = conv_bn_relu(images, "features.0", 2)
-    index = 1
-    for t, _, n, s in PAPER:
-        for i in range(n):
-            name, stride = f"features.{index}.conv", s if i == 0 else 1
-            y = x if t == 1 else conv_bn_relu(x, f"{name}.0", 1)
-            depthwise = 0 if t == 1 else 1
-            y = conv_bn_relu(y, f"{name}.{depthwise}", stride, y.shape[1])
-            y = bn(F.conv2d(y, weights[f"{name}.{depthwise + 1}.weight"]), f"{name}.{depthwise + 2}")
-            x = x + y if y.shape == x.shape else y
-            index += 1
-    x = conv_bn_relu(x, "features.18", 1).mean((2, 3))
-    return F.linear(x, weights["classifier.1.weight"], weights["classifier.1.bias"])
 
 
 def test_names_and_logits_equal_torchvision() -> None:
@@ -161,7 +165,7 @@ def test_loss_falls_on_one_repeated_batch() -> None:
     optimizer = torch.optim.SGD(network.parameters(), 0.05, 0.9)
     losses = []
     for _ in range(50):
-        loss = F.cross_entropy(network(images), labels)
+        loss = torch.nn.functional.cross_entropy(network(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -21,7 +21,8 @@ from mobilenet_lab.runtime.errors import InputError
 log = logging.getLogger(__name__)
 
 CALIBRATION_BATCH = 50
-GENERATED = 64  # images of each kind
+GENERATED, FEWEST_GENERATED = 64, 16  # images of each kind
+GENERATED_PIXELS = 1 << 20  # of each kind; beyond them, fewer images suffice
 GENERATED_BATCH = 32
 
 LabeledBatch = tuple[Tensor, Tensor | None]  # images, uint8, (N, C, H, W), and labels, int64, (N,), if known
@@ -101,9 +102,10 @@ def generated_batches(shape: tuple[int, int, int]) -> Iterator[LabeledBatch]:
     """
     generator = torch.Generator().manual_seed(0)
     channels, height, width = shape
+    count = min(GENERATED, max(FEWEST_GENERATED, GENERATED_PIXELS // (height * width)))
 
     def random(*size: int) -> Tensor:
-        return torch.randint(0, 256, (GENERATED, channels, *size), generator=generator).float()
+        return torch.randint(0, 256, (count, channels, *size), generator=generator).float()
 
     smooth = F.interpolate(random(4, 4), (height, width), mode="bilinear", align_corners=False)
     kinds = [random(height, width), smooth, random(1, width), random(height, 1), random(1, 1)]
