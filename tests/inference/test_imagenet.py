@@ -31,6 +31,7 @@ def test_predict_lists_five_classes_by_default(
     assert len(answer["probabilities"]) == 1000
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("imagenet_weights")
 def test_export_compares_on_generated_images_and_answers_alike(
     script: Script, photographs: list[Path], tmp_path: Path

@@ -118,10 +118,10 @@ def _with_channels(kernel: Tensor, own: Tensor, fitted: Fitted) -> Tensor:
     if kernel.ndim != 4 or own.ndim != 4 or kernel.shape[1] == own.shape[1]:
         return kernel
     if (kernel.shape[1], own.shape[1]) == (3, 1):
-        fitted.notes.append("the first convolution, of three channels, was added up for one")
+        fitted.notes.append("the stem's three input channels were summed to one")
         return kernel.sum(dim=1, keepdim=True)
     if (kernel.shape[1], own.shape[1]) == (1, 3):
-        fitted.notes.append("the first convolution, of one channel, was spread over three")
+        fitted.notes.append("the stem's input channel was repeated for three")
         return kernel.repeat(1, 3, 1, 1) / 3
     return kernel
 

@@ -75,6 +75,8 @@ def find_weights(where: str | Path, key: str) -> Path:
         FileNotFoundError: It does not exist.
         InputError: It is an ONNX file.
     """
+    if where != "latest" and not Path(where).expanduser().exists():
+        raise FileNotFoundError(f"{key}={where}: does not exist; use imagenet, a file or a run folder")
     path = find_checkpoint(_as_text(where), key)
     if is_onnx(path):
         raise InputError(f"{key}={where}: an exported model cannot be trained; use a checkpoint")
