@@ -151,19 +151,19 @@ def datamodule(photos: Path) -> ImageDataModule:
 
 
 def test_every_kind_of_file_takes_the_whole_path(datamodule: ImageDataModule, photos: Path) -> None:
-    """The content is that of the plain file, upright and on white, within the losses of its format."""
+    """The content is that of the plain file, upright and opaque, within the losses of its format."""
     description = datamodule.describe()
     assert description["preprocessing"]["resize"] == "crop"
     assert (description["data"]["native_size"], description["data"]["fit"]) == (72, "crop")
     image = photograph(300, 200)
     plain = resize_and_center_crop(image, 72, 64).astype(int)
-    white = image.copy()
-    white.paste("white", (0, 0, 100, 200))
+    on_black = image.copy()
+    on_black.paste("black", (0, 0, 100, 200))  # behind a mostly bright image
     gray = np.asarray(image.convert("L").convert("RGB"))
     expected = {
         "exif": (plain, 4),
         "cmyk": (plain, 4),
-        "alpha": (resize_and_center_crop(white, 72, 64).astype(int), 0),
+        "alpha": (resize_and_center_crop(on_black, 72, 64).astype(int), 0),
         "deep": (resize_and_center_crop(Image.fromarray(gray), 72, 64).astype(int), 1),
         "plain": (plain, 0),
     }

@@ -112,8 +112,8 @@ def _can_resize(preprocessing: dict[Any, Any], data: dict[Any, Any]) -> bool:
 
     Sides that are invalid themselves are ignored here.
     """
-    mode = preprocessing.get("resize", "auto")
-    sides = data.get("native_size"), preprocessing.get("image_size")
+    mode: Any = preprocessing.get("resize", "auto")
+    sides: list[Any] = [data.get("native_size"), preprocessing.get("image_size")]
     if not isinstance(mode, str) or mode not in RESIZE_MODES:
         return False
     try:
