@@ -79,3 +79,15 @@ def test_report_escapes_class_names() -> None:
     assert all(line.isprintable() for line in lines)
     assert "\\x1b[2Ja\\nb  0.7500" in lines[3]
     assert "\\udcff  no images" in lines[4]
+
+
+def test_report_of_many_classes_lists_the_most_frequent_mistakes() -> None:
+    confusion = torch.zeros(100, 100, dtype=torch.int64)
+    confusion[7, 7], confusion[7, 9], confusion[3, 4], confusion[4, 4] = 5, 4, 1200, 1
+    result = summarize_confusion(confusion, [f"class {label}" for label in range(100)])
+    text = format_report({"checkpoint": "x", "data": "pets", "split": "test", **result})
+    assert text.endswith(
+        "accuracy per class\n   class 3  0.0000\n   class 4  1.0000\n   class 7  0.5556\n\n"
+        "most frequent mistakes: true class, predicted class, images\n"
+        "  class 3, class 4, 1,200\n  class 7, class 9, 4"
+    )

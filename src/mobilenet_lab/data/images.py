@@ -26,6 +26,7 @@ from mobilenet_lab.data.image_depth import (
 )
 from mobilenet_lab.data.image_formats import open_image
 from mobilenet_lab.data.image_metadata import DAMAGE, upright, without_metadata
+from mobilenet_lab.data.resize_modes import center_offset
 from mobilenet_lab.runtime.errors import MACHINE_ERRNOS, InputError
 from mobilenet_lab.runtime.text import printable
 
@@ -38,8 +39,30 @@ MODES = {1: "L", 3: "RGB"}
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 
 BILINEAR = Image.Resampling.BILINEAR
+
+
+def resize_and_crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize the shorter side with antialiased bilinear interpolation, and crop the center.
+
+    The pixels are those of torchvision's `Resize` and `CenterCrop`. Only images that are so long that the
+    resized image would exceed `MAX_PIXELS` are cropped first, which changes bytes by at most 1.
+
+    Args:
+        image: Any size.
+        size: Width and height of the result, which are equal.
+    """
+    side, short, long = size[0], min(image.size), max(image.size)
+    length = int(side * long / short)
+    if side * length > MAX_PIXELS:
+        left, top = ((full - short) / 2 for full in image.size)
+        return image.resize(size, BILINEAR, box=(left, top, left + short, top + short))
+    resized = image.resize((side, length) if image.width == short else (length, side), BILINEAR)
+    left, top = (center_offset(full, side) for full in resized.size)
+    return resized.crop((left, top, left + side, top + side))
+
+
 FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
-    "crop": partial(ImageOps.fit, method=BILINEAR),
+    "crop": resize_and_crop,
     "pad": partial(ImageOps.pad, method=BILINEAR),
     "stretch": partial(Image.Image.resize, resample=BILINEAR),
 }
@@ -110,8 +133,8 @@ def resize_to_square(image: Image.Image, size: int, channels: int, fit: str) -> 
         image: Any size and mode.
         size: Side of the square in pixels.
         channels: 1 for grayscale (ITU-R 601 luma), 3 for RGB.
-        fit: "crop" fills the square and cuts off the rest, "pad" shows the whole image on black, "stretch"
-            ignores the aspect ratio.
+        fit: "crop" resizes the shorter side and crops the center, "pad" shows the whole image on black,
+            "stretch" ignores the aspect ratio.
 
     Returns:
         uint8, shape (channels, size, size).

@@ -1,7 +1,9 @@
 """Measure accuracy on a subset of a data set, and report it."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +14,9 @@ from mobilenet_lab.inference.ensemble import Classify
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 from mobilenet_lab.tasks.confusion_matrix import update_confusion_matrix
+
+MAX_COLUMNS = 30  # of a confusion matrix as text
+MAX_MISTAKES = 20  # listed instead of it
 
 
 @torch.inference_mode()
@@ -90,10 +95,25 @@ def format_report(result: dict[str, Any]) -> str:
             f"mean over {tta['views']} shifts of up to {tta['pixels']} pixels: accuracy {tta['accuracy']:.4f}"
         )
     lines += ["", "accuracy per class"]
+    shows_all = len(names) <= MAX_COLUMNS
     for name, accuracy in zip(names, result["class_accuracy"].values(), strict=True):
-        lines.append(f"{name:>{label_width}}  {'no images' if accuracy is None else f'{accuracy:.4f}'}")
+        if accuracy is not None or shows_all:
+            lines.append(f"{name:>{label_width}}  {'no images' if accuracy is None else f'{accuracy:.4f}'}")
+    if not shows_all:
+        return "\n".join([*lines, "", *_mistakes(names, np.array(result["confusion"]))])
     lines += ["", "confusion matrix: one row per true class, one column per predicted class"]
     lines.append(" " * label_width + "".join(f"{name:>{width}}" for name in names))
     for name, row in zip(names, result["confusion"], strict=True):
         lines.append(f"{name:>{label_width}}" + "".join(f"{count:>{width}}" for count in row))
     return "\n".join(lines)
+
+
+def _mistakes(names: Sequence[str], confusion: np.ndarray) -> list[str]:
+    """Return the most frequent mistakes, which a confusion matrix of many classes would hide."""
+    mistakes = confusion * (1 - np.eye(len(names), dtype=np.int64))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:MAX_MISTAKES]
+    lines = ["most frequent mistakes: true class, predicted class, images"]
+    for label, answer in zip(*np.unravel_index(order, mistakes.shape), strict=True):
+        if mistakes[label, answer]:
+            lines.append(f"  {names[label]}, {names[answer]}, {mistakes[label, answer]:,}")
+    return lines if len(lines) > 1 else ["no mistakes"]

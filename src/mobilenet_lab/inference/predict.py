@@ -90,7 +90,10 @@ def _card_folder(
     from mobilenet_lab.inference.card_folder import DEFAULT_ANSWERS, CardFolder
 
     explain = predictor.explainer() if cfg.explain else None
-    return CardFolder(Path(cfg.save_images), names, predictor.classes, top_k or DEFAULT_ANSWERS, explain)
+    num_answers = top_k or DEFAULT_ANSWERS
+    return CardFolder(
+        Path(cfg.save_images), names, predictor.classes, predictor.visible_side, num_answers, explain
+    )
 
 
 @dataclass

@@ -106,6 +106,11 @@ class Predictor:
         """Largest number of images to classify as one batch; see `Classifier.max_batch`."""
         return self._ensemble.max_batch
 
+    @property
+    def visible_side(self) -> int:
+        """Side of the centered square of an image that the networks see; see `Classifier`."""
+        return self._ensemble.visible_side
+
     def __call__(self, images: ImageInput | Sequence[ImageInput]) -> list[Prediction]:
         """Classify images of any size, mode and orientation, as one batch.
 
