@@ -6,6 +6,7 @@ from pathlib import Path
 from mobilenet_lab.runtime.download import fetch
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.npm import NpmPackage
+from mobilenet_lab.runtime.user_cache import user_cache_folder
 
 VERSION = "1.30.0"
 SCRIPT, LOADER, WASM = "ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
@@ -67,7 +68,7 @@ def web_runtime(cache: Path | None = None) -> WebRuntime:
     Raises:
         InputError: The files cannot be downloaded or stored.
     """
-    folder = _cache_folder() if cache is None else cache
+    folder = user_cache_folder() / f"onnxruntime-web-{VERSION}" if cache is None else cache
     try:
         fetch(
             folder, SHA256, MIRRORS, npm_package=NpmPackage("onnxruntime-web", VERSION, "dist"), packed=False
@@ -78,9 +79,3 @@ def web_runtime(cache: Path | None = None) -> WebRuntime:
         ) from error
     script = (folder / SCRIPT).read_text(encoding="utf-8")
     return WebRuntime(script, (folder / LOADER).read_bytes(), (folder / WASM).read_bytes())
-
-
-def _cache_folder() -> Path:
-    import pooch  # a slow import
-
-    return Path(pooch.os_cache("mobilenet-lab")) / f"onnxruntime-web-{VERSION}"
