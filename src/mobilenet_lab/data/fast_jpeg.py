@@ -34,6 +34,15 @@ def check_installed() -> None:
         )
 
 
+def versions(decoder: str) -> list[str]:
+    """Return the versions of the packages that a decoder needs beyond Pillow."""
+    if decoder != "simplejpeg":
+        return []
+    import simplejpeg
+
+    return [simplejpeg.__version__, torch.__version__]
+
+
 def read_square(path: Path, size: int, channels: int, fit: str) -> np.ndarray | None:
     """Read a JPEG file as a square; see `images.resize_to_square`.
 

@@ -1,15 +1,20 @@
 """Labeled image files that are decoded batch by batch."""
 
+import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor
 
+from mobilenet_lab.data import fast_jpeg
 from mobilenet_lab.data.datasets.file_listing import find_decodable
 from mobilenet_lab.data.datasets.file_names import FileNames
+from mobilenet_lab.data.disk_cache import stamp_of
 from mobilenet_lab.data.square_reader import SquareReader
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
@@ -46,9 +51,9 @@ class FileDataset:
         Raises:
             InputError: A file cannot be read or decoded.
         """
-        images = np.empty((len(indices), *self.reader.shape), np.uint8)
-        for i, index in enumerate(indices):
-            self.read_into(images[i], index)
+        images = np.empty((len(indices), *self.image_shape), np.uint8)
+        for image, index in zip(images, indices.tolist(), strict=True):
+            self.read_into(image, index)
         return torch.from_numpy(images), torch.from_numpy(self.read_labels(indices))
 
     def read_into(self, image: np.ndarray, index: int) -> None:
@@ -65,6 +70,25 @@ class FileDataset:
                 f"{error}; fix or remove the file, or leave out all such files with "
                 "data.on_corrupt_image=skip"
             ) from error
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of an image, (channels, size, size)."""
+        return self.reader.shape
+
+    def identity(self) -> bytes:
+        """Return a hash of the paths in their order, and of how they are read."""
+        versions = [PIL.__version__, *fast_jpeg.versions(self.reader.decoder)]
+        facts = [os.path.realpath(self.root), *map(str, astuple(self.reader)), *versions]
+        text = "\0".join(facts).encode(errors="surrogateescape")
+        return hashlib.blake2b(text + self.files.digest(), digest_size=16).digest()
+
+    def stamp(self, index: int) -> int | None:
+        """Return 64 bits that change with a file; None if it cannot be looked up."""
+        try:
+            return stamp_of((self.root / self.files[index]).stat())
+        except OSError:
+            return None
 
     def read_labels(self, indices: np.ndarray) -> np.ndarray:
         """Read labels without decoding images: int64, shape (n,)."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mobilenet_lab.data.class_names import check_class_names
+from mobilenet_lab.data.datasets.csv_source import CsvSource, find_tables
 from mobilenet_lab.data.datasets.file_dataset import FileDataset, check_every_class
 from mobilenet_lab.data.datasets.file_listing import list_classes, list_images_of_classes, natural_key
 from mobilenet_lab.data.datasets.folder_index import FolderIndex
@@ -166,8 +167,10 @@ def image_folder(
     mnist_style: bool = False,
     on_empty_class: str = "error",
     decoder: str = "pillow",
-) -> FolderSource:
-    """Return the data set of images in one folder per class; see `FolderSource`.
+) -> FolderSource | CsvSource:
+    """Return the data set of images in one folder per class, or with a CSV file that lists them.
+
+    See `FolderSource` and `CsvSource`, and `csv_source.find_tables` for the names of CSV files.
 
     Raises:
         InputError: `fit`, `on_empty_class` or `decoder` cannot be used.
@@ -176,4 +179,7 @@ def image_folder(
         raise InputError(
             f"data.source.on_empty_class={on_empty_class}: must be one of {', '.join(ON_EMPTY_CLASS)}"
         )
-    return FolderSource(Path(root), SquareReader(size, channels, fit, decoder), mnist_style, on_empty_class)
+    reader = SquareReader(size, channels, fit, decoder)
+    if tables := find_tables(Path(root)):
+        return CsvSource(tables, reader, mnist_style)
+    return FolderSource(Path(root), reader, mnist_style, on_empty_class)
