@@ -132,7 +132,7 @@ def resize_to_square(image: Image.Image, size: int, channels: int, fit: str) -> 
     image = _in_mode(MODES[channels], image)
     if image.size != (size, size):
         image = FITS[fit](image, (size, size))
-    return np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
+    return np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
 
 
 def check_file(path: Path, name: str) -> None:

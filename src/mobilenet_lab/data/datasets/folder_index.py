@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +110,7 @@ def _packed(known: dict[str, tuple[Stamp, FolderContents]]) -> bytes:
     """Return an index as bytes: a digest, the length of a JSON text, the text, and the image names."""
     rows = []
     for path, (stamp, contents) in known.items():
-        row = asdict(contents) | {"path": path, "stamp": stamp, "images": len(contents.images)}
+        row = vars(contents) | {"path": path, "stamp": stamp, "images": len(contents.images)}
         rows.append(row)
     text = json.dumps(rows).encode()
     names = [contents.images for _, contents in known.values()]
