@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,14 +13,21 @@ from mobilenet_lab.benchmark.timing import throughput
 from mobilenet_lab.runtime.machine import available_cores
 
 SIZE, WIDTH, HEIGHT = 224, 500, 375
-FILES = 400
+FILES = 400  # in two classes
 QUALITY = 90
 REPEATS = 3  # epochs that are timed; each worker starts before
 BATCH_SIZE = 32
 
 
-def write_photos(folder: Path) -> None:
-    """Write crops of the photograph that comes with matplotlib as JPEG files of two classes."""
+def photo_folder(settings: Settings) -> Path:
+    """Return the folder of the files: crops of the photograph that comes with matplotlib."""
+    folder = settings.work / "photos"
+    if not folder.exists():
+        _write_photos(folder)
+    return folder
+
+
+def _write_photos(folder: Path) -> None:
     import numpy as np
     from matplotlib.cbook import get_sample_data
     from PIL import Image
@@ -38,7 +46,7 @@ def write_photos(folder: Path) -> None:
             crop.save(path, quality=QUALITY)
 
 
-def read(settings: Settings, decoder: str = "pillow", on_disk: bool = False) -> Figures:
+def read_photos(settings: Settings, decoder: str = "pillow", on_disk: bool = False) -> Figures:
     """Time reading in worker processes, up to the batch in the training process.
 
     Args:
@@ -55,7 +63,8 @@ def read(settings: Settings, decoder: str = "pillow", on_disk: bool = False) -> 
     from mobilenet_lab.data.splits import IndexRange
 
     torch.set_num_threads(1)
-    source = image_folder(str(settings.work / "photos"), SIZE, channels=3, decoder=decoder)
+    os.environ["XDG_CACHE_HOME"] = str(settings.work / "cache")
+    source = image_folder(str(photo_folder(settings)), SIZE, channels=3, decoder=decoder)
     dataset = source.open("train")
     sampler = BatchSampler(IndexRange(0, len(dataset)), BATCH_SIZE)
     loader = batch_loader(
@@ -68,14 +77,14 @@ def read(settings: Settings, decoder: str = "pillow", on_disk: bool = False) -> 
     return _time_epochs(read_epoch)
 
 
-def pillow(settings: Settings, resize: bool = True) -> Figures:
+def decode_photos(settings: Settings, resize: bool = True) -> Figures:
     """Time a loop over the same files with Pillow, in one process per core.
 
     Args:
         settings: The benchmark's settings.
         resize: Whether to resize and crop the images, or to decode them only.
     """
-    files = sorted(map(str, (settings.work / "photos").glob("*/*.jpg")))
+    files = sorted(map(str, photo_folder(settings).glob("*/*.jpg")))
     cores = available_cores()
     with multiprocessing.Pool(cores) as pool:
         decode = partial(_decode_all, resize=resize)
