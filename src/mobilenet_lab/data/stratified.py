@@ -50,7 +50,7 @@ def stratified_subsets(
         least = np.minimum(train, 1) if max_train >= is_used.sum() else 0 * train
         train = least + allocate(max_train - int(least.sum()), train - least, train - least, ties)
     shuffled = _shuffled(len(labels), seed)
-    classes = labels.astype(np.min_scalar_type(len(sizes)))[shuffled]
+    classes = labels[shuffled]
     ranks = _ranks_within_class(classes, sizes)
     subsets, begin = {}, np.zeros(len(sizes), shuffled.dtype)
     for name, count in (("val", val), ("test", test), ("train", train)):

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mobilenet_lab.data.datasets.folder_contents import FolderContents, read_folder
 from mobilenet_lab.data.image_formats import READABLE_EXTENSIONS
@@ -74,7 +74,7 @@ class FolderIndex:
         if sum(map(_num_files, known.values())) < MIN_FILES:
             return
         try:
-            write_atomically(self._path, lambda scratch: scratch.write_bytes(_packed(known)))
+            write_atomically(self._path, lambda scratch: _write(scratch, known))
         except OSError as error:
             log.debug("%s: the index of files is not kept: %s", self._path, error)
 
@@ -85,7 +85,7 @@ class FolderIndex:
 
     def _load(self) -> dict[str, tuple[Stamp, FolderContents]]:
         try:
-            return _unpacked(self._path.read_bytes())
+            return _read(self._path)
         except OSError:
             return {}
 
@@ -106,33 +106,35 @@ def _num_files(known: tuple[Stamp, FolderContents]) -> int:
     return known[1].num_images + sum(known[1].others.values())
 
 
-def _packed(known: dict[str, tuple[Stamp, FolderContents]]) -> bytes:
-    """Return an index as bytes: a digest, the length of a JSON text, the text, and the image names."""
-    rows = []
-    for path, (stamp, contents) in known.items():
-        row = vars(contents) | {"path": path, "stamp": stamp, "images": len(contents.images)}
-        rows.append(row)
-    text = json.dumps(rows).encode()
-    names = [contents.images for _, contents in known.values()]
-    payload = b"".join([len(text).to_bytes(8), text, *names])
-    return _digest(payload) + payload
+def _write(path: Path, known: dict[str, tuple[Stamp, FolderContents]]) -> None:
+    """Write a digest, the length of a JSON text, the text, and the names of all images, folder by folder."""
+    rows, names = [], _new_digest()
+    for folder, (stamp, contents) in known.items():
+        rows.append(vars(contents) | {"path": folder, "stamp": stamp, "images": len(contents.images)})
+        names.update(contents.images)
+    text = json.dumps({"folders": rows, "names": names.hexdigest()}).encode()
+    with path.open("wb") as file:
+        file.write(_new_digest(text).digest() + len(text).to_bytes(8) + text)
+        file.writelines(contents.images for _, contents in known.values())
 
 
-def _unpacked(content: bytes) -> dict[str, tuple[Stamp, FolderContents]]:
-    """Invert `_packed`; return an empty index for a damaged one."""
-    payload = memoryview(content)[DIGEST_SIZE:]
-    if _digest(payload) != content[:DIGEST_SIZE]:
-        return {}
-    begin = 8 + int.from_bytes(payload[:8])
-    known = {}
-    rows: list[dict[str, Any]] = json.loads(bytes(payload[8:begin]))
-    for row in rows:
-        end = begin + row["images"]
-        path, stamp = row.pop("path"), Stamp(*row.pop("stamp"))
-        known[path] = stamp, FolderContents(**row | {"images": bytes(payload[begin:end])})
-        begin = end
-    return known
+def _read(path: Path) -> dict[str, tuple[Stamp, FolderContents]]:
+    """Invert `_write`; return an empty index for a damaged one."""
+    known, names = {}, _new_digest()
+    with path.open("rb") as file:
+        digest = file.read(DIGEST_SIZE)
+        length = int.from_bytes(file.read(8))
+        text = file.read(min(length, path.stat().st_size))
+        if _new_digest(text).digest() != digest:
+            return {}
+        header = json.loads(text)
+        for row in header["folders"]:
+            images = file.read(row["images"])
+            names.update(images)
+            folder, stamp = row.pop("path"), Stamp(*row.pop("stamp"))
+            known[folder] = stamp, FolderContents(**row | {"images": images})
+    return known if names.hexdigest() == header["names"] else {}
 
 
-def _digest(payload: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(payload, digest_size=DIGEST_SIZE).digest()
+def _new_digest(content: bytes = b"") -> "hashlib.blake2b":
+    return hashlib.blake2b(content, digest_size=DIGEST_SIZE)
