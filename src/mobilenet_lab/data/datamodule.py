@@ -118,6 +118,8 @@ class ImageDataModule(LightningDataModule):
         self._num_classes = len(classes)
         self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)
         warn_of_missing_classes(self.subsets, classes)
+        if self.cache == "disk":
+            on_disk(self.subsets["train"].dataset)  # now, since errors are shown best before training
 
     def describe(self) -> dict[str, Any]:
         """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
