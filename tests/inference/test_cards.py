@@ -17,6 +17,7 @@ from mobilenet_lab.runtime.errors import InputError
 
 CLASSES = ["cat", "dog"]
 ANSWER = Prediction("dog", {"cat": 0.25, "dog": 0.75}, "low confidence")
+SIDE = 28
 PIXELS = np.random.default_rng(0).integers(0, 255, (1, 28, 28), np.uint8)
 
 
@@ -60,7 +61,7 @@ def test_long_names_are_shortened() -> None:
 
 
 def add(folder: Path, names: list[str], predictions: list[Prediction], **options: object) -> None:
-    cards = CardFolder(folder, names, CLASSES, **options)  # type: ignore[arg-type]
+    cards = CardFolder(folder, names, CLASSES, SIDE, **options)  # type: ignore[arg-type]
     image = cards.keep(Image.new("RGB", (400, 300), "red"))
     count = len(names)
     cards.add(list(range(count)), [image] * count, [PIXELS] * count, predictions)
@@ -91,7 +92,7 @@ def test_cards_replace_cards_but_no_other_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="use another folder"):
         add(folder, names, [ANSWER] * 3)
     with pytest.raises(InputError, match="is a file; use another name"):
-        CardFolder(folder / "a/x.png", names, CLASSES)
+        CardFolder(folder / "a/x.png", names, CLASSES, SIDE)
 
 
 def test_images_without_a_finite_answer_get_no_card(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from mobilenet_lab.checkpoints.state import MAX_STEPS, is_finite_number, is_whol
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.images import FITS
 from mobilenet_lab.data.limits import MAX_SIDE
+from mobilenet_lab.data.resize_modes import RESIZE_MODES, resolve_resize
 from mobilenet_lab.runtime.errors import InputError
 
 GROUPS = ("model", "preprocessing", "data")
@@ -58,6 +59,7 @@ def invalid_keys(classes: Any, preprocessing: dict[Any, Any], data: dict[Any, An
         CLASSES: isinstance(classes, list | tuple) and len(classes) > 0,
         "preprocessing.channels": is_whole(channels) and channels in (1, 3),
         "preprocessing.image_size": _is_side(preprocessing.get("image_size")),
+        "preprocessing.resize": _can_resize(preprocessing, data),
         "preprocessing.mean": _is_per_channel(preprocessing.get("mean"), channels),
         "preprocessing.std": _is_per_channel(preprocessing.get("std"), channels),
         "data.name": isinstance(data.get("name"), str),
@@ -103,6 +105,21 @@ def _is_text(value: str) -> bool:
 
 def _is_side(value: Any) -> bool:
     return is_whole(value) and 1 <= value <= MAX_SIDE
+
+
+def _can_resize(preprocessing: dict[Any, Any], data: dict[Any, Any]) -> bool:
+    """Return whether images as read can be resized to those that the network takes.
+
+    Sides that are invalid themselves are ignored here.
+    """
+    mode: Any = preprocessing.get("resize", "auto")
+    sides: list[Any] = [data.get("native_size"), preprocessing.get("image_size")]
+    if not isinstance(mode, str) or mode not in RESIZE_MODES:
+        return False
+    try:
+        return not all(map(_is_side, sides)) or bool(resolve_resize(mode, *sides))
+    except InputError:
+        return False
 
 
 def _is_share(value: Any) -> bool:

@@ -16,6 +16,7 @@ from mobilenet_lab.data.disk_cache import on_disk
 from mobilenet_lab.data.global_seed import seed_global_generators
 from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
+from mobilenet_lab.data.resize_modes import choose_resize
 from mobilenet_lab.data.sampler import BatchSampler, RepeatingSampler
 from mobilenet_lab.data.splits import Subset, resolve_split, split_dataset, stored_split
 from mobilenet_lab.data.transforms.augmentation import Identity
@@ -113,7 +114,8 @@ class ImageDataModule(LightningDataModule):
         image_size = self._image_size or native_size
         check_side(native_size, f"data: {self.source.name}")
         check_side(image_size, f"data.image_size={image_size}")
-        self.preprocessing = Preprocessing(image_size, **self._format)
+        resize = choose_resize(self._format["resize"], self.source.fit, native_size, image_size)
+        self.preprocessing = Preprocessing(image_size, **(self._format | {"resize": resize}))
         classes = checked_classes(self.source)
         self._num_classes = len(classes)
         self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)

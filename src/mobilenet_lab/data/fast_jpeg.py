@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 
 from mobilenet_lab.data.image_metadata import DAMAGE, JPEG_START, orientation_of
 from mobilenet_lab.data.images import MAX_PIXELS, check_file, reduction, resize_to_square
+from mobilenet_lab.data.resize_modes import center_offset
 from mobilenet_lab.runtime.errors import InputError
 
 COLORS = ("YCbCr", "Gray", "RGB")
@@ -58,7 +59,8 @@ def read_square(path: Path, size: int, channels: int, fit: str) -> np.ndarray | 
         return None
     if pixels is None:
         return None
-    if channels == 3 and fit != "pad":
+    short, long = sorted(pixels.shape[:2])
+    if channels == 3 and fit != "pad" and size * size * long <= MAX_PIXELS * short:
         return _resize(pixels, size, fit)
     return resize_to_square(Image.fromarray(pixels), size, channels, fit)
 
@@ -99,6 +101,6 @@ def _resize(pixels: np.ndarray, size: int, fit: str) -> np.ndarray:
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (1, 3, H, W)
     if fit == "crop":
         target = (size, int(size * width / height)) if height <= width else (int(size * height / width), size)
-        top, left = (round((side - size) / 2) for side in target)
+        top, left = (center_offset(side, size) for side in target)
     resized = interpolate(images, target, mode="bilinear", antialias=True)[0]
     return resized[:, top : top + size, left : left + size].numpy()

@@ -4,14 +4,11 @@ Training on a folder and prediction share these functions, so both see the same 
 anyone: they are decoded or refused within a bounded amount of memory.
 """
 
-import os
 import stat
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -27,20 +24,44 @@ from mobilenet_lab.data.image_depth import (
 )
 from mobilenet_lab.data.image_formats import open_image
 from mobilenet_lab.data.image_metadata import DAMAGE, upright, without_metadata
+from mobilenet_lab.data.resize_modes import center_offset
 from mobilenet_lab.runtime.errors import MACHINE_ERRNOS, InputError
 from mobilenet_lab.runtime.text import printable
 
 MAX_PIXELS = 1 << 26  # 67 million, or 8192 x 8192; decoding takes up to 31 bytes per pixel, 2 GiB
 MAX_BYTES = 8 * MAX_PIXELS  # of a file: four uncompressed channels of 16 bits
-MAX_THREADS = 8  # that decode at the same time, each with its own memory
-CHUNK = 1024  # files in the queue of these threads
 
 MODES = {1: "L", 3: "RGB"}
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 
 BILINEAR = Image.Resampling.BILINEAR
+
+
+def resize_and_crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize the shorter side with antialiased bilinear interpolation, and crop the center.
+
+    The pixels are those of torchvision's `Resize` and `CenterCrop`. Only images that are so long that the
+    resized image would exceed `MAX_PIXELS` are cropped first, which changes bytes by at most 1.
+
+    Args:
+        image: Any size.
+        size: Width and height of the result, which are equal.
+    """
+    side, short, long = size[0], min(image.size), max(image.size)
+    length = int(side * long / short)
+    if side * length > MAX_PIXELS:
+        left, top = ((full - short) / 2 for full in image.size)
+        return image.resize(size, BILINEAR, box=(left, top, left + short, top + short))
+    start = center_offset(length, side)
+    if image.width == short:
+        return image.resize((side, length), BILINEAR).crop((0, start, side, start + side))
+    # Pillow resizes rows before columns, so columns that are cut off need not be resized.
+    rows = image.resize((length, short), BILINEAR).crop((start, 0, start + side, short))
+    return rows.resize(size, BILINEAR)
+
+
 FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
-    "crop": partial(ImageOps.fit, method=BILINEAR),
+    "crop": resize_and_crop,
     "pad": partial(ImageOps.pad, method=BILINEAR),
     "stretch": partial(Image.Image.resize, resample=BILINEAR),
 }
@@ -66,7 +87,7 @@ def load_image(file: Path | IO[bytes], name: str | None = None, for_size: int | 
         InputError: The file cannot be read, is not an image, or has more than `MAX_PIXELS` pixels.
     """
     with without_pillow_warnings():
-        return _decode(file, printable(str(name or file)), for_size)
+        return decode(file, printable(str(name or file)), for_size)
 
 
 def reduction(width: int, height: int, size: int) -> int:
@@ -76,31 +97,6 @@ def reduction(width: int, height: int, size: int) -> int:
     """
     largest = min(width, height) // (2 * size)
     return next((divisor for divisor in (8, 4, 2) if divisor <= largest), 1)
-
-
-def find_corrupt_images(paths: Iterable[Path]) -> Iterator[InputError | None]:
-    """Decode every file, several at a time, and yield the error or None for each, in order.
-
-    Only decoding finds the damage: a truncated file has an intact header.
-
-    Raises:
-        MachineError: Reading failed for a reason that may be gone at the next attempt.
-    """
-
-    def attempt(path: Path) -> InputError | None:
-        try:
-            _decode(path, printable(str(path)))
-        except MachineError:
-            raise
-        except InputError as error:
-            return error
-        return None
-
-    # Pillow releases the interpreter lock while it decodes.
-    with without_pillow_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        waiting = iter(paths)
-        while chunk := list(islice(waiting, CHUNK)):
-            yield from pool.map(attempt, chunk)
 
 
 def to_gray_or_rgb(image: Image.Image) -> Image.Image:
@@ -123,8 +119,8 @@ def resize_to_square(image: Image.Image, size: int, channels: int, fit: str) -> 
         image: Any size and mode.
         size: Side of the square in pixels.
         channels: 1 for grayscale (ITU-R 601 luma), 3 for RGB.
-        fit: "crop" fills the square and cuts off the rest, "pad" shows the whole image on black, "stretch"
-            ignores the aspect ratio.
+        fit: "crop" resizes the shorter side and crops the center, "pad" shows the whole image on black,
+            "stretch" ignores the aspect ratio.
 
     Returns:
         uint8, shape (channels, size, size).
@@ -132,7 +128,7 @@ def resize_to_square(image: Image.Image, size: int, channels: int, fit: str) -> 
     image = _in_mode(MODES[channels], image)
     if image.size != (size, size):
         image = FITS[fit](image, (size, size))
-    return np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
+    return np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
 
 
 def check_file(path: Path, name: str) -> None:
@@ -149,7 +145,8 @@ def check_file(path: Path, name: str) -> None:
         raise InputError(f"{name}: has {status.st_size:,} bytes; reduce it to at most {MAX_BYTES:,}")
 
 
-def _decode(file: Path | IO[bytes], name: str, for_size: int | None = None) -> Image.Image:
+def decode(file: Path | IO[bytes], name: str, for_size: int | None = None) -> Image.Image:
+    """Do the work of `load_image`, within `without_pillow_warnings`."""
     try:
         if isinstance(file, Path):
             check_file(file, name)

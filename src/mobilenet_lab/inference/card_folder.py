@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from mobilenet_lab.data.resize_modes import crop_center
 from mobilenet_lab.inference.answer_card import card_painter, draw_card, thumbnail
 from mobilenet_lab.inference.card_names import card_names
 from mobilenet_lab.inference.predictor import Prediction
@@ -26,6 +27,7 @@ class CardFolder:
         folder: Where to write; it is created.
         names: Names of all images, in order; see `card_names`.
         classes: Class names, by label.
+        visible_side: Side of the centered square that the networks see of an image as read.
         num_answers: How many of the most likely classes a card shows.
         explain: Computes maps of the evidence for the answers; None for cards without them.
 
@@ -38,6 +40,7 @@ class CardFolder:
         folder: Path,
         names: Sequence[str],
         classes: Sequence[str],
+        visible_side: int,
         num_answers: int = DEFAULT_ANSWERS,
         explain: Explain | None = None,
     ) -> None:
@@ -54,6 +57,7 @@ class CardFolder:
             ) from error
         self._labels = {name: label for label, name in enumerate(classes)}
         self._painter = card_painter(classes)
+        self._visible_side = visible_side
         self._num_answers = num_answers
         self._explain = explain
 
@@ -74,7 +78,7 @@ class CardFolder:
         Args:
             positions: Place of each image in the names.
             images: What `keep` returned for them.
-            pixels: What the network saw; see `predictor.Prepared`.
+            pixels: The images as read; see `predictor.Prepared`.
             predictions: The answers; those that are not finite get no card.
         """
         maps = self._maps(pixels, predictions)
@@ -83,7 +87,10 @@ class CardFolder:
         ):
             if not prediction.is_finite:
                 continue
-            card = draw_card(self._painter, image, seen, prediction, self._num_answers, heat)
+            visible, shown = crop_center(seen, self._visible_side), None
+            if heat is not None:
+                shown = crop_center(heat, self._visible_side)
+            card = draw_card(self._painter, image, visible, prediction, self._num_answers, shown)
             _save(card, self._files[position])
 
     def _maps(

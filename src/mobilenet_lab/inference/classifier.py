@@ -21,12 +21,15 @@ class Classifier(Protocol):
         classes: Class names, indexed by label.
         data: The data set of each network; see `ImageDataModule.describe`.
         channels: Channels of the images that the networks take.
+        visible_side: Side of the centered square of an image that at least one of the networks sees, in
+            pixels of the image as read.
     """
 
     paths: list[Path]
     classes: list[str]
     data: list[dict[str, Any]]
     channels: int
+    visible_side: int
 
     @property
     def max_batch(self) -> int:

@@ -35,6 +35,7 @@ class Ensemble:
         data: The data set of each network; see `ImageDataModule.describe`.
         members: The networks, each with its preprocessing.
         channels: Channels of the images that the networks take.
+        visible_side: See `Classifier`.
         largest_side: Longer side of an image in pixels, as read or as a network takes it.
 
     Raises:
@@ -53,7 +54,7 @@ class Ensemble:
         self.paths = list(paths)
         self.device = device
         self.data: list[dict[str, Any]] = []
-        self.largest_side = 0
+        self.largest_side = self.visible_side = 0
         self._peak = 1  # elements of activations for one image
         self.members: list[tuple[nn.Module, Preprocessing]] = []
         for path in paths:
@@ -83,7 +84,9 @@ class Ensemble:
         self._peak = max(self._peak, cost.peak)
         self.members.append((network.to(self.device), preprocessing.to(self.device)))
         self.data.append(data)
-        self.largest_side = max(self.largest_side, data["native_size"], preprocessing.image_size)
+        side = data["native_size"]
+        self.largest_side = max(self.largest_side, side, preprocessing.image_size)
+        self.visible_side = max(self.visible_side, min(side, preprocessing.visible_side(side)))
 
     @property
     def max_batch(self) -> int:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mobilenet_lab.data.resize_modes import center_offset
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.runtime.errors import InputError
 
@@ -54,7 +55,8 @@ class Explainer:
             network.requires_grad_(False)
             side = data["native_size"]
             blank = torch.zeros(1, ensemble.channels, side, side, dtype=torch.uint8, device=self._device)
-            self._members.append((network, preprocessing, find_target(network, preprocessing(blank))))
+            target = find_target(network, preprocessing(blank))
+            self._members.append((network, preprocessing, target, preprocessing.visible_side(side)))
 
     def __call__(self, images: np.ndarray, labels: Sequence[int]) -> np.ndarray:
         """Return one map per image.
@@ -64,17 +66,27 @@ class Explainer:
             labels: The class to explain, per image.
 
         Returns:
-            float32 in [0, 1], shape (N, H, W); zero everywhere if nothing in the image speaks for the class.
+            float32 in [0, 1], shape (N, H, W); zero where the networks do not look, and everywhere if
+            nothing in the image speaks for the class.
         """
         batch = torch.from_numpy(images).to(self._device)
         wanted = torch.as_tensor(labels, device=self._device)
         maps = []
-        for network, preprocessing, target in self._members:
+        for network, preprocessing, target, visible in self._members:
             coarse = activation_map(network, target, preprocessing(batch), wanted)
-            fine = F.interpolate(coarse[:, None], images.shape[2:], mode="bilinear", align_corners=False)
+            fine = F.interpolate(coarse[:, None], (visible, visible), mode="bilinear", align_corners=False)
+            fine = _centered(fine, images.shape[2])
             maps.append(fine[:, 0] / fine.amax(dim=(1, 2, 3)).clamp(min=1e-12)[:, None, None])
         mean: np.ndarray = torch.stack(maps).mean(dim=0).cpu().numpy()
         return mean
+
+
+def _centered(maps: Tensor, side: int) -> Tensor:
+    """Crop squares or surround them with zeros, so that they have a side."""
+    visible = maps.shape[2]
+    before = center_offset(side, visible) if side > visible else -((visible - side) // 2)
+    after = side - visible - before
+    return F.pad(maps, (before, after, before, after))
 
 
 def activation_map(network: nn.Module, target: Target, images: Tensor, labels: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mobilenet_lab.data.resize_modes import visible_side
 from mobilenet_lab.inference.classifier import MAX_BATCH_PIXELS
 from mobilenet_lab.inference.model_metadata import ModelMetadata
 from mobilenet_lab.inference.onnx_session import OnnxSession
@@ -26,6 +27,7 @@ class OnnxEnsemble:
         classes: Class names, indexed by label.
         data: The data set of each network; see `ImageDataModule.describe`.
         channels: Channels of the images that the networks take.
+        visible_side: See `Classifier`.
 
     Raises:
         InputError: A file cannot be used, the files do not go together, or onnxruntime is not installed.
@@ -35,7 +37,7 @@ class OnnxEnsemble:
         self.paths = list(paths)
         self.data: list[dict[str, Any]] = []
         self._members: list[OnnxSession] = []
-        self._largest_side = 0
+        self._largest_side = self.visible_side = 0
         for path in paths:
             self._add(path)
 
@@ -60,9 +62,10 @@ class OnnxEnsemble:
             )
         self._members.append(member)
         self.data.append(data)
-        self._largest_side = max(
-            self._largest_side, data["native_size"], metadata.preprocessing["image_size"]
-        )
+        side, image_size = data["native_size"], metadata.preprocessing["image_size"]
+        self._largest_side = max(self._largest_side, side, image_size)
+        visible = visible_side(metadata.preprocessing.get("resize", "auto"), side, image_size)
+        self.visible_side = max(self.visible_side, min(side, visible))
 
     @property
     def max_batch(self) -> int:

@@ -87,7 +87,9 @@ def _card_folder(cfg: DictConfig, predictor: Predictor, names: Sequence[str]) ->
 
     explain = predictor.explainer() if cfg.explain else None
     num_answers = cfg.top_k or DEFAULT_ANSWERS
-    return CardFolder(Path(cfg.save_images), names, predictor.classes, num_answers, explain)
+    return CardFolder(
+        Path(cfg.save_images), names, predictor.classes, predictor.visible_side, num_answers, explain
+    )
 
 
 @dataclass

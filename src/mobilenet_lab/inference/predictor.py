@@ -111,6 +111,11 @@ class Predictor:
         """Size for which files are decoded, see `images.load_image`; None for photos of digits, in full."""
         return None if self._prepares_digits else self._data["native_size"]
 
+    @property
+    def visible_side(self) -> int:
+        """Side of the centered square of an image that the networks see; see `Classifier`."""
+        return self._ensemble.visible_side
+
     def __call__(self, images: ImageInput | Sequence[ImageInput]) -> list[Prediction]:
         """Classify images of any size, mode and orientation, as one batch.
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from mobilenet_lab.data.corrupt_images import find_corrupt_images
 from mobilenet_lab.data.datasets.file_names import FileNames
 from mobilenet_lab.data.datasets.folder_tree import Links, ReadFolder, walk
-from mobilenet_lab.data.images import find_corrupt_images
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 

@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mobilenet_lab.data.resize_modes import RESIZE_MODES, center_offset, resolve_resize, visible_side
 from mobilenet_lab.runtime.errors import InputError
 
-RESIZE_MODES = ("auto", "pad", "scale")
-MAX_PAD_RATIO = 1.25  # resize="auto" pads up to this ratio of sizes, and scales beyond it
 MAX_MEAN, MIN_STD = 1e6, 1e-6  # of pixels in [0, 1]; beyond them, normalized images may be infinite
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's conversion to grayscale
 
@@ -26,8 +25,8 @@ class Preprocessing(nn.Module):
         channels: 1 or 3. Grayscale images are repeated for 3, and color becomes luma for 1.
         mean: Mean of pixels in [0, 1]; one number, or one per channel.
         std: Standard deviation of pixels in [0, 1]; one number, or one per channel.
-        resize: "pad" adds a black border to smaller images, "scale" interpolates, "auto" pads up to 1.25
-            times the size of the image and scales beyond.
+        resize: "pad" adds a black border to smaller images, "crop" cuts the center out of larger ones,
+            "scale" interpolates, "auto" pads up to 1.25 times the size of the image and scales beyond.
 
     Raises:
         InputError: An argument is unknown or out of range.
@@ -96,7 +95,8 @@ class Preprocessing(nn.Module):
         """Resize a batch of shape (N, C, H, W) to (N, C, image_size, image_size).
 
         Raises:
-            InputError: The images are larger than `image_size`, and `resize` is "pad".
+            InputError: The images are larger than `image_size`, and `resize` is "pad"; or smaller, and it is
+                "crop".
         """
         height, width = pixels.shape[2:]
         size, longer = self.image_size, max(height, width)
@@ -105,15 +105,12 @@ class Preprocessing(nn.Module):
             pixels = F.pad(pixels, (left, longer - width - left, top, longer - height - top))
         if longer == size:
             return pixels
-        if self.resize_mode == "scale" or (
-            self.resize_mode == "auto" and not longer <= size <= MAX_PAD_RATIO * longer
-        ):
+        mode = resolve_resize(self.resize_mode, longer, size)
+        if mode == "scale":
             return self._interpolate(pixels)
-        if longer > size:
-            raise InputError(
-                f"data.image_size={size}: images of {longer} pixels cannot be padded to it; "
-                "use a larger size or data.resize=scale"
-            )
+        if mode == "crop":
+            start = center_offset(longer, size)
+            return pixels[:, :, start : start + size, start : start + size]
         before = (size - longer) // 2
         after = size - longer - before
         return F.pad(pixels, (before, after, before, after))
@@ -135,6 +132,10 @@ class Preprocessing(nn.Module):
         """
         pixels = (pixels - self._mean) / self._std
         return pixels.expand(-1, self.channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+    def visible_side(self, side: int) -> int:
+        """Return what `resize_modes.visible_side` returns for squares of a side."""
+        return visible_side(self.resize_mode, side, self.image_size)
 
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values, for checkpoints."""

@@ -6,7 +6,7 @@ import { isMnistStyle, SIDE, toMnistStyle } from "./digit.js";
 import { listenToFiles } from "./files.js";
 import { findDigit, inkOfDrawing } from "./finder.js";
 import { History } from "./history.js";
-import { decodeImage, readPixels, resizeToSquare, toGray, toPlanes } from "./images.js";
+import { cropCenter, decodeImage, readPixels, resizeToSquare, toGray, toPlanes } from "./images.js";
 import { Network } from "./network.js";
 import { Pad } from "./pad.js";
 import { inkOf } from "./strokes.js";
@@ -43,18 +43,19 @@ function square(image) {
   return resizeToSquare(image, model.native_size, model.channels, model.fit);
 }
 
-// Show the image that the network got, or nothing.
+// Show the part of an image that the network sees, or nothing.
 function showInput(image) {
-  const side = model.native_size;
+  const side = model.visible_side;
   const canvas = element("seen");
   const context = canvas.getContext("2d");
   canvas.hidden = image === null;
   if (image === null) return;
   canvas.width = canvas.height = side;
+  const { data, channels } = cropCenter(image, side);
   const shown = new ImageData(side, side);
   for (let i = 0; i < side * side; i++) {
     for (let channel = 0; channel < 3; channel++) {
-      shown.data[4 * i + channel] = image.data[i * image.channels + (channel % image.channels)];
+      shown.data[4 * i + channel] = data[i * channels + (channel % channels)];
     }
     shown.data[4 * i + 3] = 255;
   }

@@ -3,6 +3,7 @@
 import { resize, roundHalfEven } from "./resample.js";
 
 const MAX_SIDE = 2048; // larger images are reduced by the browser while they are decoded
+const MAX_PIXELS = 2 ** 26; // of an image that is resized before it is cropped
 
 // Decode a file to {data, width, height, channels: 3}, upright, on an opaque background.
 export async function decodeImage(file) {
@@ -71,22 +72,37 @@ function toColor({ data, width, height, channels }) {
   return { data: color, width, height, channels: 3 };
 }
 
-// Convert to a square with 1 or 3 channels; fit is "crop", "pad" or "stretch".
+// Convert to a square with 1 or 3 channels, as data/images.py does; fit is "crop", "pad" or "stretch".
 export function resizeToSquare(image, size, channels, fit) {
   const converted = channels === 1 ? toGray(image) : toColor(image);
   const { width, height } = converted;
   if (width === size && height === size) return converted;
   if (fit === "stretch") return resize(converted, size, size, "bilinear");
-  if (fit === "crop") {
-    const side = Math.min(width, height);
-    const left = (width - side) * 0.5, top = (height - side) * 0.5;
-    return resize(converted, size, size, "bilinear", [left, top, left + side, top + side]);
-  }
+  if (fit === "crop") return resizeAndCrop(converted, size);
   const newWidth = width < height ? Math.max(1, roundHalfEven((width / height) * size)) : size;
   const newHeight = height < width ? Math.max(1, roundHalfEven((height / width) * size)) : size;
   const resized = resize(converted, newWidth, newHeight, "bilinear");
   const left = roundHalfEven((size - newWidth) * 0.5), top = roundHalfEven((size - newHeight) * 0.5);
   return paste(resized, size, size, left, top);
+}
+
+// Resize the shorter side, and crop the center.
+function resizeAndCrop(image, size) {
+  const { width, height } = image;
+  const short = Math.min(width, height);
+  const length = Math.trunc((size * Math.max(width, height)) / short);
+  if (size * length > MAX_PIXELS) {
+    const left = (width - short) / 2, top = (height - short) / 2;
+    return resize(image, size, size, "bilinear", [left, top, left + short, top + short]);
+  }
+  const resized = resize(image, width === short ? size : length, width === short ? length : size, "bilinear");
+  return cropCenter(resized, size);
+}
+
+// Return the centered square of a side.
+export function cropCenter(image, side) {
+  const left = roundHalfEven((image.width - side) / 2), top = roundHalfEven((image.height - side) / 2);
+  return crop(image, left, top, left + side, top + side);
 }
 
 // Return a black image with another one at a place in it.
