@@ -3,8 +3,9 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
-from mobilenet_lab.benchmark import baselines, inference, reading, startup, training
+from mobilenet_lab.benchmark import baselines, inference, many_files, photos, reading, startup, training
 from mobilenet_lab.benchmark.settings import Figures, Settings
 
 
@@ -68,6 +69,28 @@ CASES = {
     "reference_stock": Case("training: the reference recipe in plain PyTorch", baselines.reference_stock),
     "loader": Case("reading batches, one core", reading.loader, is_core=True),
     "loader_large": Case("reading batches of six million images, one core", reading.loader_large),
+    "photos": Case("reading photographs with workers, 500 x 375 to 224 x 224", photos.read_photos),
+    "photos_simplejpeg": Case(
+        "reading the same photographs with data.source.decoder=simplejpeg",
+        partial(photos.read_photos, decoder="simplejpeg"),
+        packages=("simplejpeg",),
+    ),
+    "photos_disk": Case(
+        "reading the same photographs again with data.cache=disk", partial(photos.read_photos, on_disk=True)
+    ),
+    "decode_photos": Case("decoding and resizing them with Pillow alone", photos.decode_photos),
+    "decode_only": Case(
+        "decoding them with Pillow, without resizing", partial(photos.decode_photos, resize=False)
+    ),
+    "start_small": Case(
+        "train.py, one step, image folder of 10,000 files",
+        partial(many_files.start, num_classes=many_files.SMALL),
+    ),
+    "start_first": Case(
+        "train.py, one step, image folder of a million files, first time",
+        partial(many_files.start, is_first=True),
+    ),
+    "start_again": Case("train.py, one step, image folder of a million files, again", many_files.start),
     "evaluate": Case(
         "evaluation: reading, preprocessing, forward pass, counting", inference.evaluate, is_core=True
     ),

@@ -24,6 +24,10 @@ RATIOS = {
     "width_050_per_100": ("train_050", "train", RATE),
     "width_025_per_100": ("train_025", "train", RATE),
     "loader_large_per_small": ("loader_large", "loader", RATE),
+    "photos_per_pillow": ("photos", "decode_photos", RATE),
+    "photos_per_decode_only": ("photos", "decode_only", RATE),
+    "simplejpeg_per_pillow": ("photos_simplejpeg", "decode_photos", RATE),
+    "photos_disk_per_photos": ("photos_disk", "photos", RATE),
     # Ratios of times, not rates: how much longer the complete operation takes than its unavoidable step
     "evaluate_time_per_forward": ("forward", "evaluate", RATE),
     "predict_folder_time_per_decode": ("decode_folder", "predict_folder", RATE),

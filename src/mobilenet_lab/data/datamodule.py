@@ -12,6 +12,7 @@ from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
 from mobilenet_lab.data.class_checks import checked_classes, warn_of_missing_classes
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
+from mobilenet_lab.data.disk_cache import on_disk
 from mobilenet_lab.data.global_seed import seed_global_generators
 from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
@@ -42,7 +43,8 @@ class ImageDataModule(LightningDataModule):
         val_split, test_split, split, split_seed, max_train_samples, on_corrupt_image: See
             `splits.split_dataset`.
         num_workers: Processes that read ahead; 0 reads in the training process.
-        cache: Where images are kept: "mmap", "memory", "device" or "auto"; see `data.cache`.
+        cache: Where images are kept: "mmap", "memory", "device" or "auto", see `data.cache`; or "disk", see
+            `data.disk_cache`.
         seed: Determines order and augmentation, together with the epoch.
 
     Attributes:
@@ -118,6 +120,8 @@ class ImageDataModule(LightningDataModule):
         self._num_classes = len(classes)
         self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)
         warn_of_missing_classes(self.subsets, classes)
+        if self.cache == "disk":
+            on_disk(self.subsets["train"].dataset)  # now, since errors are shown best before training
 
     def describe(self) -> dict[str, Any]:
         """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
@@ -225,9 +229,10 @@ class ImageDataModule(LightningDataModule):
         )
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         self.preprocessing.to(device)
-        in_memory = self._cached(subset.dataset, device)
+        dataset = on_disk(subset.dataset) if self.cache == "disk" else subset.dataset
+        in_memory = self._cached(dataset, device)
         if in_memory is None:
-            return batch_loader(subset.dataset, sampler, self.num_workers, pin_memory=device.type == "cuda")
+            return batch_loader(dataset, sampler, self.num_workers, pin_memory=device.type == "cuda")
         pin_memory = device.type == "cuda" and not in_memory.images.is_cuda
         return batch_loader(in_memory, sampler, pin_memory=pin_memory)
 
@@ -236,7 +241,7 @@ class ImageDataModule(LightningDataModule):
         key = (id(dataset), device)  # training and validation subsets usually share a data set
         if key not in self._in_memory:
             cache = choose_cache(self.cache, dataset, device, self.num_workers)
-            if cache == "mmap":
+            if cache in ("mmap", "disk"):
                 return None
             target = device if cache == "device" else torch.device("cpu")
             self._in_memory[key] = load_all(dataset, target, self.num_workers)

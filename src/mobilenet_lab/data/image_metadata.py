@@ -49,12 +49,17 @@ LENGTH_OF_COLOR_TRANSFORM = 14
 
 def upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says; if that cannot be read, return the image as it is."""
+    turn = TURNS.get(orientation_of(image) or 0)
+    return image if turn is None else image.transpose(turn)
+
+
+def orientation_of(image: Image.Image) -> int | None:
+    """Return the EXIF orientation, 1 to 8 if it is valid; None if there is none that can be read."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except DAMAGE:
-        return image
-    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None
+    return orientation if isinstance(orientation, int) else None
 
 
 def without_metadata(stream: IO[bytes]) -> IO[bytes] | None:

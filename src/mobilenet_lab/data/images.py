@@ -4,11 +4,9 @@ Training on a folder and prediction share these functions, so both see the same 
 anyone: they are decoded or refused within a bounded amount of memory.
 """
 
-import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -32,8 +30,6 @@ from mobilenet_lab.runtime.text import printable
 
 MAX_PIXELS = 1 << 26  # 67 million, or 8192 x 8192; decoding takes up to 31 bytes per pixel, 2 GiB
 MAX_BYTES = 8 * MAX_PIXELS  # of a file: four uncompressed channels of 16 bits
-MAX_THREADS = 8  # that decode at the same time, each with its own memory
-CHUNK = 1024  # files in the queue of these threads
 
 MODES = {1: "L", 3: "RGB"}
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0
@@ -56,9 +52,12 @@ def resize_and_crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if side * length > MAX_PIXELS:
         left, top = ((full - short) / 2 for full in image.size)
         return image.resize(size, BILINEAR, box=(left, top, left + short, top + short))
-    resized = image.resize((side, length) if image.width == short else (length, side), BILINEAR)
-    left, top = (center_offset(full, side) for full in resized.size)
-    return resized.crop((left, top, left + side, top + side))
+    start = center_offset(length, side)
+    if image.width == short:
+        return image.resize((side, length), BILINEAR).crop((0, start, side, start + side))
+    # Pillow resizes rows before columns, so columns that are cut off need not be resized.
+    rows = image.resize((length, short), BILINEAR).crop((start, 0, start + side, short))
+    return rows.resize(size, BILINEAR)
 
 
 FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
@@ -72,7 +71,7 @@ class MachineError(InputError):
     """An image could not be read because of the machine, not because of the file."""
 
 
-def load_image(file: Path | IO[bytes], name: str | None = None) -> Image.Image:
+def load_image(file: Path | IO[bytes], name: str | None = None, for_size: int | None = None) -> Image.Image:
     """Decode an image, upright, in grayscale (mode "L") or color (mode "RGB").
 
     Deeper pixels are scaled to 8 bits. Transparent areas become white, or black if the visible pixels are
@@ -81,36 +80,23 @@ def load_image(file: Path | IO[bytes], name: str | None = None) -> Image.Image:
     Args:
         file: A path or an open file.
         name: Name for error messages; the path by default.
+        for_size: Side of the square that the image will be resized to. Large JPEG files are decoded at a
+            fraction of their size, see `reduction`. None decodes all pixels.
 
     Raises:
         InputError: The file cannot be read, is not an image, or has more than `MAX_PIXELS` pixels.
     """
     with without_pillow_warnings():
-        return _decode(file, printable(str(name or file)))
+        return decode(file, printable(str(name or file)), for_size)
 
 
-def find_corrupt_images(paths: Sequence[Path]) -> Iterator[InputError | None]:
-    """Decode every file, several at a time, and yield the error or None for each, in order.
+def reduction(width: int, height: int, size: int) -> int:
+    """Return by what to divide the sides of a JPEG image when it is decoded: 1, 2, 4 or 8.
 
-    Only decoding finds the damage: a truncated file has an intact header.
-
-    Raises:
-        MachineError: Reading failed for a reason that may be gone at the next attempt.
+    Its sides remain at least twice as long as those of the square that it will be resized to.
     """
-
-    def attempt(path: Path) -> InputError | None:
-        try:
-            _decode(path, printable(str(path)))
-        except MachineError:
-            raise
-        except InputError as error:
-            return error
-        return None
-
-    # Pillow releases the interpreter lock while it decodes.
-    with without_pillow_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(paths), CHUNK):
-            yield from pool.map(attempt, paths[start : start + CHUNK])
+    largest = min(width, height) // (2 * size)
+    return next((divisor for divisor in (8, 4, 2) if divisor <= largest), 1)
 
 
 def to_gray_or_rgb(image: Image.Image) -> Image.Image:
@@ -145,23 +131,34 @@ def resize_to_square(image: Image.Image, size: int, channels: int, fit: str) -> 
     return np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
 
 
-def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
+def check_file(path: Path, name: str) -> None:
+    """Refuse what is not a file of a reasonable size, without opening it.
+
+    Raises:
+        InputError: The path leads to something else.
+        OSError: It cannot be looked up.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
+        raise InputError(f"{name}: is {describe_kind(status.st_mode)}, not a file")
+    if status.st_size > MAX_BYTES:
+        raise InputError(f"{name}: has {status.st_size:,} bytes; reduce it to at most {MAX_BYTES:,}")
+
+
+def decode(file: Path | IO[bytes], name: str, for_size: int | None = None) -> Image.Image:
+    """Do the work of `load_image`, within `without_pillow_warnings`."""
     try:
         if isinstance(file, Path):
-            status = file.stat()
-            if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
-                raise InputError(f"{name}: is {describe_kind(status.st_mode)}, not a file")
-            if status.st_size > MAX_BYTES:
-                raise InputError(f"{name}: has {status.st_size:,} bytes; reduce it to at most {MAX_BYTES:,}")
+            check_file(file, name)
         # Given a path, Pillow would leave the file open after an error in its first bytes.
         opened = file.open("rb") if isinstance(file, Path) else nullcontext(file)
         with opened as stream:
             try:
-                return _decode_stream(stream, name)
+                return _decode_stream(stream, name, for_size)
             except DAMAGE:
                 if (pixels := without_metadata(stream)) is None:
                     raise
-                return _decode_stream(pixels, name)
+                return _decode_stream(pixels, name, for_size)
     except InputError:
         raise
     except DAMAGE as error:
@@ -169,10 +166,12 @@ def _decode(file: Path | IO[bytes], name: str) -> Image.Image:
         raise kind(f"{name}: {_reason(error)}") from error
 
 
-def _decode_stream(stream: IO[bytes], name: str) -> Image.Image:
+def _decode_stream(stream: IO[bytes], name: str, for_size: int | None) -> Image.Image:
     with open_image(stream, name) as image:
         if (num_pixels := max(image.width * image.height, _tile_pixels(image))) > MAX_PIXELS:
             raise InputError(f"{name}: has {num_pixels:,} pixels; reduce it to at most {MAX_PIXELS:,}")
+        if for_size is not None and (divisor := reduction(*image.size, for_size)) > 1:
+            image.draft(None, (image.width // divisor, image.height // divisor))  # does nothing if not JPEG
         low_bytes = low_byte_mode(image)
         image.load()
         if low_bytes is not None and has_dark_high_bytes(image):

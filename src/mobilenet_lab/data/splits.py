@@ -109,8 +109,7 @@ def split_dataset(
             f"{total:,}; use smaller splits"
         )
     if is_stratified and (num_val or num_test or max_train_samples):
-        labels = dataset.read_labels(np.arange(total))
-        check_labels(labels, len(source.classes))
+        labels = _read_all_labels(dataset, len(source.classes))
         lists = stratified_subsets(labels, num_val, num_test, max_train_samples, split_seed)
         ranges = {name: IndexRange(0, len(some.indices), some) for name, some in lists.items()}
     else:
@@ -123,6 +122,17 @@ def split_dataset(
         images = source.open(name, skip_corrupt)
         subsets[name] = Subset(images, IndexRange(0, len(images)))
     return subsets
+
+
+def _read_all_labels(dataset: ImageDataset, num_classes: int) -> np.ndarray:
+    """Return all labels, in as few bytes as they need, shape (N,)."""
+    labels = np.empty(len(dataset), np.min_scalar_type(num_classes - 1))
+    for begin in range(0, len(dataset), CHUNK):
+        end = min(begin + CHUNK, len(dataset))
+        read = dataset.read_labels(np.arange(begin, end))
+        check_labels(read, num_classes)
+        labels[begin:end] = read
+    return labels
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mobilenet_lab.data.permutation import Indices, Permutation
+from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,13 @@ def stratified_subsets(
     if max_train is not None and max_train < train.sum():
         least = np.minimum(train, 1) if max_train >= is_used.sum() else 0 * train
         train = least + allocate(max_train - int(least.sum()), train - least, train - least, ties)
-    shuffled = Permutation(len(labels), (seed,))(np.arange(len(labels)))
+    shuffled = _shuffled(len(labels), seed)
     classes = labels[shuffled]
     ranks = _ranks_within_class(classes, sizes)
-    subsets, begin = {}, 0 * sizes
+    subsets, begin = {}, np.zeros(len(sizes), shuffled.dtype)
     for name, count in (("val", val), ("test", test), ("train", train)):
-        end = begin + count
-        chosen = shuffled[(ranks >= begin[classes]) & (ranks < end[classes])]
-        subsets[name] = ListedIndices(chosen.astype(np.int32 if len(labels) < 1 << 31 else np.int64))
+        end = begin + count.astype(shuffled.dtype)
+        subsets[name] = ListedIndices(shuffled[(ranks >= begin[classes]) & (ranks < end[classes])])
         begin = end
     return subsets
 
@@ -85,12 +84,25 @@ def allocate(total: int, sizes: np.ndarray, most: np.ndarray, ties: np.ndarray) 
     return counts
 
 
+def _shuffled(size: int, seed: int) -> np.ndarray:
+    """Return a permutation of 0 ... size - 1, in as few bytes as its numbers need."""
+    permutation, shuffled = Permutation(size, (seed,)), np.empty(size, _index_type(size))
+    for begin in range(0, size, CHUNK):
+        end = min(begin + CHUNK, size)
+        shuffled[begin:end] = permutation(np.arange(begin, end))
+    return shuffled
+
+
 def _ranks_within_class(classes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Return the position of each image among those of its class: int64, shape (N,)."""
+    """Return the position of each image among those of its class: integers, shape (N,)."""
     # NumPy sorts 16-bit integers in linear time.
     keys = classes.astype(np.uint16) if len(sizes) <= 1 << 16 else classes
-    ranks = np.empty(len(classes), np.int64)
-    ranks[np.argsort(keys, kind="stable")] = np.arange(len(classes)) - np.repeat(
-        np.cumsum(sizes) - sizes, sizes
-    )
+    kind = _index_type(len(classes))
+    firsts = (np.cumsum(sizes) - sizes).astype(kind)
+    ranks = np.empty(len(classes), kind)
+    ranks[np.argsort(keys, kind="stable")] = np.arange(len(classes), dtype=kind) - np.repeat(firsts, sizes)
     return ranks
+
+
+def _index_type(size: int) -> type[np.signedinteger]:
+    return np.int32 if size < 1 << 31 else np.int64

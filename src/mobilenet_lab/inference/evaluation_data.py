@@ -24,7 +24,7 @@ from mobilenet_lab.runtime.text import printable
 log = logging.getLogger(__name__)
 # The keys of `data` that an evaluation uses. Everything else is taken from the checkpoint.
 USED_KEYS = {*SPLIT_KEYS, "root", "on_corrupt_image", "eval_batch_size", "num_workers"}
-USED_KEYS |= {"source._target_", "source.classes", "source.on_empty_class"}
+USED_KEYS |= {"source._target_", "source.classes", "source.on_empty_class", "source.decoder"}
 
 
 def data_config(cfg: DictConfig, trained_on: dict[str, Any]) -> DictConfig:

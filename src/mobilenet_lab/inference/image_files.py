@@ -5,11 +5,11 @@ import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mobilenet_lab.data.datasets.file_listing import list_image_files
+from mobilenet_lab.data.datasets.folder_contents import extension_of
 from mobilenet_lab.data.image_formats import EXTENSIONS, HEIC_EXTENSIONS
 from mobilenet_lab.data.images import describe_kind
 from mobilenet_lab.inference.web_addresses import is_url
@@ -79,8 +79,7 @@ def _expand(pattern: str, others: Counter[str]) -> list[str]:
         return [pattern]
     if path.is_dir():
         next(path.iterdir(), None)  # fails if the folder is not readable; unreadable ones below are skipped
-        images = (path / name for name in list_image_files(path, others, None, ALL_EXTENSIONS))
-        return sorted(str(file) for file in images if file.is_file())
+        return sorted(str(file) for file in _images_below(path, others) if file.is_file())
     first, *rest = pattern.split("/")
     parts = [first or "/", *rest] if rest else [first]
     if "**" not in parts:
@@ -95,6 +94,17 @@ def _expand(pattern: str, others: Counter[str]) -> list[str]:
                 if _matches(file.relative_to(folder).parts, parts[depth:]) and file.is_file():
                     found.append(str(file))
     return sorted(found)
+
+
+def _images_below(folder: Path, others: Counter[str]) -> Iterator[Path]:
+    """Yield the images in and below a folder, and count the other files by extension."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in sorted(name for name in files if not name.startswith(".")):
+            if extension_of(file) in ALL_EXTENSIONS:
+                yield Path(parent, file)
+            else:
+                others[extension_of(file)] += 1
 
 
 def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:

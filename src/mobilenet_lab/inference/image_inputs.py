@@ -23,8 +23,14 @@ NUMBERS = "buif"  # kinds of NumPy types: bool, unsigned, signed, float
 ACCEPTED = "give a path, a PIL image, or a NumPy array of shape (H, W) or (H, W, C) with 1, 3 or 4 channels"
 
 
-def open_inputs(images: ImageInput | Sequence[ImageInput]) -> Iterator[Image.Image]:
+def open_inputs(
+    images: ImageInput | Sequence[ImageInput], for_size: int | None = None
+) -> Iterator[Image.Image]:
     """Yield images upright, in mode "L" or "RGB"; see `Predictor.__call__`.
+
+    Args:
+        images: One or several inputs.
+        for_size: See `images.load_image`, for those that are decoded here.
 
     Raises:
         InputError: A file cannot be read, or an input is not an image.
@@ -37,9 +43,9 @@ def open_inputs(images: ImageInput | Sequence[ImageInput]) -> Iterator[Image.Ima
         if isinstance(image, str) and is_url(image):
             from mobilenet_lab.inference.web_images import load_url  # imports what few programs need
 
-            opened, name = load_url(image), without_secrets(image)
+            opened, name = load_url(image, for_size), without_secrets(image)
         elif isinstance(image, str | Path):
-            opened = load_image(Path(image))
+            opened = load_image(Path(image), for_size=for_size)
             name = str(image)
         elif isinstance(image, Image.Image):
             with without_pillow_warnings():

@@ -139,7 +139,7 @@ def predict_files(
             name = display_name(names[position])
             try:
                 with discard_stderr():  # where libraries such as libtiff report damaged files
-                    image = _load(names[position])
+                    image = _load(names[position], predictor.decode_size)
                 log_bits_used(image, without_secrets(name))
                 read.append((position, name, predictor.prepare(image)))
             except InputError as error:
@@ -158,16 +158,16 @@ def predict_files(
                 failures.append(f"{without_secrets(name)}: {NOT_FINITE}")
 
 
-def _load(name: str) -> Image.Image:
+def _load(name: str, for_size: int | None) -> Image.Image:
     if name == STANDARD_INPUT:
         content = sys.stdin.buffer.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise InputError(f"standard input: has more than {MAX_BYTES:,} bytes")
         if not content:
             raise InputError("standard input: is empty or closed; pipe an image into it")
-        return load_image(io.BytesIO(content), name="standard input")
+        return load_image(io.BytesIO(content), name="standard input", for_size=for_size)
     if is_url(name):
         from mobilenet_lab.inference.web_images import load_url  # imports what few calls need
 
-        return load_url(name)
-    return load_image(Path(name))
+        return load_url(name, for_size)
+    return load_image(Path(name), for_size=for_size)

@@ -107,6 +107,11 @@ class Predictor:
         return self._ensemble.max_batch
 
     @property
+    def decode_size(self) -> int | None:
+        """Size for which files are decoded, see `images.load_image`; None for photos of digits, in full."""
+        return None if self._prepares_digits else self._data["native_size"]
+
+    @property
     def visible_side(self) -> int:
         """Side of the centered square of an image that the networks see; see `Classifier`."""
         return self._ensemble.visible_side
@@ -123,7 +128,7 @@ class Predictor:
             InputError: A file cannot be read, an input is not an image, or the network computes NaN or
                 infinity.
         """
-        predictions = self.classify([self.prepare(image) for image in open_inputs(images)])
+        predictions = self.classify([self.prepare(image) for image in open_inputs(images, self.decode_size)])
         for i, prediction in enumerate(predictions):
             if not prediction.is_finite:
                 raise InputError(f"images[{i}]: {NOT_FINITE}")
@@ -177,7 +182,7 @@ class Predictor:
         Raises:
             InputError: An image cannot be classified, or a network has no spatial feature map.
         """
-        prepared = [self.prepare(image) for image in open_inputs(images)]
+        prepared = [self.prepare(image) for image in open_inputs(images, self.decode_size)]
         answers = self.classify(prepared)
         labels = {name: label for label, name in enumerate(self.classes)}
         wanted = {i: labels[one.class_name] for i, one in enumerate(answers) if one.class_name is not None}

@@ -28,10 +28,14 @@ SCHEMES = ("http", "https")
 HEADERS = {"User-Agent": "mobilenet-lab", "Accept": "image/*"}
 
 
-def load_url(url: str) -> Image.Image:
+def load_url(url: str, for_size: int | None = None) -> Image.Image:
     """Download an image and decode it as `load_image` does.
 
     User name and password in the address are sent to its host only, not to those of redirects.
+
+    Args:
+        url: The address.
+        for_size: See `load_image`.
 
     Raises:
         InputError: The address, the answer or its contents cannot be used. The message has no secrets.
@@ -42,7 +46,7 @@ def load_url(url: str) -> Image.Image:
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     try:
-        return load_image(io.BytesIO(content), name=name)
+        return load_image(io.BytesIO(content), name=name, for_size=for_size)
     except InputError as error:
         if kind in ("text/html", "text/plain", "application/json"):
             raise InputError(

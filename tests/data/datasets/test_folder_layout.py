@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from mobilenet_lab.data.datasets.folder_contents import read_folder
 from mobilenet_lab.data.datasets.folder_layout import find_splits
 from mobilenet_lab.data.datasets.image_folder import image_folder
 from mobilenet_lab.runtime.errors import InputError
@@ -15,7 +16,7 @@ def touch(root: Path, *files: str) -> None:
 
 def found(root: Path, *folders: str) -> dict[str, str]:
     touch(root, *(f"{folder}/{name}/1.png" for folder in folders for name in ("cat", "dog")))
-    return {split: path.name for split, path in find_splits(root).items()}
+    return {split: path.name for split, path in find_splits(root, read_folder).items()}
 
 
 @pytest.mark.parametrize("train", ["train", "training", "Train"])
@@ -35,7 +36,7 @@ def test_train_alone_is_a_split(tmp_path: Path, folders: list[str]) -> None:
 
 def test_train_next_to_other_classes_is_a_class(tmp_path: Path) -> None:
     touch(tmp_path, "train/1.png", "plane/1.png", "car/1.png")
-    assert find_splits(tmp_path) == {}
+    assert find_splits(tmp_path, read_folder) == {}
     assert image_folder(str(tmp_path), size=8, channels=1).classes == ["car", "plane", "train"]
 
 

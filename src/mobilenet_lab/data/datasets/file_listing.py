@@ -4,12 +4,15 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mobilenet_lab.data.datasets.folder_tree import Links, OnError, raise_error, walk_files
-from mobilenet_lab.data.image_formats import READABLE_EXTENSIONS
-from mobilenet_lab.data.images import find_corrupt_images
+import numpy as np
+from tqdm import tqdm
+
+from mobilenet_lab.data.corrupt_images import find_corrupt_images
+from mobilenet_lab.data.datasets.file_names import FileNames
+from mobilenet_lab.data.datasets.folder_tree import Links, ReadFolder, walk
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
@@ -23,11 +26,12 @@ NUM_NAMED = 3  # corrupt files that the log names
 PROGRESS_AFTER_S = 2.0  # checking files for longer shows a progress bar
 
 
-def list_classes(folder: Path, skip_unreadable: bool = False) -> list[str]:
+def list_classes(folder: Path, read: ReadFolder, skip_unreadable: bool = False) -> list[str]:
     """Return the names of the subfolders that contain images, in natural order: 2 before 10.
 
     Args:
         folder: Folder of the classes.
+        read: Returns the contents of a folder.
         skip_unreadable: Whether to leave out subfolders whose images have other formats than those read.
 
     Raises:
@@ -50,10 +54,10 @@ def list_classes(folder: Path, skip_unreadable: bool = False) -> list[str]:
                 f"{entry}: the same folder as {folder / other}; remove one of the two, since an "
                 "image has one class"
             )
-        if has_images(entry, links):
+        if has_images(entry, read, links):
             names[target] = entry.name
             continue
-        others = _extensions_in(entry)
+        others = _extensions_in(entry, read)
         what = f"{printable(str(entry))} {f'holds only {_counts(others)}' if others else 'is empty'}"
         if _are_images(others):
             unreadable.append(what)
@@ -76,45 +80,50 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
-def has_images(folder: Path, links: Links | None = None) -> bool:
+def has_images(folder: Path, read: ReadFolder, links: Links | None = None) -> bool:
     """Return whether there is an image file in the folder or below it."""
-    return any(
-        _extension(path) in READABLE_EXTENSIONS for path in walk_files(folder, links=links or Links(folder))
-    )
+    return any(contents.num_images for _, contents in walk(folder, read, links or Links(folder)))
 
 
-def has_unreadable_images(folder: Path) -> bool:
+def has_unreadable_images(folder: Path, read: ReadFolder) -> bool:
     """Return whether a folder without images that can be read holds files that seem to be images."""
-    return _are_images(_extensions_in(folder))
+    return _are_images(_extensions_in(folder, read))
 
 
-def list_image_files(
-    folder: Path,
-    other_extensions: Counter[str] | None = None,
-    onerror: OnError = raise_error,
-    extensions: Container[str] = READABLE_EXTENSIONS,
-    *,
-    links: Links | None = None,
-) -> list[str]:
-    """Return the image files in and below a folder, as relative paths in a fixed order.
-
-    Files are recognized by their extension.
+def list_images_of_classes(
+    folder: Path, names: Sequence[str | None], read: ReadFolder
+) -> tuple[FileNames, np.ndarray]:
+    """List the images of a split in a fixed order, and log the number of other files.
 
     Args:
-        folder: Names that start with a dot are skipped.
-        other_extensions: Receives the number of other files by extension.
-        onerror: Called with the error of an unreadable folder, raises it by default; None skips the folder.
-        extensions: Extensions of images, in lower case.
-        links: Decides which links to folders to follow; None follows none.
+        folder: Folder of the classes.
+        names: Name of the folder of each class, by label; None for a class without images.
+        read: Returns the contents of a folder.
+
+    Returns:
+        Paths relative to `folder`, and labels, the smallest unsigned integers, shape (N,).
     """
-    files = []
-    prefix = len(os.path.join(folder, ""))
-    for path in walk_files(folder, onerror, links):
-        if _extension(path) in extensions:
-            files.append(path[prefix:])
-        elif other_extensions is not None:
-            other_extensions[_extension(path)] += 1
-    return files
+    others: Counter[str] = Counter()
+    links, start = Links(folder), len(os.path.join(folder, ""))
+    folders: list[str] = []
+    images: list[bytes] = []
+    counts: list[int] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        for path, contents in walk(folder / name, read, links) if name is not None else ():
+            others.update(contents.others)
+            if contents.num_images:
+                folders.append(path[start:])
+                images.append(contents.images)
+                counts.append(contents.num_images)
+                labels.append(label)
+    warn_of_other_files(folder, others)
+    return FileNames(folders, images, counts), np.repeat(smallest_labels(labels, len(names)), counts)
+
+
+def smallest_labels(labels: Sequence[int], num_classes: int) -> np.ndarray:
+    """Return labels as unsigned integers with no more bytes than the number of classes needs, shape (N,)."""
+    return np.array(labels, np.min_scalar_type(max(0, num_classes - 1)))
 
 
 def warn_of_other_files(folder: Path, others: Counter[str]) -> None:
@@ -130,8 +139,11 @@ def _is_folder(entry: Path) -> bool:
     return entry.is_dir()
 
 
-def _extensions_in(folder: Path) -> Counter[str]:
-    return Counter(_extension(path) for path in walk_files(folder, links=Links(folder)))
+def _extensions_in(folder: Path, read: ReadFolder) -> Counter[str]:
+    others: Counter[str] = Counter()
+    for _, contents in walk(folder, read, Links(folder)):
+        others.update(contents.others)
+    return others
 
 
 def _are_images(extensions: Counter[str]) -> bool:
@@ -142,16 +154,10 @@ def _counts(extensions: Counter[str]) -> str:
     return ", ".join(f"{n} {printable(ending) or 'without'}" for ending, n in extensions.most_common())
 
 
-def _extension(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
-
-
-def find_decodable(folder: Path, files: list[str]) -> list[int]:
-    """Return the positions of the files that can be decoded, and log how many cannot."""
-    from tqdm import tqdm  # prediction imports this module too, and needs no progress bar
-
+def find_decodable(folder: Path, files: Sequence[str]) -> np.ndarray:
+    """Return the positions of the files that can be decoded, and log how many cannot: int64, shape (n,)."""
     bar: Iterable[InputError | None] = tqdm(
-        find_corrupt_images([folder / file for file in files]),
+        find_corrupt_images(folder / file for file in files),
         total=len(files),
         unit=" images",
         desc="checking",
@@ -159,8 +165,8 @@ def find_decodable(folder: Path, files: list[str]) -> list[int]:
         leave=False,
         disable=None,
     )
-    errors = list(bar)
-    corrupt = [printable(file) for file, error in zip(files, errors, strict=True) if error]
+    is_good = np.fromiter((error is None for error in bar), np.bool_, len(files))
+    corrupt = [printable(files[int(i)]) for i in np.flatnonzero(~is_good)]
     if corrupt:
         log.warning(
             "data.on_corrupt_image=skip: %d of %d files in %s cannot be decoded and are left out: %s%s",
@@ -170,4 +176,4 @@ def find_decodable(folder: Path, files: list[str]) -> list[int]:
             ", ".join(corrupt[:NUM_NAMED]),
             ", ..." if len(corrupt) > NUM_NAMED else "",
         )
-    return [i for i, error in enumerate(errors) if not error]
+    return np.flatnonzero(is_good)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mobilenet_lab.data.datasets.file_listing import has_images, has_unreadable_images
+from mobilenet_lab.data.datasets.folder_tree import ReadFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
@@ -18,10 +19,14 @@ NAMES = {
 SPLIT_OF = {name: split for split, names in NAMES.items() for name in names}
 
 
-def find_splits(root: Path) -> dict[str, Path]:
+def find_splits(root: Path, read: ReadFolder) -> dict[str, Path]:
     """Return the folder of each split that a data set has; empty if `root` holds the classes.
 
     A folder train without val and test is a split if there is no other folder with images next to it.
+
+    Args:
+        root: Folder of the data set.
+        read: Returns the contents of a folder.
 
     Raises:
         InputError: A split has two folders, training images are missing, or it is not clear which folders are
@@ -30,7 +35,7 @@ def find_splits(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in _subfolders(root):
         split = SPLIT_OF.get(folder.name.lower())
-        if split is None or not _is_split(folder):
+        if split is None or not _is_split(folder, read):
             continue
         if split in found:
             raise InputError(
@@ -46,8 +51,8 @@ def find_splits(root: Path) -> dict[str, Path]:
             f"{root}: {names} look like splits, not classes, but there is no folder train; add it or rename "
             "them"
         )
-    others = _other_folders(root, found) if len(found) == 1 else []
-    if others and _holds_classes(found["train"]):
+    others = _other_folders(root, found, read) if len(found) == 1 else []
+    if others and _holds_classes(found["train"], read):
         raise InputError(
             f"{root}: {found['train'].name} looks like a split, but {printable(', '.join(others))} like "
             "classes; move either somewhere else"
@@ -55,30 +60,30 @@ def find_splits(root: Path) -> dict[str, Path]:
     return {} if others else found
 
 
-def warn_of_other_folders(root: Path, splits: Mapping[str, Path]) -> None:
+def warn_of_other_folders(root: Path, splits: Mapping[str, Path], read: ReadFolder) -> None:
     """Warn of folders next to those of the splits that hold images, or have the name of a split but none."""
     if not splits:
         return
     names = ", ".join(path.name for path in splits.values())
-    if others := _other_folders(root, splits):
+    if others := _other_folders(root, splits, read):
         log.warning("%s: only the splits %s are read, not %s", root, names, printable(", ".join(others)))
     for path in _subfolders(root):
         if path.name.lower() in SPLIT_OF and path not in splits.values():
             log.warning("%s: no images in %s, so it is not used as a split", root, path.name)
 
 
-def _other_folders(root: Path, splits: Mapping[str, Path]) -> list[str]:
+def _other_folders(root: Path, splits: Mapping[str, Path], read: ReadFolder) -> list[str]:
     """Return the names of the folders with images next to those of the splits."""
-    return [path.name for path in _subfolders(root) if path not in splits.values() and has_images(path)]
+    return [path.name for path in _subfolders(root) if path not in splits.values() and has_images(path, read)]
 
 
-def _is_split(folder: Path) -> bool:
+def _is_split(folder: Path, read: ReadFolder) -> bool:
     """Return whether a folder holds images, or folders with files that were meant to be images."""
-    return has_images(folder) or any(map(has_unreadable_images, _subfolders(folder)))
+    return has_images(folder, read) or any(has_unreadable_images(path, read) for path in _subfolders(folder))
 
 
-def _holds_classes(folder: Path) -> bool:
-    return sum(has_images(path) for path in _subfolders(folder)) > 1
+def _holds_classes(folder: Path, read: ReadFolder) -> bool:
+    return sum(has_images(path, read) for path in _subfolders(folder)) > 1
 
 
 def _subfolders(folder: Path) -> list[Path]:

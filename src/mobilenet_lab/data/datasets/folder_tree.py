@@ -4,17 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.data.datasets.folder_contents import FolderContents
 from mobilenet_lab.runtime.errors import InputError
 
-CONFIG, CHECKPOINTS = RunFolder(Path()).config.name, RunFolder(Path()).checkpoints.name
-
-OnError = Callable[[OSError], None] | None
-
-
-def raise_error(error: OSError) -> None:
-    """Raise the error of an unreadable folder."""
-    raise error
+ReadFolder = Callable[[str], FolderContents]  # `folder_contents.read_folder`, or `FolderIndex.read`
 
 
 class Links:
@@ -67,28 +60,27 @@ class Links:
         return True
 
 
-def walk_files(folder: Path, onerror: OnError = raise_error, links: Links | None = None) -> Iterator[str]:
-    """Yield every file in and below a folder, sorted by name within each folder.
+def walk(folder: Path, read: ReadFolder, links: Links) -> Iterator[tuple[str, FolderContents]]:
+    """Yield the path and contents of a folder and of the folders below it, each before those within it.
 
     Args:
         folder: Where to start; it may be a link itself.
-        onerror: Called with the error of an unreadable folder, raises it by default; None skips the folder.
-        links: Decides which links to folders to follow; None follows none.
+        read: Returns the contents of a folder.
+        links: Decides which links to folders to follow.
+
+    Raises:
+        OSError: A folder cannot be read.
     """
     top = os.fspath(folder)
-    if links is not None and not links.enter(top, top):
-        return
-    for parent, folders, files in os.walk(top, onerror=onerror, followlinks=links is not None):
-        # A run within the data, or the links to one, whose folder of checkpoints may not exist yet: its plots
-        # are not images of a class.
-        if links is not None and CONFIG in files and CHECKPOINTS in (*folders, *files):
-            folders.clear()
+    waiting = [top] if links.enter(top, top) else []
+    while waiting:
+        path = waiting.pop()
+        contents = read(path)
+        if contents.is_run:
             continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if links is not None:
-            folders[:] = [name for name in folders if links.enter(os.path.join(parent, name), top)]
-        for file in sorted(name for name in files if not name.startswith(".")):
-            yield os.path.join(parent, file)
+        below = [os.path.join(path, name) for name in contents.folders]
+        waiting += reversed([each for each in below if links.enter(each, top)])
+        yield path, contents
 
 
 def is_inside(path: str, folder: str) -> bool:

@@ -1,82 +1,21 @@
 """Images in one folder per class: only names are kept in memory, and images are decoded batch by batch."""
 
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from mobilenet_lab.data.class_names import check_class_names
-from mobilenet_lab.data.datasets.file_listing import (
-    find_decodable,
-    list_classes,
-    list_image_files,
-    natural_key,
-    warn_of_other_files,
-)
+from mobilenet_lab.data.datasets.csv_source import CsvSource, find_tables
+from mobilenet_lab.data.datasets.file_dataset import FileDataset, check_every_class
+from mobilenet_lab.data.datasets.file_listing import list_classes, list_images_of_classes, natural_key
+from mobilenet_lab.data.datasets.folder_index import FolderIndex
 from mobilenet_lab.data.datasets.folder_layout import find_splits, warn_of_other_folders
-from mobilenet_lab.data.datasets.folder_tree import Links
-from mobilenet_lab.data.image_depth import log_bits_used
-from mobilenet_lab.data.images import FITS, load_image, resize_to_square
+from mobilenet_lab.data.square_reader import SquareReader
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
 ON_EMPTY_CLASS = ("error", "skip")
-
-
-@dataclass(frozen=True)
-class FolderDataset:
-    """The images of one split, as file names.
-
-    Args:
-        root: Folder of the split.
-        files: Paths relative to `root`, in a fixed order.
-        labels: int64, shape (N,).
-        size, channels, fit: See `images.resize_to_square`.
-    """
-
-    root: Path
-    files: list[str]
-    labels: np.ndarray
-    size: int
-    channels: int
-    fit: str
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Decode a batch.
-
-        Args:
-            indices: Positions of the images, shape (n,).
-
-        Returns:
-            Images, uint8, shape (n, channels, size, size), and labels, int64, shape (n,).
-
-        Raises:
-            InputError: A file cannot be read or decoded.
-        """
-        images = np.empty((len(indices), self.channels, self.size, self.size), np.uint8)
-        for i, index in enumerate(indices):
-            try:
-                image = load_image(self.root / self.files[index])
-            except InputError as error:
-                raise InputError(
-                    f"{error}; fix or remove the file, or leave out all such files with "
-                    "data.on_corrupt_image=skip"
-                ) from error
-            log_bits_used(image, self.files[index])
-            images[i] = resize_to_square(image, self.size, self.channels, self.fit)
-        return torch.from_numpy(images), torch.from_numpy(self.read_labels(indices))
-
-    def read_labels(self, indices: np.ndarray) -> np.ndarray:
-        """Read labels without decoding images: int64, shape (n,)."""
-        return self.labels[indices]
 
 
 @dataclass(frozen=True)
@@ -89,18 +28,15 @@ class FolderSource:
 
     Args:
         root: Folder of the classes or splits.
-        size, channels: See `images.resize_to_square`.
-        fit: How images become square, in training and in prediction: "crop", "pad" or "stretch".
+        reader: Reads an image.
         mnist_style: Whether images are single digits in MNIST's style; see `DatasetSource`.
         on_empty_class: "error" refuses folders that hold files, but none that can be read; "skip" leaves them
             out.
     """
 
     root: Path
-    size: int
-    channels: int
-    fit: str
-    mnist_style: bool
+    reader: SquareReader
+    mnist_style: bool = False
     on_empty_class: str = "error"
     name: str = "image_folder"
 
@@ -117,7 +53,7 @@ class FolderSource:
         """
         if not self.root.is_dir():
             raise FileNotFoundError(f"data.root={self.root}: no such folder")
-        return find_splits(self.root)
+        return find_splits(self.root, self._index.read)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -129,7 +65,7 @@ class FolderSource:
         """
         splits = self.splits
         folder = splits.get("train", self.root)
-        warn_of_other_folders(self.root, splits)
+        warn_of_other_folders(self.root, splits, self._index.read)
         names = self._list_classes(folder)
         if len(names) < 2:
             raise InputError(
@@ -142,13 +78,18 @@ class FolderSource:
     @property
     def native_size(self) -> int:
         """Side in pixels to which images are resized when they are decoded."""
-        return self.size
+        return self.reader.size
+
+    @property
+    def fit(self) -> str:
+        """How images become square, in training and in prediction; see `images.resize_to_square`."""
+        return self.reader.fit
 
     def has_split(self, split: str) -> bool:
         """Return whether there is a folder for the split next to the folder train."""
         return split in self.splits
 
-    def open(self, split: str, skip_corrupt: bool = False) -> FolderDataset:
+    def open(self, split: str, skip_corrupt: bool = False) -> FileDataset:
         """List the images of a split.
 
         Args:
@@ -170,33 +111,28 @@ class FolderSource:
         classes = self.classes
         if split != "train":
             self._check_known(folder)
-        files, labels = self._list(folder)
-        if not files:
+        dataset = self._list(folder)
+        if not len(dataset):
             raise InputError(f"{folder}: has no images in folders of classes; add them, or rename the folder")
         if skip_corrupt:
-            kept = find_decodable(folder, files)
-            files, labels = [files[i] for i in kept], labels[kept]
-            if split == "train" and (empty := sorted(set(range(len(classes))) - set(labels.tolist()))):
-                names = ", ".join(str(folder / classes[label]) for label in empty)
-                raise InputError(f"{names}: no image can be decoded; fix or remove the folder")
-        return FolderDataset(folder, files, labels, self.size, self.channels, self.fit)
+            dataset = dataset.without_corrupt()
+            if split == "train":
+                check_every_class(dataset.labels, [str(folder / name) for name in classes])
+        return dataset
 
-    def _list(self, folder: Path) -> tuple[list[str], np.ndarray]:
-        files, labels = [], []
-        others: Counter[str] = Counter()
-        links = Links(folder)
+    @cached_property
+    def _index(self) -> FolderIndex:
+        return FolderIndex(self.root)
+
+    def _list(self, folder: Path) -> FileDataset:
         entries = {_composed(path.name): path.name for path in folder.iterdir() if path.is_dir()}
-        for label, name in enumerate(self.classes):
-            if name not in entries:  # a class without images in this split
-                continue
-            found = list_image_files(folder / entries[name], others, links=links)
-            files += [f"{entries[name]}/{file}" for file in found]
-            labels += [label] * len(found)
-        warn_of_other_files(folder, others)
-        return files, np.array(labels, np.int64)
+        names = [entries.get(name) for name in self.classes]  # None for a class without images in this split
+        files, labels = list_images_of_classes(folder, names, self._index.read)
+        self._index.save()
+        return FileDataset(folder, files, labels, self.reader)
 
     def _list_classes(self, folder: Path) -> list[str]:
-        names = list_classes(folder, skip_unreadable=self.on_empty_class == "skip")
+        names = list_classes(folder, self._index.read, self.on_empty_class == "skip")
         return sorted(map(_composed, names), key=natural_key)
 
     def _check_known(self, folder: Path) -> None:
@@ -230,16 +166,20 @@ def image_folder(
     fit: str = "crop",
     mnist_style: bool = False,
     on_empty_class: str = "error",
-) -> FolderSource:
-    """Return the data set of images in one folder per class; see `FolderSource`.
+    decoder: str = "pillow",
+) -> FolderSource | CsvSource:
+    """Return the data set of images in one folder per class, or with a CSV file that lists them.
+
+    See `FolderSource` and `CsvSource`, and `csv_source.find_tables` for the names of CSV files.
 
     Raises:
-        InputError: `fit` or `on_empty_class` is unknown.
+        InputError: `fit`, `on_empty_class` or `decoder` cannot be used.
     """
     if on_empty_class not in ON_EMPTY_CLASS:
         raise InputError(
             f"data.source.on_empty_class={on_empty_class}: must be one of {', '.join(ON_EMPTY_CLASS)}"
         )
-    if fit not in FITS:
-        raise InputError(f"data.source.fit={fit}: must be one of {', '.join(FITS)}")
-    return FolderSource(Path(root), size, channels, fit, mnist_style, on_empty_class)
+    reader = SquareReader(size, channels, fit, decoder)
+    if tables := find_tables(Path(root)):
+        return CsvSource(tables, reader, mnist_style)
+    return FolderSource(Path(root), reader, mnist_style, on_empty_class)
