@@ -12,6 +12,7 @@ from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
 from mobilenet_lab.data.class_checks import checked_classes, warn_of_missing_classes
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
+from mobilenet_lab.data.epoch_order import SHUFFLE, epoch_order
 from mobilenet_lab.data.global_seed import seed_global_generators
 from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
@@ -22,6 +23,7 @@ from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.lightning_internals import batches_done
+from mobilenet_lab.runtime.text import printable
 
 
 class ImageDataModule(LightningDataModule):
@@ -40,6 +42,7 @@ class ImageDataModule(LightningDataModule):
         eval_batch_size: Validation and test images per batch and device.
         val_split, test_split, split, split_seed, max_train_samples, on_corrupt_image: See
             `splits.split_dataset`.
+        sampling: Order of the training images, "shuffle" or "balanced"; see `epoch_order.epoch_order`.
         num_workers: Processes that read ahead; 0 reads in the training process.
         cache: Where images are kept: "mmap", "memory", "device" or "auto"; see `data.cache`.
         seed: Determines order and augmentation, together with the epoch.
@@ -69,6 +72,7 @@ class ImageDataModule(LightningDataModule):
         split: str = "auto",
         split_seed: int = 0,
         max_train_samples: int | None = None,
+        sampling: str = SHUFFLE,
         num_workers: int = 0,
         cache: str = "auto",
         on_corrupt_image: str = "error",
@@ -83,6 +87,7 @@ class ImageDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.cache = cache
         self.seed = seed
+        self.sampling = sampling
         self.subsets: dict[str, Subset] = {}
         self._image_size = image_size
         self._format: dict[str, Any] = {"channels": channels, "mean": mean, "std": std, "resize": resize}
@@ -180,13 +185,13 @@ class ImageDataModule(LightningDataModule):
         images = self.preprocessing.normalize(images)  # (N, channels, image_size, image_size)
         return self.mixing(images, labels, self._num_classes, generator)
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, int | str]:
         """Return the position in the epoch, and what the order of images depends on."""
         assert self.trainer is not None
         position = {"epoch": self.trainer.current_epoch, "batch": batches_done(self.trainer)}
         return position | self._order()
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue at a stored position.
 
         Raises:
@@ -194,17 +199,19 @@ class ImageDataModule(LightningDataModule):
         """
         # A position at the end of an epoch names that epoch, with batch 0.
         self._start = (state_dict["epoch"] + (state_dict["batch"] == 0), state_dict["batch"])
+        state_dict = {"sampling": SHUFFLE, **state_dict}
         for key, value in self._order().items():
             if state_dict["batch"] and state_dict[key] != value:
                 raise InputError(
-                    f"resume: the checkpoint is from the middle of an epoch with {key} {state_dict[key]}, "
+                    f"resume: the checkpoint is from the middle of an epoch with {key} {printable(str(state_dict[key]))}, "
                     f"but this run has {value}; use the earlier value"
                 )
 
-    def _order(self) -> dict[str, int]:
+    def _order(self) -> dict[str, int | str]:
         assert self.trainer is not None
         return {
             "seed": self.seed,
+            "sampling": self.sampling,
             "global batch size": self.batch_size * self.trainer.world_size,
             "training images": len(self.subsets["train"]),
         }
@@ -218,6 +225,7 @@ class ImageDataModule(LightningDataModule):
             batch_size,
             seed=self.seed,
             shuffle=shuffle,
+            order=epoch_order(self.sampling, subset) if shuffle else None,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )

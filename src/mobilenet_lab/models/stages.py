@@ -42,9 +42,7 @@ def measure_stages(network: nn.Module, channels: int, image_size: int) -> list[S
         image_size: Height and width of the image in pixels.
     """
     counter = CostCounter()
-    meters = {
-        name: _Meter(modules, counter) for name, modules in _modules_by_stage(network).items() if modules
-    }
+    meters = {name: _Meter(modules, counter) for name, modules in modules_by_stage(network).items()}
     try:
         count_cost(network, channels, image_size, counter)
     finally:
@@ -61,12 +59,19 @@ def measure_stages(network: nn.Module, channels: int, image_size: int) -> list[S
     return [*stages, Stage(OTHER, None, parameters, macs)] if parameters or macs else stages
 
 
-def _modules_by_stage(network: nn.Module) -> Mapping[str, Sequence[nn.Module]]:
+def modules_by_stage(network: nn.Module) -> dict[str, list[nn.Module]]:
+    """Return the modules of each stage of a network, in order; see `measure_stages`."""
     define = getattr(network, "stages", None)
     if callable(define) and not isinstance(define, nn.Module):  # many networks have a child of this name
         stages: Mapping[str, Sequence[nn.Module]] = define()
-        return stages
+        return {name: list(modules) for name, modules in stages.items() if modules}
     return {name: [child] for name, child in network.named_children()}
+
+
+def classifier_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of the last stage of a network; all others are those of its backbone."""
+    stages = list(modules_by_stage(network).values()) or [[network]]
+    return [parameter for module in stages[-1] for parameter in module.parameters()]
 
 
 class _Meter:
