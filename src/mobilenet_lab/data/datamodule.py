@@ -199,12 +199,12 @@ class ImageDataModule(LightningDataModule):
         """
         # A position at the end of an epoch names that epoch, with batch 0.
         self._start = (state_dict["epoch"] + (state_dict["batch"] == 0), state_dict["batch"])
-        state_dict = {"sampling": SHUFFLE, **state_dict}
+        before = {"sampling": SHUFFLE, **state_dict}
         for key, value in self._order().items():
-            if state_dict["batch"] and state_dict[key] != value:
+            if before["batch"] and before[key] != value:
                 raise InputError(
-                    f"resume: the checkpoint is from the middle of an epoch with {key} {printable(str(state_dict[key]))}, "
-                    f"but this run has {value}; use the earlier value"
+                    "resume: the checkpoint is from the middle of an epoch with "
+                    f"{key} {printable(str(before[key]))}, but this run has {value}; use the earlier value"
                 )
 
     def _order(self) -> dict[str, int | str]:

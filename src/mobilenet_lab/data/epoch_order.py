@@ -39,9 +39,9 @@ class ShuffledOrder:
 class BalancedOrder:
     """Every class equally often per epoch, up to one image. An epoch has as many positions as images.
 
-    The draws of all epochs form one sequence, which takes the classes in turn. A class draws all of its images
-    before it repeats one, each time in a new order. So a class that is larger than its share of an epoch
-    continues in the next epoch where it stopped.
+    The draws of all epochs form one sequence, which takes the classes in turn. A class draws all of its
+    images before it repeats one, each time in a new order. So a class that is larger than its share of an
+    epoch continues in the next epoch where it stopped.
 
     It keeps the images sorted by class, 4 bytes per image; nothing depends on the number of epochs.
 

@@ -21,12 +21,14 @@ class Stage:
         output: Shape of its result without the batch dimension; None if that is not one tensor.
         parameters: Number of its parameters, frozen ones included.
         macs: Its multiply-accumulates (MACs) per image, counted as in `models.complexity`.
+        activations: Elements per image that its training keeps, counted as in `models.complexity`.
     """
 
     name: str
     output: tuple[int, ...] | None
     parameters: int
     macs: int
+    activations: int = 0
 
 
 def measure_stages(network: nn.Module, channels: int, image_size: int) -> list[Stage]:
@@ -52,7 +54,8 @@ def measure_stages(network: nn.Module, channels: int, image_size: int) -> list[S
     seen: set[nn.Parameter] = set()  # stages may share parameters
     for name, meter in meters.items():
         own = {parameter for module in meter.modules for parameter in module.parameters()} - seen
-        stages.append(Stage(name, meter.output, sum(parameter.numel() for parameter in own), meter.macs))
+        parameters = sum(parameter.numel() for parameter in own)
+        stages.append(Stage(name, meter.output, parameters, meter.macs, meter.activations))
         seen |= own
     parameters = count_parameters(network) - sum(stage.parameters for stage in stages)
     macs = counter.macs - sum(stage.macs for stage in stages)
@@ -80,9 +83,10 @@ class _Meter:
     def __init__(self, modules: Sequence[nn.Module], counter: CostCounter) -> None:
         self.modules = modules
         self.macs = 0
+        self.activations = 0
         self.output: tuple[int, ...] | None = None
         self._counter = counter
-        self._before = 0
+        self._before = (0, 0)
         self._handles = [
             handle
             for module in modules
@@ -97,10 +101,12 @@ class _Meter:
             handle.remove()
 
     def _start(self, module: nn.Module, inputs: Any) -> None:
-        self._before = self._counter.macs
+        self._before = self._counter.macs, self._counter.activations
 
     def _stop(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.macs += self._counter.macs - self._before
+        macs, activations = self._before
+        self.macs += self._counter.macs - macs
+        self.activations += self._counter.activations - activations
         if isinstance(output, list | tuple) and output:  # of feature maps, from fine to coarse
             output = output[-1]
         self.output = tuple(output.shape[1:]) if isinstance(output, Tensor) else None

@@ -6,6 +6,7 @@ from torch import nn
 
 from mobilenet_lab.models.stages import classifier_parameters, modules_by_stage
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
 BACKBONE = "backbone"  # all stages but the last one, the classifier
 
@@ -46,6 +47,14 @@ class Freezing:
     def is_temporary(self) -> bool:
         """Whether the stages are unfrozen at some time."""
         return bool(self.stages) and self.epochs is not None
+
+    def __str__(self) -> str:
+        """Return the first and the last stage, and for how long they are frozen."""
+        names = [self.stages[0], self.stages[-1]] if len(self.stages) > 1 else self.stages
+        duration = "the whole run" if self.epochs is None else f"the first {self.epochs} epochs"
+        return (
+            f"{' to '.join(map(printable, names))} in {duration if self.epochs != 1 else 'the first epoch'}"
+        )
 
     def start_epoch(self, epoch: int) -> bool:
         """Freeze or unfreeze the stages for an epoch.

@@ -109,8 +109,4 @@ class NetworkModule(LightningModule):
             return
         wrap_model_again(self.trainer)
         if epoch and epoch == self.freezing.epochs:
-            rank_zero_only(log.info)("unfrozen %s", " to ".join(_ends(self.freezing.stages)))
-
-
-def _ends(names: list[str]) -> list[str]:
-    return names if len(names) == 1 else [names[0], names[-1]]
+            rank_zero_only(log.info)("epoch %d: all stages train from now on", epoch + 1)

@@ -21,6 +21,7 @@ def check_schedule(cfg: DictConfig, batches: int) -> None:
         cfg: The checked configuration.
         batches: Training batches per epoch.
     """
+    _check_freezing(cfg)
     steps = _count_steps(cfg.trainer, batches)
     if math.isinf(steps):
         return
@@ -49,6 +50,18 @@ def check_schedule(cfg: DictConfig, batches: int) -> None:
                 node.start_step,
                 steps,
             )
+
+
+def _check_freezing(cfg: DictConfig) -> None:
+    epochs, limit = cfg.task.get("freeze_epochs"), cfg.trainer.max_epochs
+    if epochs is None:
+        return
+    if not cfg.task.freeze_stages:
+        log.warning("task.freeze_epochs=%d: is ignored, because task.freeze_stages=0 freezes nothing", epochs)
+    elif 0 < limit <= epochs:
+        log.warning(
+            "task.freeze_epochs=%d: the run has only %d epochs, so that the stages stay frozen", epochs, limit
+        )
 
 
 def _count_steps(trainer: DictConfig, batches: int) -> float:
