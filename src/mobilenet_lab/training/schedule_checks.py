@@ -53,14 +53,26 @@ def check_schedule(cfg: DictConfig, batches: int) -> None:
 
 
 def _check_freezing(cfg: DictConfig) -> None:
-    epochs, limit = cfg.task.get("freeze_epochs"), cfg.trainer.max_epochs
-    if epochs is None:
+    stages, epochs, limit = (
+        cfg.task.get("freeze_stages"),
+        cfg.task.get("freeze_epochs"),
+        cfg.trainer.max_epochs,
+    )
+    if not stages:
+        if epochs is not None:
+            log.warning(
+                "task.freeze_epochs=%d: is ignored, because task.freeze_stages=0 freezes nothing", epochs
+            )
         return
-    if not cfg.task.freeze_stages:
-        log.warning("task.freeze_epochs=%d: is ignored, because task.freeze_stages=0 freezes nothing", epochs)
-    elif 0 < limit <= epochs:
+    if cfg.model.get("weights") is None and cfg.resume is None:
         log.warning(
-            "task.freeze_epochs=%d: the run has only %d epochs, so that the stages stay frozen", epochs, limit
+            "task.freeze_stages=%s: with model.weights=null, these stages keep their random weights", stages
+        )
+    if epochs is not None and 0 < limit <= epochs:
+        log.warning(
+            "task.freeze_epochs=%d: trainer.max_epochs=%d ends the run before, so the stages stay frozen",
+            epochs,
+            limit,
         )
 
 
