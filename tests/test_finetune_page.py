@@ -25,6 +25,7 @@ SHORT = (
     "trainer.accelerator=cpu",
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=2",
+    "callbacks.dashboard=null",
 )
 
 
@@ -54,7 +55,7 @@ def test_commands_of_the_page_work(folder: Path) -> None:
     run = commands()
     assert {script for script, *_ in run} == {"train.py", "predict.py", "evaluate.py", "export.py"}
     for script, *arguments in run:
-        short = SHORT if script == "train.py" else ("verify=generated",) if script == "export.py" else ()
+        short = SHORT if script == "train.py" else ()
         if script == "train.py" and "task.freeze_epochs=3" in arguments:
             short = (*short, "trainer.max_epochs=4")
         done = run_script(script, *arguments, *short, cwd=folder)
@@ -65,4 +66,4 @@ def test_commands_of_the_page_work(folder: Path) -> None:
             assert {answer["class"] for answer in answers} <= PHOTOS.keys()
     assert (folder / "outputs/latest/export/model.onnx").is_file()
     assert (folder / "outputs/latest/report.html").is_file()
-    assert len(list((folder / "answers").iterdir())) >= len(PHOTOS) * PER_CLASS
+    assert len(list((folder / "answers").rglob("*.*"))) == len(PHOTOS) * PER_CLASS

@@ -126,7 +126,7 @@ def estimate_memory(
     return MemoryEstimate(
         state=weights * (1 + _optimizer_slots(cfg.optimizer) + averages),
         gradients=weights,
-        training=cfg.data.batch_size * (TRAINING_FACTOR * activations + image),
+        training=cfg.data.batch_size * (max(TRAINING_FACTOR * activations, peak) + image),
         evaluation=_evaluation_batch(cfg, datamodule, num_ranks)
         * (EVALUATION_FACTOR.get(device_type, 1.0) * peak + image),
     )
