@@ -12,7 +12,7 @@ from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
 from mobilenet_lab.data.class_checks import checked_classes, warn_of_missing_classes
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
-from mobilenet_lab.data.epoch_order import SHUFFLE, epoch_order
+from mobilenet_lab.data.epoch_order import SHUFFLE, check_same_order, epoch_order
 from mobilenet_lab.data.global_seed import seed_global_generators
 from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
@@ -21,9 +21,7 @@ from mobilenet_lab.data.splits import Subset, resolve_split, split_dataset, stor
 from mobilenet_lab.data.transforms.augmentation import Identity
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
-from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.lightning_internals import batches_done
-from mobilenet_lab.runtime.text import printable
 
 
 class ImageDataModule(LightningDataModule):
@@ -199,13 +197,8 @@ class ImageDataModule(LightningDataModule):
         """
         # A position at the end of an epoch names that epoch, with batch 0.
         self._start = (state_dict["epoch"] + (state_dict["batch"] == 0), state_dict["batch"])
-        before = {"sampling": SHUFFLE, **state_dict}
-        for key, value in self._order().items():
-            if before["batch"] and before[key] != value:
-                raise InputError(
-                    "resume: the checkpoint is from the middle of an epoch with "
-                    f"{key} {printable(str(before[key]))}, but this run has {value}; use the earlier value"
-                )
+        if state_dict["batch"]:
+            check_same_order(state_dict, self._order())
 
     def _order(self) -> dict[str, int | str]:
         assert self.trainer is not None

@@ -1,6 +1,6 @@
 """The order in which training reads its images: a function of seed and epoch, for any position."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +8,9 @@ import numpy as np
 from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation, Permutations
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.runtime.text import printable
 
+SAMPLING = "sampling"
 SHUFFLE, BALANCED = "shuffle", "balanced"
 SAMPLINGS = (SHUFFLE, BALANCED)
 
@@ -87,3 +89,22 @@ def epoch_order(sampling: str, subset: Subset) -> EpochOrder:
     if sampling == SHUFFLE:
         return ShuffledOrder(len(subset))
     return BalancedOrder(lambda at: subset.dataset.read_labels(subset.index_range(at)), len(subset))
+
+
+def check_same_order(before: Mapping[str, object], now: Mapping[str, object]) -> None:
+    """Check that an epoch can be continued within.
+
+    Args:
+        before: What the order of its images depends on in a checkpoint.
+        now: The same of this run.
+
+    Raises:
+        InputError: A value differs.
+    """
+    before = {SAMPLING: SHUFFLE, **before}  # checkpoints from before there was a choice
+    for key, value in now.items():
+        if before[key] != value:
+            raise InputError(
+                f"resume: the checkpoint is from the middle of an epoch with {key} "
+                f"{printable(str(before[key]))}, but this run has {value}; use the earlier value"
+            )
