@@ -83,3 +83,25 @@ class RecordImages(Callback):
         seen = {"images": self.seen, "confusion": int(pl_module.test_quality.confusion.sum())}
         self.folder.mkdir(exist_ok=True)
         (self.folder / f"{trainer.global_rank}.json").write_text(json.dumps(seen))
+
+
+class WriteWeights(Callback):
+    """Writes the parameters of each rank at the start and at the end of training.
+
+    Args:
+        folder: The folder of the files, <world size>-<rank>-start.pt and <world size>-<rank>.pt.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule, suffix: str = "") -> None:
+        self.folder.mkdir(exist_ok=True)
+        weights = {name: parameter.detach() for name, parameter in pl_module.named_parameters()}
+        torch.save(weights, self.folder / f"{trainer.world_size}-{trainer.global_rank}{suffix}.pt")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, pl_module, "-start")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, pl_module)

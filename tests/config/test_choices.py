@@ -16,11 +16,11 @@ CHOICES = {
     if folder.is_dir()
 }
 OVERLAYS = ("experiment", "debug")
-NEEDS_ROOT = ("idx", "image_folder")
+NEEDS_ROOT = {"idx", "image_folder", "finetune", "linear_probe"}
 
 
 def choose(**choices: str) -> list[str]:
-    root = ["data.root=somewhere"] if choices.get("data") in NEEDS_ROOT else []
+    root = ["data.root=somewhere"] if NEEDS_ROOT & set(choices.values()) else []
     return [*(f"{group}={choice}" for group, choice in choices.items()), *root]
 
 

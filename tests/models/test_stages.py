@@ -37,8 +37,9 @@ def test_stages_of_width_1_have_the_shapes_of_the_paper() -> None:
         (1280, 7, 7),
         (1000,),
     ]
-    assert stages[0] == Stage("stem", (32, 112, 112), 3 * 32 * 9 + 2 * 32, 3 * 32 * 9 * 112 * 112)
-    assert stages[-1] == Stage("classifier", (1000,), 1281 * 1000, 1280 * 1000)
+    stem = 32 * 112 * 112  # elements, which convolution and norm keep
+    assert stages[0] == Stage("stem", (32, 112, 112), 3 * 32 * 9 + 2 * 32, 3 * 9 * stem, 2 * stem)
+    assert stages[-1] == Stage("classifier", (1000,), 1281 * 1000, 1280 * 1000, 1000)
 
 
 class Odd(nn.Module):
@@ -58,7 +59,7 @@ class Odd(nn.Module):
 def test_stages_of_another_network_are_its_children() -> None:
     network = Odd().train()
     first, shared, other = measure_stages(network, 1, 8)
-    assert first == Stage("first", (1, 8, 8), 9, 2 * 9 * 64)
+    assert first == Stage("first", (1, 8, 8), 9, 2 * 9 * 64, 2 * 64)
     assert (shared.name, shared.output, shared.parameters) == ("shared", (64,), 0)
     assert other == Stage("other", None, 5 * 64, count_macs(network, 1, 8) - first.macs - shared.macs)
     assert first.macs + shared.macs + other.macs == 2 * 9 * 64 + 5 * 64
@@ -78,4 +79,4 @@ class Stacked(nn.Module):
 
 
 def test_child_called_stages_is_a_stage() -> None:
-    assert measure_stages(Stacked(), 1, 8) == [Stage("stages", (5,), 65 * 5, 64 * 5)]
+    assert measure_stages(Stacked(), 1, 8) == [Stage("stages", (5,), 65 * 5, 64 * 5, 5)]

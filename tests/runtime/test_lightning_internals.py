@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from torch import Tensor
@@ -288,3 +289,10 @@ def test_test_is_logged_at_the_last_step_and_epoch(tmp_path: Path) -> None:
         "epoch,step,test/loss",
         f"2,{2 * BATCHES},0.5",
     ]
+
+
+def test_ddp_strategy_wraps_its_model_again() -> None:
+    """tests/training/test_fine_tuning.py checks the result of `wrap_model_again` on two ranks."""
+    source = inspect.getsource(DDPStrategy.configure_ddp)
+    assert "self.model = self._setup_model(self.model)" in source
+    assert "self._register_ddp_hooks()" in source

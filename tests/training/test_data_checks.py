@@ -101,3 +101,10 @@ def test_failed_check_creates_no_run_folder(script: Script, tmp_path: Path, tiny
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: trainer.val_check_interval=8: an epoch has 7 batches; use at most")
     assert not (tmp_path / "run").exists()
+
+
+def test_balancing_twice_is_a_warning(tiny_idx: Path, caplog: pytest.LogCaptureFixture) -> None:
+    check(tiny_idx, "data.sampling=balanced")
+    assert caplog.messages == []
+    check(tiny_idx, "data.sampling=balanced", "task.class_weights=balanced")
+    assert [message.partition(":")[0] for message in caplog.messages] == ["task.class_weights=balanced"]

@@ -68,6 +68,15 @@ def test_estimate_counts_weights_state_and_averages(tiny_idx: Path) -> None:
     assert check(tiny_idx, "data.eval_batch_size=100000").evaluation == check(tiny_idx, "").evaluation
 
 
+def test_estimate_leaves_out_what_frozen_stages_need_no_more(tiny_idx: Path) -> None:
+    full, four, probe = (
+        check(tiny_idx, f"task.freeze_stages={stages}").training for stages in (0, 4, "backbone")
+    )
+    assert probe < four < full
+    assert probe < 0.3 * full
+    assert check(tiny_idx, "task.freeze_stages=4 task.freeze_epochs=1").training == full
+
+
 @pytest.mark.parametrize(
     ("line", "files"),
     [

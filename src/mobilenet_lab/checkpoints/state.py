@@ -42,7 +42,9 @@ DATA_POSITION = "ImageDataModule"
 TRAIN_METRICS = "train_metrics"
 NUM_THREADS = "num_threads"
 OPTIMIZER_NAME = "optimizer"
+SAMPLING = "sampling"  # in the position: `data.sampling`
 CURRENT_WEIGHTS = "current_model_state"
+LR_FACTOR = "lr_factor"  # of a group of parameters: its learning rate relative to that of the first group
 
 REQUIRED_KEYS = (WEIGHTS, HYPER_PARAMETERS, EPOCH, GLOBAL_STEP)
 MAX_STEPS = 1 << 53  # the integers up to here are exact in double precision
@@ -79,6 +81,17 @@ def optimizer_name(checkpoint: Checkpoint) -> str | None:
 def optimizer_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the settings of the optimizer's first group of parameters."""
     return checkpoint[OPTIMIZER_STATES][0]["param_groups"][0]
+
+
+def parameter_counts(checkpoint: Checkpoint) -> list[int]:
+    """Return the number of parameters (tensors) in each of the optimizer's groups."""
+    return [len(group["params"]) for group in checkpoint[OPTIMIZER_STATES][0]["param_groups"]]
+
+
+def backbone_lr_factor(checkpoint: Checkpoint) -> float:
+    """Return the learning rate of the backbone relative to that of the classifier."""
+    groups = checkpoint[OPTIMIZER_STATES][0]["param_groups"]
+    return next((group[LR_FACTOR] for group in groups if LR_FACTOR in group), 1.0)
 
 
 def schedule_state(checkpoint: Checkpoint) -> dict[str, Any]:

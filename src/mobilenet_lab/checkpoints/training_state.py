@@ -12,6 +12,7 @@ from mobilenet_lab.checkpoints.state import (
     MAX_STEPS,
     NUM_THREADS,
     OPTIMIZER_STATES,
+    SAMPLING,
     SCHEDULES,
     Checkpoint,
     hyper_parameters,
@@ -65,9 +66,10 @@ def check_state(checkpoint: Checkpoint, path: Path, optimizer: "Optimizer") -> N
 
 def _has_positions(checkpoint: Checkpoint) -> bool:
     position, (schedule,) = checkpoint[DATA_POSITION], checkpoint[SCHEDULES]
-    counts = [checkpoint[EPOCH], checkpoint[GLOBAL_STEP], *position.values()]
+    counts = [checkpoint[EPOCH], checkpoint[GLOBAL_STEP]]
+    counts += [value for key, value in position.items() if key != SAMPLING]
     counts += [schedule["last_epoch"], schedule.get("_step_count", 0)]
-    is_complete = position.keys() >= {"epoch", "batch"}
+    is_complete = position.keys() >= {"epoch", "batch"} and isinstance(position.get(SAMPLING, ""), str)
     return is_complete and all(is_whole(count) and 0 <= count <= MAX_STEPS for count in counts)
 
 

@@ -13,6 +13,7 @@ from mobilenet_lab.data.class_checks import checked_classes, warn_of_missing_cla
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
 from mobilenet_lab.data.disk_cache import on_disk
+from mobilenet_lab.data.epoch_order import SHUFFLE, check_same_order, epoch_order
 from mobilenet_lab.data.global_seed import seed_global_generators
 from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
@@ -22,7 +23,6 @@ from mobilenet_lab.data.splits import Subset, resolve_split, split_dataset, stor
 from mobilenet_lab.data.transforms.augmentation import Identity
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
-from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.lightning_internals import batches_done
 
 
@@ -42,6 +42,7 @@ class ImageDataModule(LightningDataModule):
         eval_batch_size: Validation and test images per batch and device.
         val_split, test_split, split, split_seed, max_train_samples, on_corrupt_image: See
             `splits.split_dataset`.
+        sampling: Order of the training images, "shuffle" or "balanced"; see `epoch_order.epoch_order`.
         num_workers: Processes that read ahead; 0 reads in the training process.
         cache: Where images are kept: "mmap", "memory", "device" or "auto", see `data.cache`; or "disk", see
             `data.disk_cache`.
@@ -72,6 +73,7 @@ class ImageDataModule(LightningDataModule):
         split: str = "auto",
         split_seed: int = 0,
         max_train_samples: int | None = None,
+        sampling: str = SHUFFLE,
         num_workers: int = 0,
         cache: str = "auto",
         on_corrupt_image: str = "error",
@@ -86,6 +88,7 @@ class ImageDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.cache = cache
         self.seed = seed
+        self.sampling = sampling
         self.subsets: dict[str, Subset] = {}
         self._image_size = image_size
         self._format: dict[str, Any] = {"channels": channels, "mean": mean, "std": std, "resize": resize}
@@ -186,13 +189,13 @@ class ImageDataModule(LightningDataModule):
         images = self.preprocessing.normalize(images)  # (N, channels, image_size, image_size)
         return self.mixing(images, labels, self._num_classes, generator)
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, int | str]:
         """Return the position in the epoch, and what the order of images depends on."""
         assert self.trainer is not None
         position = {"epoch": self.trainer.current_epoch, "batch": batches_done(self.trainer)}
         return position | self._order()
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue at a stored position.
 
         Raises:
@@ -200,17 +203,14 @@ class ImageDataModule(LightningDataModule):
         """
         # A position at the end of an epoch names that epoch, with batch 0.
         self._start = (state_dict["epoch"] + (state_dict["batch"] == 0), state_dict["batch"])
-        for key, value in self._order().items():
-            if state_dict["batch"] and state_dict[key] != value:
-                raise InputError(
-                    f"resume: the checkpoint is from the middle of an epoch with {key} {state_dict[key]}, "
-                    f"but this run has {value}; use the earlier value"
-                )
+        if state_dict["batch"]:
+            check_same_order(state_dict, self._order())
 
-    def _order(self) -> dict[str, int]:
+    def _order(self) -> dict[str, int | str]:
         assert self.trainer is not None
         return {
             "seed": self.seed,
+            "sampling": self.sampling,
             "global batch size": self.batch_size * self.trainer.world_size,
             "training images": len(self.subsets["train"]),
         }
@@ -224,6 +224,7 @@ class ImageDataModule(LightningDataModule):
             batch_size,
             seed=self.seed,
             shuffle=shuffle,
+            order=epoch_order(self.sampling, subset) if shuffle else None,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler, SequentialSampler
 
-from mobilenet_lab.data.permutation import CHUNK, Indices, Permutation
+from mobilenet_lab.data.epoch_order import EpochOrder, ShuffledOrder
+from mobilenet_lab.data.permutation import CHUNK, Indices
 from mobilenet_lab.data.splits import IndexRange
 
 GOLDEN_RATIO = 0x9E3779B1  # times 2^32: spreads the seeds of consecutive batches over all 32-bit numbers
@@ -28,10 +29,10 @@ class BatchRequest:
 class BatchSampler(Sampler[BatchRequest]):
     """Yields one request per batch of an epoch; every rank gets its own shard.
 
-    All ranks together read every image exactly once per epoch. In training, the last batch has the remaining
-    images, distributed evenly over the ranks. If these are fewer than two per rank, for which BatchNorm has
-    no variance, they join the batch before. In evaluation each rank reads one contiguous shard, and shards
-    differ in size by one image at most.
+    All ranks together read every image exactly once per epoch, unless `order` repeats some. In training, the
+    last batch has the remaining images, distributed evenly over the ranks. If these are fewer than two per
+    rank, for which BatchNorm has no variance, they join the batch before. In evaluation each rank reads one
+    contiguous shard, and shards differ in size by one image at most.
 
     Args:
         index_range: Images to read.
@@ -40,6 +41,7 @@ class BatchSampler(Sampler[BatchRequest]):
         shuffle: True for training; False keeps the order of `index_range`.
         rank: This process, below `world_size`.
         world_size: Number of processes.
+        order: Which image of `index_range` training reads when; None reads each once per epoch.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class BatchSampler(Sampler[BatchRequest]):
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        order: EpochOrder | None = None,
     ) -> None:
         self.index_range = index_range
         self.batch_size = batch_size
@@ -57,6 +60,7 @@ class BatchSampler(Sampler[BatchRequest]):
         self.shuffle = shuffle
         self.rank = rank
         self.world_size = world_size
+        self.order = order or ShuffledOrder(len(index_range))
         self.epoch = 0
         self._start = (0, 0)  # epoch and batch
 
@@ -80,7 +84,6 @@ class BatchSampler(Sampler[BatchRequest]):
         return self._training_batches() if self.shuffle else self._evaluation_batches()
 
     def _training_batches(self) -> Iterator[BatchRequest]:
-        order = Permutation(len(self.index_range), (self.seed, self.epoch))
         seeds = np.random.SeedSequence((self.seed, self.epoch, self.rank))
         epoch_seed = int(seeds.generate_state(1, np.uint32)[0])
         first = self._start[1] if self.epoch == self._start[0] else 0
@@ -91,7 +94,8 @@ class BatchSampler(Sampler[BatchRequest]):
 
         for begin in range(first, num_batches, step := max(1, CHUNK // global_size)):
             end = min(begin + step, num_batches)
-            chunk = self.index_range(order(np.arange(start_of(begin), start_of(end))))
+            positions = np.arange(start_of(begin), start_of(end))
+            chunk = self.index_range(self.order(positions, self.seed, self.epoch))
             for batch in range(begin, end):
                 offset, size = start_of(batch) - start_of(begin), start_of(batch + 1) - start_of(batch)
                 low = offset + size * self.rank // self.world_size

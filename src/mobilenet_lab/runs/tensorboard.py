@@ -22,7 +22,7 @@ CHARTS = {
         "loss": ["train/loss", "val/loss"],
     },
     "training": {
-        "learning rate": ["step/learning_rate"],
+        "learning rate": ["step/learning_rate", "step/backbone_learning_rate"],
         "gradient norm": ["step/gradient_norm"],
         "images per second": ["speed/images_per_second"],
         "share of time spent waiting for data": ["speed/data_wait"],

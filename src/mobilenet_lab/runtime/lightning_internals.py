@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import subprocess_script
 from torch.distributed import distributed_c10d
 
@@ -104,6 +105,20 @@ def handle_sigterm(trainer: Trainer, handler: Callable[[int, types.FrameType | N
     Relies on: `_SignalConnector.register_signal_handlers` installs its method `_sigterm_notifier_fn`.
     """
     trainer._signal_connector._sigterm_notifier_fn = handler  # type: ignore[method-assign,assignment]
+
+
+def wrap_model_again(trainer: Trainer) -> None:
+    """Let the ranks average the gradients of all parameters that have them now.
+
+    DistributedDataParallel fixes these parameters when it wraps the module. It waits forever for a gradient
+    that is missing, and never averages a new one.
+
+    Relies on: `DDPStrategy.configure_ddp` wraps `strategy.model`, the bare module.
+    """
+    strategy = trainer.strategy
+    if isinstance(strategy, DDPStrategy):
+        strategy.model = strategy.lightning_module
+        strategy.configure_ddp()
 
 
 def set_collective_timeout(seconds: float) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -19,22 +18,17 @@ from mobilenet_lab.runs.quality import Quality
 from mobilenet_lab.runtime.lightning_internals import compile_error
 from mobilenet_lab.tasks.class_weights import Weights, class_weight_tensor
 from mobilenet_lab.tasks.classification_panels import batch_panels, quality_panels, quality_scalars
-from mobilenet_lab.tasks.defaults import (
-    MNIST_DATA,
-    MNIST_PREPROCESSING,
-    default_optimizer,
-    default_scheduler,
-)
+from mobilenet_lab.tasks.defaults import MNIST_DATA, MNIST_PREPROCESSING
 from mobilenet_lab.tasks.losses import cross_entropy
 from mobilenet_lab.tasks.metric_logging import is_logged_step, log_epoch, log_step_now
 from mobilenet_lab.tasks.metrics import ClassificationMetrics
-from mobilenet_lab.tasks.optimization import clip_gradients, decay_groups, with_schedule
+from mobilenet_lab.tasks.network_module import NetworkModule
 from mobilenet_lab.tasks.quality_metrics import QualityMetrics
 
 log = logging.getLogger(__name__)
 
 
-class ImageClassifier(LightningModule):
+class ImageClassifier(NetworkModule):
     """A network of `models.NETWORKS` with the loss, metrics and optimizer of image classification.
 
     By default it is a network for MNIST. `hparams` has all that is needed to use a checkpoint without this
@@ -57,6 +51,7 @@ class ImageClassifier(LightningModule):
         scheduler: Builds a schedule, or Lightning's dictionary of one, from the optimizer and, if it has that
             parameter, `total_steps`; it may return None for a constant learning rate. None for one cycle up
             to the optimizer's learning rate. See `training.schedulers`.
+        freeze_stages, freeze_epochs, backbone_lr_factor: See `NetworkModule.set_network`.
         cpu_layers: Whether to use the faster implementations of layers in `models.cpu_layers`.
         compile: Mode of `torch.compile`; None does not compile.
 
@@ -64,7 +59,8 @@ class ImageClassifier(LightningModule):
         val_quality, test_quality: Statistics of the latest validation and test; None before the first one.
 
     Raises:
-        InputError: The network does not exist, or the class weights do not fit the classes.
+        InputError: The network does not exist or has too few stages, or the class weights do not fit the
+            classes.
     """
 
     def __init__(
@@ -78,6 +74,9 @@ class ImageClassifier(LightningModule):
         class_counts: Sequence[int] | None = None,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
+        freeze_stages: int | str = 0,
+        freeze_epochs: int | None = None,
+        backbone_lr_factor: float = 1.0,
         cpu_layers: bool = True,
         compile: str | None = None,
     ) -> None:
@@ -87,15 +86,14 @@ class ImageClassifier(LightningModule):
         preprocessing = dict(MNIST_PREPROCESSING if preprocessing is None else preprocessing)
         data = dict(MNIST_DATA if data is None else data)
         self.save_hyperparameters("model", "classes", "preprocessing", "data")
-        self.network = network_for(model, classes, preprocessing, cpu_layers)
+        network = network_for(model, classes, preprocessing, cpu_layers)
+        self.set_network(network, optimizer, scheduler, freeze_stages, freeze_epochs, backbone_lr_factor)
         # The method, as a module would be a second copy of the weights in every checkpoint
         self._compiled = torch.compile(self.network.forward, mode=compile, dynamic=False) if compile else None
         self.label_smoothing = label_smoothing
         self.class_weights: Tensor | None
         weights = class_weight_tensor(class_weights, class_counts, classes)
         self.register_buffer("class_weights", weights, persistent=False)
-        self._optimizer = optimizer or default_optimizer
-        self._scheduler = scheduler or default_scheduler
         self._logged_step = -1
         self.train_metrics = ClassificationMetrics(len(classes))
         self.val_metrics = QualityMetrics(classes, preprocessing)
@@ -151,7 +149,8 @@ class ImageClassifier(LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """Reset the metrics."""
+        """Freeze or unfreeze stages, and reset the metrics."""
+        super().on_train_epoch_start()
         self.train_metrics.reset()
 
     def on_train_epoch_end(self) -> None:
@@ -161,20 +160,6 @@ class ImageClassifier(LightningModule):
         # An epoch may end without a validation.
         if isinstance(scheduler, ReduceLROnPlateau) and "val/loss" in self.trainer.callback_metrics:
             scheduler.step(self.trainer.callback_metrics["val/loss"])
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip the gradients; see `optimization.clip_gradients`."""
-        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step the schedule, except `plateau`: Lightning would step it after the checkpoint of the epoch."""
-        if not isinstance(scheduler, ReduceLROnPlateau):
-            super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Update the metrics with a batch."""
@@ -200,14 +185,6 @@ class ImageClassifier(LightningModule):
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the probabilities of each class, shape (N, num_classes)."""
         return self(batch[0]).softmax(dim=1)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the optimizer's groups of parameters: one with weight decay, one without."""
-        return decay_groups(self.network)
-
-    def configure_optimizers(self) -> Any:
-        """Build the optimizer, and its schedule over all steps."""
-        return with_schedule(self._optimizer(self.parameter_groups()), self._scheduler, self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metrics of the current epoch, summed over all ranks, and what a resumed run must match."""

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from mobilenet_lab.checkpoints.state import LR_FACTOR
 from mobilenet_lab.runtime.lightning_internals import is_accumulating, is_resumable_step
 
 
@@ -20,9 +21,15 @@ def is_logged_step(trainer: Trainer) -> bool:
 
 
 def log_step_now(module: LightningModule, loss: Tensor, accuracy: Tensor) -> None:
-    """Log loss, accuracy and learning rate of a training step."""
-    rate = module.trainer.optimizers[0].param_groups[0]["lr"]
-    values = {"step/loss": float(loss), "step/accuracy": float(accuracy), "step/learning_rate": rate}
+    """Log loss, accuracy and learning rate of a training step, and the rate of the backbone if it differs."""
+    groups = module.trainer.optimizers[0].param_groups
+    values = {
+        "step/loss": float(loss),
+        "step/accuracy": float(accuracy),
+        "step/learning_rate": groups[0]["lr"],
+    }
+    if own := [group["lr"] for group in groups if LR_FACTOR in group]:
+        values["step/backbone_learning_rate"] = own[0]
     log_now(module, values, module.global_step)
 
 

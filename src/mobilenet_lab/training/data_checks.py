@@ -10,6 +10,7 @@ from mobilenet_lab.callbacks.best_checkpoint import BestCheckpoint
 from mobilenet_lab.config.monitors import is_of_validation
 from mobilenet_lab.config.nested import builds
 from mobilenet_lab.data.datamodule import ImageDataModule
+from mobilenet_lab.data.epoch_order import BALANCED
 from mobilenet_lab.data.sampler import BatchSampler
 from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
@@ -56,6 +57,11 @@ def check_data(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int) -> 
         )
     if "val" not in batches:
         _check_no_monitor_of_validation(cfg)
+    if data.get("sampling") == cfg.task.get("class_weights") == BALANCED:
+        rank_zero_only(log.warning)(
+            "task.class_weights=balanced: data.sampling=balanced already reads every class equally often, so "
+            "that rare classes now count more than common ones; use one of them"
+        )
     _check_steps(trainer, batches["train"])
     check_schedule(cfg, batches["train"])
     if data.batch_size * num_ranks > len(train):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
+from torch import nn
 
 from mobilenet_lab.callbacks.ema import EMAWeights
 from mobilenet_lab.checkpoints.untrusted import MAX_BYTES
@@ -13,9 +14,11 @@ from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.models import network_for
 from mobilenet_lab.models.complexity import Cost, count_parameters, estimate_cost
 from mobilenet_lab.models.shapes import WithoutMemory
+from mobilenet_lab.models.stages import measure_stages
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.machine import proc_field
 from mobilenet_lab.runtime.memory import free_memory
+from mobilenet_lab.tasks.freezing import Freezing
 from mobilenet_lab.training.initial_weights import network_settings
 
 FLOAT32 = 4  # bytes
@@ -120,13 +123,23 @@ def estimate_memory(
     averages = sum(builds(node, EMAWeights) for node in callbacks(cfg))
     element = 2 if "16" in str(cfg.trainer.precision) else FLOAT32
     image = FLOAT32 * cfg.data.channels * side * side
-    activations, peak = element * cost.activations, element * cost.peak
+    activations, peak = element * (cost.activations - _frozen(cfg, network)), element * cost.peak
     return MemoryEstimate(
         state=weights * (1 + _optimizer_slots(cfg.optimizer) + averages),
         gradients=weights,
-        training=cfg.data.batch_size * (TRAINING_FACTOR * activations + image),
+        training=cfg.data.batch_size * (max(TRAINING_FACTOR * activations, peak) + image),
         evaluation=_evaluation_batch(cfg, datamodule, num_ranks)
         * (EVALUATION_FACTOR.get(device_type, 1.0) * peak + image),
+    )
+
+
+def _frozen(cfg: DictConfig, network: nn.Module) -> int:
+    """Return the elements per image that no backward pass needs, since stages stay frozen."""
+    if cfg.task.get("freeze_epochs") is not None or not cfg.task.get("freeze_stages"):
+        return 0
+    count = len(Freezing(network, cfg.task.freeze_stages).stages)
+    return sum(
+        stage.activations for stage in measure_stages(network, cfg.data.channels, cfg.data.image_size)[:count]
     )
 
 

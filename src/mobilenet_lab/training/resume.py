@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from torch.optim import Optimizer
 
 from mobilenet_lab.callbacks.ema import EMAWeights
 from mobilenet_lab.checkpoints.load import load_with_fallback
@@ -20,8 +21,9 @@ from mobilenet_lab.checkpoints.state import (
     is_plateau,
     num_threads,
     optimizer_name,
+    parameter_counts,
 )
-from mobilenet_lab.checkpoints.training_state import check_state
+from mobilenet_lab.checkpoints.training_state import cannot_resume, check_state
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.config.nested import builds, callbacks, flatten, target_name
 from mobilenet_lab.config.validate import AUTO
@@ -122,6 +124,7 @@ def check_resume(
     _check_network(path, checkpoint, model)
     _check_optimizer(path, checkpoint, cfg)
     optimizer = instantiate(with_floats(cfg.optimizer), _convert_="all")(model.parameter_groups())
+    _check_groups(path, checkpoint, optimizer)
     check_state(checkpoint, path, optimizer)
     _check_schedule(path, checkpoint, cfg)
     _check_length(path, checkpoint, cfg)
@@ -155,6 +158,19 @@ def _check_optimizer(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) ->
         )
     if has_ema(checkpoint) and not any(builds(node, EMAWeights) for node in callbacks(cfg)):
         raise InputError(f"resume={path}: the checkpoint holds averaged weights; add callbacks=ema")
+
+
+def _check_groups(path: Path, checkpoint: dict[str, Any], optimizer: Optimizer) -> None:
+    """Refuse other groups of parameters, which hold the state of the optimizer by position."""
+    try:
+        before = parameter_counts(checkpoint)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise cannot_resume(path) from error
+    if before != [len(group["params"]) for group in optimizer.param_groups]:
+        raise InputError(
+            f"resume={path}: the checkpoint was trained with other groups of parameters; use its "
+            "task.freeze_stages, task.freeze_epochs and task.backbone_lr_factor"
+        )
 
 
 def _check_schedule(path: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:

@@ -21,6 +21,7 @@ def check_schedule(cfg: DictConfig, batches: int) -> None:
         cfg: The checked configuration.
         batches: Training batches per epoch.
     """
+    _check_freezing(cfg)
     steps = _count_steps(cfg.trainer, batches)
     if math.isinf(steps):
         return
@@ -49,6 +50,30 @@ def check_schedule(cfg: DictConfig, batches: int) -> None:
                 node.start_step,
                 steps,
             )
+
+
+def _check_freezing(cfg: DictConfig) -> None:
+    stages, epochs, limit = (
+        cfg.task.get("freeze_stages"),
+        cfg.task.get("freeze_epochs"),
+        cfg.trainer.max_epochs,
+    )
+    if not stages:
+        if epochs is not None:
+            log.warning(
+                "task.freeze_epochs=%d: is ignored, because task.freeze_stages=0 freezes nothing", epochs
+            )
+        return
+    if cfg.model.get("weights") is None and cfg.resume is None:
+        log.warning(
+            "task.freeze_stages=%s: with model.weights=null, these stages keep their random weights", stages
+        )
+    if epochs is not None and 0 < limit <= epochs:
+        log.warning(
+            "task.freeze_epochs=%d: trainer.max_epochs=%d ends the run before, so the stages stay frozen",
+            epochs,
+            limit,
+        )
 
 
 def _count_steps(trainer: DictConfig, batches: int) -> float:

@@ -116,14 +116,16 @@ def plateau(
         optimizer: Its learning rate is the first and highest.
         factor: Factor of each reduction.
         patience: Number of epochs without improvement before a reduction.
-        min_lr: Lowest learning rate.
+        min_lr: Lowest learning rate of the first group of parameters; other groups keep their ratio to it.
         monitor: Name of the logged loss.
     """
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]  # other schedulers do this in their constructor
-    scheduler = ReduceLROnPlateau(optimizer, factor=factor, patience=patience, min_lr=min_lr)
+    highest = optimizer.param_groups[0]["lr"]
+    lowest = [min_lr * (group["lr"] / highest) for group in optimizer.param_groups]
+    scheduler = ReduceLROnPlateau(optimizer, factor=factor, patience=patience, min_lr=lowest)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
 
 

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from mobilenet_lab.checkpoints.state import optimizer_settings, schedule_state
+from mobilenet_lab.checkpoints.state import backbone_lr_factor, optimizer_settings, schedule_state
 from mobilenet_lab.config.fingerprint import result_relevant_settings
 from mobilenet_lab.config.nested import shown
 from mobilenet_lab.runs.folder import RunFolder
@@ -78,6 +78,7 @@ def _settings_in_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     group, schedule = optimizer_settings(checkpoint), schedule_state(checkpoint)
     values = {f"optimizer.{key}": value for key, value in group.items() if key != "params"}
     values["optimizer.lr"] = group.get("initial_lr", group["lr"])
+    values["task.backbone_lr_factor"] = backbone_lr_factor(checkpoint)
     values |= {f"scheduler.{key}": value for key, value in schedule.items()}
     if "min_lrs" in schedule:
         values["scheduler.min_lr"] = schedule["min_lrs"][0]

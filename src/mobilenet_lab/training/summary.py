@@ -53,6 +53,8 @@ def log_summary(
         if label == "model" and cfg.trainer.enable_model_summary:
             for line in model_table(measure_stages(model.network, cfg.data.channels, cfg.data.image_size)):
                 log.info("%s", line)
+        if label == "model" and model.freezing.stages:
+            log.info("frozen   %s", model.freezing)
     log.info("run      %s", run)
 
 
