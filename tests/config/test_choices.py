@@ -16,7 +16,7 @@ CHOICES = {
     if folder.is_dir()
 }
 OVERLAYS = ("experiment", "debug")
-NEEDS_ROOT = {"idx", "image_folder", "finetune", "linear_probe"}
+NEEDS_ROOT = {"idx", "image_folder", "photos", "finetune", "linear_probe"}
 
 
 def choose(**choices: str) -> list[str]:
