@@ -37,7 +37,7 @@ def test_every_key_without_a_default_has_a_rule(path: Path) -> None:
 def test_rules_of_keys_that_others_rely_on() -> None:
     rules = read_rules([CONF], "train", {"model": "mobilenetv2_050", "data": "idx", "trainer": "ddp_cpu"})
     assert rules["seed"].description == "an integer from 0 to 4,294,967,295"
-    assert rules["model.filters"].description == "an integer from 1 to 1,024"  # from mobilenetv2.yaml
+    assert rules["model.filters"].description == "a number from 1 to 1,024"  # from mobilenetv2.yaml
     assert rules["data.val_split"].description == "a fraction from 0 to 1 (excluding 1) or a count"
     assert rules["trainer.precision"].words == ("32-true", "32", "bf16-mixed", "16-mixed")
     assert len(rules) > 40

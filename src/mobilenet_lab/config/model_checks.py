@@ -31,9 +31,10 @@ def check_model(model: Mapping[str, Any]) -> None:
             f"model.filters={shown(filters)}: makes fractions of channels; use model.round_to=8 or an integer"
         )
     if weights == IMAGENET and filters != WIDTH_1:
+        rounding = f" model.round_to={MODEL['round_to']}" if WIDTH_1 % round_to else ""
         raise InputError(
-            f"model.weights={IMAGENET}: has {WIDTH_1} filters, but model.filters={shown(filters)}; use "
-            f"model.filters={WIDTH_1} model.round_to={MODEL['round_to']}"
+            f"model.weights={IMAGENET}: needs model.filters={WIDTH_1}, but model.filters={shown(filters)}; use "
+            f"model.filters={WIDTH_1}{rounding}"
         )
     if weights == IMAGENET and WIDTH_1 % round_to:
         raise InputError(
