@@ -19,7 +19,6 @@ SHORT = (
     "model.weights=null",
     "model.filters=1",
     "data.image_size=32",
-    "data.source.size=40",
     "data.batch_size=16",
     "data.num_workers=0",
     "trainer.accelerator=cpu",

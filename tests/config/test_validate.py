@@ -38,7 +38,7 @@ from mobilenet_lab.runtime.errors import InputError
         ("data.val_split=-1", r"must be a fraction from 0 to 1 \(excluding 1\) or a count"),
         ("data.val_split=1.0", r"must be a fraction from 0 to 1 \(excluding 1\) or a count"),
         ("data.val_split=2.5", r"must be a fraction from 0 to 1 \(excluding 1\) or a count"),
-        ("data.resize=padd", r"must be one of auto, pad, scale; did you mean pad\?"),
+        ("data.resize=padd", r"must be one of auto, crop, pad, scale; did you mean pad\?"),
         ("data.mean=[]", "must be a number from 0 to 1 or a list of numbers from 0 to 1"),
         ("data.std=[0]", "must be a number from 0.001 to 1 or a list of numbers from 0.001 to 1"),
         ("data=image_folder", r"data\.root=null: must be a path"),

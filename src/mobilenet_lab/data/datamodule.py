@@ -20,7 +20,7 @@ from mobilenet_lab.data.loader import batch_loader
 from mobilenet_lab.data.resize_modes import choose_resize
 from mobilenet_lab.data.sampler import BatchSampler, RepeatingSampler
 from mobilenet_lab.data.splits import Subset, resolve_split, split_dataset, stored_split
-from mobilenet_lab.data.transforms.augmentation import Identity
+from mobilenet_lab.data.transforms.augmentation import Identity, takes_native_size
 from mobilenet_lab.data.transforms.mixup import Mixing, NoMixing
 from mobilenet_lab.data.transforms.preprocessing import Preprocessing
 from mobilenet_lab.runtime.lightning_internals import batches_done
@@ -131,7 +131,7 @@ class ImageDataModule(LightningDataModule):
 
         Returns:
             "classes" by label, "preprocessing" with the arguments of `Preprocessing`, and "data" with the
-            name of the data set, how it is read and how it was split.
+            name of the data set, how it is read and split.
         """
         if not self.subsets:
             self.prepare_data()
@@ -184,8 +184,10 @@ class ImageDataModule(LightningDataModule):
         generator.manual_seed(batch["seed"])
         seed_global_generators(batch["seed"], images.device)
         images = self.preprocessing.to_float(images)  # (N, C, H, W)
-        images = self.preprocessing.resize(images)  # (N, C, image_size, image_size)
+        if not takes_native_size(self.augmentation):
+            images = self.preprocessing.resize(images)  # (N, C, image_size, image_size)
         images = self.augmentation(images, generator=generator)
+        images = self.preprocessing.resize(images)  # changes nothing unless sizes differ still
         images = self.preprocessing.normalize(images)  # (N, channels, image_size, image_size)
         return self.mixing(images, labels, self._num_classes, generator)
 

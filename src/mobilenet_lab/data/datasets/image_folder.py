@@ -167,10 +167,12 @@ def image_folder(
     mnist_style: bool = False,
     on_empty_class: str = "error",
     decoder: str = "pillow",
+    margin: float = 0.0,
 ) -> FolderSource | CsvSource:
     """Return the data set of images in one folder per class, or with a CSV file that lists them.
 
-    See `FolderSource` and `CsvSource`, and `csv_source.find_tables` for the names of CSV files.
+    See `FolderSource` and `CsvSource`, and `csv_source.find_tables` for the names of CSV files. Images are
+    read larger than `size` by the fraction `margin`, for crops.
 
     Raises:
         InputError: `fit`, `on_empty_class` or `decoder` cannot be used.
@@ -179,7 +181,7 @@ def image_folder(
         raise InputError(
             f"data.source.on_empty_class={on_empty_class}: must be one of {', '.join(ON_EMPTY_CLASS)}"
         )
-    reader = SquareReader(size, channels, fit, decoder)
+    reader = SquareReader(round(size * (1 + margin)), channels, fit, decoder)
     if tables := find_tables(Path(root)):
         return CsvSource(tables, reader, mnist_style)
     return FolderSource(Path(root), reader, mnist_style, on_empty_class)

@@ -10,6 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from mobilenet_lab.runtime.errors import InputError
+
+FILLS = ("black", "noise")
+
 
 class Identity:
     """Returns images unchanged."""
@@ -126,27 +130,36 @@ class RandomElasticAffine(RandomAffine):
 
 
 class RandomErasing:
-    """Blackens a rectangle of some images (Zhong et al. 2017, arXiv:1708.04896).
+    """Erases a rectangle of some images (Zhong et al. 2017, arXiv:1708.04896).
 
-    The paper fills the rectangle with noise and keeps it inside the image. Here its center is anywhere in the
-    image, and the edge cuts off the rest.
+    The paper keeps the rectangle inside the image. Here its center is anywhere in the image, and the edge
+    cuts off the rest.
 
     Args:
         probability: Fraction of the images that are changed.
         area: Smallest and largest area of the whole rectangle, as a fraction of the image.
         aspect: Largest aspect ratio, for wide and high rectangles alike.
+        fill: "black", or "noise" as in the paper: a random value per pixel and channel.
+
+    Raises:
+        InputError: `fill` is unknown.
     """
 
-    def __init__(self, probability: float, area: tuple[float, float], aspect: float) -> None:
+    def __init__(
+        self, probability: float, area: tuple[float, float], aspect: float, fill: str = "black"
+    ) -> None:
+        if fill not in FILLS:
+            raise InputError(f"fill={fill}: must be one of {', '.join(FILLS)}")
         self.probability = probability
         self.area = area
         self.aspect = aspect
+        self.fill = fill
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Blacken rectangles in a batch.
+        """Erase rectangles in a batch.
 
         Args:
-            images: Shape (N, C, H, W), with 0 for black.
+            images: Shape (N, C, H, W), with 0 for black and 1 for white.
             generator: Source of random numbers, on the device of the images.
 
         Returns:
@@ -159,7 +172,11 @@ class RandomErasing:
         half = area.sqrt() / 2
         stretch = ((aspect * 2 - 1) * math.log(self.aspect) / 2).exp()
         inside = box_mask(images.shape[2:], (center[0], center[1]), (half * stretch, half / stretch))
-        return images.masked_fill((inside & (chosen < self.probability)[:, None, None])[:, None], 0)
+        erased = (inside & (chosen < self.probability)[:, None, None])[:, None]  # (N, 1, H, W)
+        if self.fill == "black":
+            return images.masked_fill(erased, 0)
+        noise = torch.rand(images.shape, generator=generator, device=images.device)
+        return torch.where(erased, noise, images)
 
 
 class RandomHorizontalFlip:
@@ -184,16 +201,28 @@ class Compose:
 
     Args:
         **transforms: The names serve the configuration; None skips a transform.
+
+    Attributes:
+        takes_native_size: Whether one of them takes images as read; see `takes_native_size`.
     """
 
     def __init__(self, **transforms: Callable[..., Tensor] | None) -> None:
         self.transforms = [transform for transform in transforms.values() if transform is not None]
+        self.takes_native_size = any(map(takes_native_size, self.transforms))
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Transform a batch, shape (N, C, H, W)."""
         for transform in self.transforms:
             images = transform(images, generator=generator)
         return images
+
+
+def takes_native_size(transform: Callable[..., Tensor]) -> bool:
+    """Return whether a transform takes images as read, and resizes them itself.
+
+    Others take images of the size of the network's input.
+    """
+    return getattr(transform, "takes_native_size", False)
 
 
 def box_mask(size: Sequence[int], center: tuple[Tensor, Tensor], half: tuple[Tensor, Tensor]) -> Tensor:

@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 
 from mobilenet_lab.data.transforms.augmentation import box_mask
 
+STREAM = 0x4D  # keeps the random numbers apart from those of other transforms
+
 
 class Mixing(Protocol):
     """Mixes a batch after preprocessing."""
@@ -100,6 +102,27 @@ class CutMix(_BetaMixing):
         pasted = box_mask(images.shape[2:], (center[0], center[1]), (half, half))
         mixed = torch.where(pasted[:, None], images.roll(-1, 0), images)
         return mixed, _mix_targets(labels, pasted.float().mean(dim=(1, 2)), num_classes)
+
+
+class MixUpOrCutMix:
+    """Mixes each batch by one of the two, with equal probability, as in torchvision's reference training.
+
+    Args:
+        mixup_alpha: See `MixUp`.
+        cutmix_alpha: See `CutMix`.
+        probability: Fraction of the images of a batch that are mixed.
+    """
+
+    def __init__(self, mixup_alpha: float, cutmix_alpha: float, probability: float) -> None:
+        self._choices = (MixUp(mixup_alpha, probability), CutMix(cutmix_alpha, probability))
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, num_classes: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mix a batch; see `Mixing`."""
+        # The weights of both come from the seed alone; a stream of its own makes the choice independent.
+        choice = int(np.random.default_rng((STREAM, generator.initial_seed())).integers(2))
+        return self._choices[choice](images, labels, num_classes, generator)
 
 
 def _mix_targets(labels: Tensor, weights: Tensor, num_classes: int) -> Tensor:
