@@ -44,8 +44,7 @@ class ImageDataModule(LightningDataModule):
             `splits.split_dataset`.
         sampling: Order of the training images, "shuffle" or "balanced"; see `epoch_order.epoch_order`.
         num_workers: Processes that read ahead; 0 reads in the training process.
-        cache: Where images are kept: "mmap", "memory", "device" or "auto", see `data.cache`; or "disk", see
-            `data.disk_cache`.
+        cache: Where images are kept; see `data.cache` and, for "disk", `data.disk_cache`.
         seed: Determines order and augmentation, together with the epoch.
 
     Attributes:
@@ -130,8 +129,8 @@ class ImageDataModule(LightningDataModule):
         """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
 
         Returns:
-            "classes" by label, "preprocessing" with the arguments of `Preprocessing`, and "data" with the
-            name of the data set, how it is read and split.
+            "classes" by label, "preprocessing" with the arguments of `Preprocessing`, and "data" with the name
+            of the data set, how it is read and split.
         """
         if not self.subsets:
             self.prepare_data()

@@ -3,6 +3,7 @@
 import colorsys
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,7 +229,7 @@ def test_strongest_posterization_keeps_two_bits() -> None:
     assert bits[-1] == 2
 
 
-def test_crop_gets_images_as_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crop_gets_images_as_read(tiny_idx: Path) -> None:
     """Through the data module, a crop sees the larger image; other transforms see the network's input."""
     shapes = []
 
@@ -241,7 +242,7 @@ def test_crop_gets_images_as_read(monkeypatch: pytest.MonkeyPatch) -> None:
             return images
 
     for spy in (Spy(True), Spy(False), Compose(a=Spy(True), b=Spy(False))):
-        module = ImageDataModule("mnist", augmentation=spy, image_size=56)
+        module = ImageDataModule("idx", str(tiny_idx), augmentation=spy, image_size=56)
         module.prepare_data()
         module.setup()
         module.trainer = type("Trainer", (), {"training": True})()  # type: ignore[assignment]
