@@ -129,8 +129,8 @@ class ImageDataModule(LightningDataModule):
         """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
 
         Returns:
-            "classes" by label, "preprocessing" with the arguments of `Preprocessing`, and "data" with the name
-            of the data set, how it is read and split.
+            "classes" by label, "preprocessing" with the arguments of `Preprocessing`, and "data" with name,
+            format and splits of the data set.
         """
         if not self.subsets:
             self.prepare_data()
