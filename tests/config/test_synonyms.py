@@ -39,7 +39,7 @@ def test_advice_names_choices_that_exist() -> None:
         ("weight-decay", "did you mean optimizer.weight_decay?"),
         ("model.Filters", "did you mean model.filters?"),
         ("trainer.gpus", "did you mean trainer.devices?"),
-        ("model.pretrained", "there are no pretrained weights; "),
+        ("model.pretrained", "did you mean model.weights?"),
         ("dataset", "did you mean data?"),
         ("augmentation.std", "did you mean data.std? augmentation has pixels"),
         (
@@ -59,5 +59,5 @@ def test_unknown_key_leads_to_the_setting(key: str, hint: str) -> None:
 
 def test_name_is_translated_only_to_a_key_of_the_script() -> None:
     assert suggest("weights", KNOWN["evaluate"]) == "did you mean ckpt?"
-    assert suggest("weights", KNOWN["train"]) == "did you mean resume?"
+    assert suggest("weights", KNOWN["train"]) == "did you mean model.weights?"
     assert suggest("workers", KNOWN["evaluate"]).startswith("the configuration has ckpt, ")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from mobilenet_lab.checkpoints.imagenet import imagenet_path
 from mobilenet_lab.export.destination import find_output
 from mobilenet_lab.runs.exported import is_export
 from mobilenet_lab.runs.folder import RunFolder
@@ -24,6 +25,11 @@ def test_default_is_in_the_run_or_next_to_a_single_file() -> None:
     assert output("onnx_int8", "outputs/a/checkpoints/best.ckpt") == "outputs/a/export/model_int8.onnx"
     assert output("executorch", "models/digits.ckpt") == "models/digits.pte"
     assert output("onnx_int8", "digits.ckpt") == "digits_int8.onnx"
+
+
+def test_default_of_the_imagenet_weights_is_in_the_working_directory() -> None:
+    assert output("onnx", str(imagenet_path())) == "imagenet.onnx"
+    assert output("onnx_int8", str(imagenet_path())) == "imagenet_int8.onnx"
 
 
 def test_several_checkpoints_need_an_output() -> None:

@@ -65,7 +65,7 @@ def test_run_starts_from_weights_and_resumes_without_them(
 @pytest.mark.parametrize(
     ("overrides", "problem"),
     [
-        (["model.weights=imagenet"], r"but model.filters=4; use model.filters=8$"),
+        (["model.weights=imagenet"], r"but this is model.filters=4; use model.filters=8$"),
         (["model.weights=imagenet", "model.filters=8", "model.round_to=16"], "use model.round_to=8"),
         (["model.filters=2.8"], "model.filters=2.8: makes fractions of channels; use model.round_to=8 or"),
         (["model.filters=0.5", "model.round_to=8"], r"model.filters=0.5: must be a number from 1 to 1,024"),

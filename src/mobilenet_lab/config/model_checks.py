@@ -33,8 +33,8 @@ def check_model(model: Mapping[str, Any]) -> None:
     if weights == IMAGENET and filters != WIDTH_1:
         rounding = f" model.round_to={MODEL['round_to']}" if WIDTH_1 % round_to else ""
         raise InputError(
-            f"model.weights={IMAGENET}: needs model.filters={WIDTH_1}, but model.filters={shown(filters)}; "
-            f"use model.filters={WIDTH_1}{rounding}"
+            f"model.weights={IMAGENET}: has the width of model.filters={WIDTH_1}, but this is model.filters="
+            f"{shown(filters)}; use model.filters={WIDTH_1}{rounding}"
         )
     if weights == IMAGENET and WIDTH_1 % round_to:
         raise InputError(

@@ -78,7 +78,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "ckpt": ("resume",),
     "ckpt_path": ("ckpt", "resume"),
     "model_path": ("ckpt", "resume"),
-    "weights": ("ckpt", "resume"),
+    "weights": ("model.weights", "ckpt"),
+    "pretrained": ("model.weights", "ckpt"),
+    "pretrained_weights": ("model.weights", "ckpt"),
+    "init_from": ("model.weights", "ckpt"),
     "input": ("image",),
     "images": ("image",),
     "file": ("image",),
@@ -86,7 +89,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 # Settings of other tools that have no key here, and what to do instead
 ADVICE = {
-    "pretrained": "there are no pretrained weights; resume=<checkpoint> continues a run",
     "num_classes": "the data set sets the number of classes",
     "classes": "the data set sets the classes",
     "patience": "use callbacks=early_stopping callbacks.early_stopping.patience=...",

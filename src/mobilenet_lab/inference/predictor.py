@@ -70,7 +70,8 @@ class Predictor:
     """Classifies images. Several networks answer with their mean probability.
 
     Args:
-        checkpoint: A checkpoint file, a run folder, "latest", a list of these, or a `Classifier`.
+        checkpoint: A checkpoint file, a run folder, "latest", "imagenet" for torchvision's weights, a list of
+            these, or a `Classifier`.
         preprocess: "auto" converts photos and drawings of digits to MNIST's style, for networks that were
             trained on such images; "none" only resizes.
         accelerator: "cpu", "gpu", or "auto" for a GPU if there is one. A `Classifier` keeps its device.
