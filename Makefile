@@ -17,7 +17,7 @@ setup: $(READY) ## create .venv and install all packages
 # Packages are installed again only if their versions change.
 $(READY): pyproject.toml constraints.txt
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,export]"
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,export,jpeg]"
 	@touch $@
 
 train: $(READY) ## train on MNIST, which is downloaded on first use
