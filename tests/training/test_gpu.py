@@ -33,10 +33,16 @@ def test_gpu_run_ends_with_a_result(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_training_step_does_not_wait_for_the_gpu(script: Script, tiny_idx: Path) -> None:
+@pytest.mark.parametrize(
+    ("augmentation", "mixing"),
+    [("elastic", "cutmix"), ("trivial_augment", "mixup_cutmix"), ("photo", "mixup")],
+)
+def test_training_step_does_not_wait_for_the_gpu(
+    script: Script, tiny_idx: Path, augmentation: str, mixing: str
+) -> None:
     # Steps 2 to 7 are checked: the first ones choose kernels. Logging, which reads values, is off.
     quiet = ("trainer.log_every_n_steps=1000", "callbacks.progress.log_every_n_seconds=1000")
-    device_work = ("callbacks=ema", "augmentation=elastic", "mixing=cutmix")
+    device_work = ("callbacks=ema", f"augmentation={augmentation}", f"mixing={mixing}")
     settings = (*ON_GPU, "data.batch_size=10", "trainer.max_epochs=1", *quiet, *device_work)
     check = ("+callbacks.wait._target_=stop_after.ForbidCudaSync", "+callbacks.wait.steps=[2,8]")
     done = script("train.py", *TINY_RUN, f"data.root={tiny_idx}", *settings, *check, "output_dir=run")

@@ -11,6 +11,7 @@ from mobilenet_lab.data.transforms.augmentation import (
     RandomHorizontalFlip,
     RandomTranslate,
 )
+from mobilenet_lab.runtime.errors import InputError
 
 AUGMENTATIONS = [
     Identity(),
@@ -169,6 +170,29 @@ def test_erasing_blackens_one_rectangle_per_chosen_image() -> None:
         if rows[0] or rows[-1] or columns[0] or columns[-1]:
             continue  # cut off by the edge
         assert 1 / 3.6 < rows.sum() / columns.sum() < 3.6
+
+
+def test_erased_rectangle_holds_noise_or_the_mean_color() -> None:
+    colors = torch.tensor([[0.2, 0.4, 0.9], [0.7, 0.1, 0.3]])
+    images = colors[:, :, None, None].expand(-1, -1, 64, 64) + 0.02 * torch.randn(2, 3, 64, 64)
+    erase = {fill: RandomErasing(1.0, (0.3, 0.3), 1.0, fill) for fill in ("black", "noise", "mean")}
+    black, noisy, flat = (transform(images, generator(3)) for transform in erase.values())
+    erased = (black == 0).all(dim=1)  # (N, H, W)
+    for i in range(2):
+        assert 200 < erased[i].sum() < 1300
+        assert torch.equal(noisy[i][:, ~erased[i]], images[i][:, ~erased[i]])
+        assert torch.equal(flat[i][:, ~erased[i]], images[i][:, ~erased[i]])
+        expected = images[i].mean(dim=(1, 2))[:, None].expand(-1, int(erased[i].sum()))
+        torch.testing.assert_close(flat[i][:, erased[i]], expected)
+        values = noisy[i][:, erased[i]]
+        assert values.mean().item() == pytest.approx(0.5, abs=0.05)
+        assert values.std().item() == pytest.approx(12**-0.5, abs=0.03)  # uniform in [0, 1]
+        assert not torch.equal(values[0], values[1])
+
+
+def test_unknown_fill_is_refused() -> None:
+    with pytest.raises(InputError, match="fill=white: must be one of black, noise, mean"):
+        RandomErasing(1.0, (0.1, 0.2), 3.0, "white")
 
 
 def test_flip_mirrors_half_of_the_images() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mobilenet_lab.data.transforms.mixup import CutMix, Mixing, MixUp, NoMixing
+from mobilenet_lab.data.transforms.mixup import CutMix, Mixing, MixUp, MixUpOrCutMix, NoMixing
 
 NUM_CLASSES = 10
 
@@ -63,6 +63,19 @@ def test_is_a_function_of_the_seed(mixing: Mixing) -> None:
     once, again, other = (mixing(images, labels, NUM_CLASSES, generator(seed))[1] for seed in (1, 1, 2))
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
+
+
+def test_mixup_or_cutmix_picks_one_of_both_per_batch() -> None:
+    images, labels = torch.rand(8, 3, 16, 16), torch.arange(8)
+    both = (MixUp(0.2, 1.0), CutMix(1.0, 1.0))
+    picks = []
+    for seed in range(200):
+        mixed, targets = MixUpOrCutMix(0.2, 1.0, 1.0)(images, labels, NUM_CLASSES, generator(seed))
+        expected = [mixing(images, labels, NUM_CLASSES, generator(seed)) for mixing in both]
+        same = [torch.equal(mixed, one) and torch.equal(targets, other) for one, other in expected]
+        assert sum(same) == 1
+        picks.append(same.index(True))
+    assert 70 < sum(picks) < 130
 
 
 def test_no_mixing_keeps_labels() -> None:

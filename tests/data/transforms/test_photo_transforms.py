@@ -15,8 +15,13 @@ from mobilenet_lab.data.datamodule import ImageDataModule
 from mobilenet_lab.data.transforms import color
 from mobilenet_lab.data.transforms.augmentation import Compose, RandomErasing, RandomHorizontalFlip
 from mobilenet_lab.data.transforms.color_jitter import ColorJitter
-from mobilenet_lab.data.transforms.random_resized_crop import RandomResizedCrop, bilinear_weights
+from mobilenet_lab.data.transforms.random_resized_crop import (
+    RandomResizedCrop,
+    _resize_by_matrices,
+    _resize_one_by_one,
+)
 from mobilenet_lab.data.transforms.trivial_augment import TrivialAugmentWide, _bits, _warp
+from mobilenet_lab.runtime.errors import InputError
 
 CROP = RandomResizedCrop(24, (0.08, 1.0), (3 / 4, 4 / 3))
 TRANSFORMS = {
@@ -24,6 +29,7 @@ TRANSFORMS = {
     "jitter": ColorJitter(0.4, 0.4, 0.4, 0.1),
     "trivial": TrivialAugmentWide(),
     "noise": RandomErasing(1.0, (0.05, 0.2), 3.0, fill="noise"),
+    "mean": RandomErasing(1.0, (0.05, 0.2), 3.0, fill="mean"),
     "all": Compose(crop=CROP, flip=RandomHorizontalFlip(), change=TrivialAugmentWide()),
 }
 
@@ -70,16 +76,17 @@ def test_batch_transform_is_a_function_of_the_seed(name: str, channels: int) -> 
     assert torch.equal(images, before)
 
 
-@pytest.mark.parametrize("box", [(0, 0, 32, 32), (3, 5, 20, 27), (10, 2, 6, 9), (31, 31, 1, 1)])
-def test_resized_crop_equals_pillow(box: tuple[int, int, int, int]) -> None:
-    top, left, height, width = box
-    images, originals = photographs(2)
-    numbers = (torch.tensor([float(number)] * 2) for number in box)
-    top_, left_, height_, width_ = numbers
-    rows, columns = bilinear_weights(top_, height_, 32, 24), bilinear_weights(left_, width_, 32, 24)
-    found = rows[:, None] @ images @ columns[:, None].transpose(2, 3)
-    cropped = [image.crop((left, top, left + width, top + height)) for image in originals]
-    assert_equal_to_bytes(found, [image.resize((24, 24), Image.Resampling.BILINEAR) for image in cropped])
+@pytest.mark.parametrize("resize", [_resize_one_by_one, _resize_by_matrices])
+@pytest.mark.parametrize("size", [7, 24])
+def test_resized_crop_equals_pillow(resize: Callable[..., Tensor], size: int) -> None:
+    places = [(0, 0, 32, 32), (3, 5, 20, 27), (10, 2, 6, 9), (31, 31, 1, 1)]  # top, left, height, width
+    images, originals = photographs(len(places))
+    found = resize(images, torch.tensor(places).float().unbind(1), size)
+    expected = [
+        image.crop((left, top, left + width, top + height)).resize((size, size), Image.Resampling.BILINEAR)
+        for image, (top, left, height, width) in zip(originals, places, strict=True)
+    ]
+    assert_equal_to_bytes(found, expected)
 
 
 def test_boxes_of_crops_follow_the_laws_of_torchvision() -> None:
@@ -129,6 +136,49 @@ def test_enhancement_equals_pillow(name: str) -> None:
     found = adjust(images, torch.tensor(factors))
     expected = [enhance(image).enhance(factor) for image, factor in zip(originals, factors, strict=True)]
     assert_equal_to_bytes(found, expected, tolerance=2)
+
+
+def test_jitter_draws_factors_as_torchvision() -> None:
+    # A gray pixel times the factor is the result. torchvision: uniform in [max(0, 1 - x), 1 + x].
+    gray = torch.full((20_000, 1, 1, 1), 0.25)
+    for strength, low, high in ((0.4, 0.6, 1.4), (1.5, 0.0, 2.5)):
+        factors = ColorJitter(brightness=strength)(gray, generator()).flatten() / 0.25
+        quantiles = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+        expected = low + quantiles * (high - low)
+        torch.testing.assert_close(factors.quantile(quantiles), expected, atol=0.03, rtol=0)
+
+
+def test_jitter_turns_hue_uniformly() -> None:
+    red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(5_000, -1, -1, -1)
+    turned = ColorJitter(hue=0.1)(red, generator()).view(-1, 3).tolist()
+    turns = torch.tensor([(colorsys.rgb_to_hsv(*pixel)[0] + 0.5) % 1 - 0.5 for pixel in turned])
+    quantiles = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    torch.testing.assert_close(turns.quantile(quantiles), 0.2 * quantiles - 0.1, atol=0.006, rtol=0)
+
+
+def test_jitter_draws_the_order_of_changes_per_batch() -> None:
+    jitter, orders = ColorJitter(0.1, 0.1, 0.1, 0.1), set()
+    seen: list[int] = []
+
+    def record(i: int) -> Callable[[Tensor, Tensor], Tensor]:
+        def change(images: Tensor, factor: Tensor) -> Tensor:
+            seen.append(i)
+            return images
+
+        return change
+
+    jitter._changes = [(record(i), 0.1) for i in range(4)]
+    for seed in range(400):
+        seen.clear()
+        jitter(torch.zeros(1, 3, 1, 1), generator(seed))
+        orders.add(tuple(seen))
+    assert len(orders) == 24  # all permutations; each is missing from 400 draws with probability 4e-8
+
+
+@pytest.mark.parametrize("arguments", [{"hue": 0.6}, {"contrast": -0.1}])
+def test_jitter_refuses_strengths_out_of_range(arguments: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="must be"):
+        ColorJitter(**arguments)
 
 
 def test_hue_equals_the_standard_library() -> None:
@@ -219,6 +269,56 @@ def test_trivial_augment_draws_each_change_and_bin_equally_often() -> None:
     values, frequencies = np.unique(np.round(np.array(seen) * 30, 4), return_counts=True)
     assert values.tolist() == list(range(31))
     np.testing.assert_allclose(frequencies, 28_000 / 31, rtol=0.15)
+
+
+ENHANCED = {
+    6: ImageEnhance.Brightness,
+    7: ImageEnhance.Color,
+    8: ImageEnhance.Contrast,
+    9: ImageEnhance.Sharpness,
+}
+S = 0.6  # bin 18 of 30
+TABLE: dict[int, Callable[[Image.Image, float], Image.Image]] = {
+    0: lambda image, s: image,
+    1: lambda image, s: transform(image, 1, 0.99 * s, 0, 0, 1, 0),
+    2: lambda image, s: transform(image, 1, 0, 0, 0.99 * s, 1, 0),
+    3: lambda image, s: transform(image, 1, 0, -round(s * 10), 0, 1, 0),
+    4: lambda image, s: transform(image, 1, 0, 0, 0, 1, -round(s * 10)),
+    5: lambda image, s: image.rotate(135 * s, Image.Resampling.BILINEAR),
+    10: lambda image, s: ImageOps.posterize(image, 8 - round(6 * abs(s))),
+    11: lambda image, s: ImageOps.solarize(image, round(255 * (1 - abs(s)))),
+    12: lambda image, s: ImageOps.autocontrast(image),
+    13: lambda image, s: ImageOps.equalize(image),
+}
+TABLE |= {
+    i: (lambda image, s, enhance=enhance: enhance(image).enhance(1 + 0.99 * s))  # type: ignore[misc]
+    for i, enhance in ENHANCED.items()
+}
+
+
+@pytest.mark.parametrize("strength", [S, -S])
+@pytest.mark.parametrize("number", range(14))
+def test_change_of_trivial_augment_equals_pillow(number: int, strength: float) -> None:
+    """Table 1 of arXiv:2103.10158, in torchvision's order: the changes and their largest strengths."""
+    images, originals = photographs(3)
+    change = TrivialAugmentWide(translate=10 / 32)._changes[number]
+    found = change(images, torch.full((3,), strength))
+    expected = as_tensor([TABLE[number](image, strength) for image in originals])
+    difference = (found - expected).abs().amax(dim=1)
+    if number in range(1, 6):  # at the edge, Pillow does not blend with black
+        difference = difference[(found.amin(dim=1) > 0) & (expected.amin(dim=1) > 0)]
+        assert len(difference) > 0.2 * 3 * 32**2
+        assert difference.quantile(0.95) <= 2 / 255
+    else:
+        assert difference.max() <= 2.01 / 255
+
+
+def test_trivial_augment_puts_changed_images_back_in_their_places() -> None:
+    augment = TrivialAugmentWide()
+    augment._changes = [lambda images, strength, i=i: images + i for i in range(14)]  # type: ignore[misc]
+    images = torch.arange(200.0).view(-1, 1, 1, 1) * 100
+    added = (augment(images, generator()) - images).flatten()
+    assert set(added.tolist()) == set(range(14))
 
 
 def test_strongest_posterization_keeps_two_bits() -> None:

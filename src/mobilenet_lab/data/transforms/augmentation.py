@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from mobilenet_lab.runtime.errors import InputError
 
-FILLS = ("black", "noise")
+FILLS = ("black", "noise", "mean")
 
 
 class Identity:
@@ -139,7 +139,8 @@ class RandomErasing:
         probability: Fraction of the images that are changed.
         area: Smallest and largest area of the whole rectangle, as a fraction of the image.
         aspect: Largest aspect ratio, for wide and high rectangles alike.
-        fill: "black", or "noise" as in the paper: a random value per pixel and channel.
+        fill: "black"; "noise", random values per pixel and channel as in the paper, drawn once per batch;
+            or "mean", the mean color of the image.
 
     Raises:
         InputError: `fill` is unknown.
@@ -175,7 +176,9 @@ class RandomErasing:
         erased = (inside & (chosen < self.probability)[:, None, None])[:, None]  # (N, 1, H, W)
         if self.fill == "black":
             return images.masked_fill(erased, 0)
-        noise = torch.rand(images.shape, generator=generator, device=images.device)
+        if self.fill == "mean":
+            return torch.where(erased, images.mean(dim=(2, 3), keepdim=True), images)
+        noise = torch.rand(images.shape[1:], generator=generator, device=images.device, dtype=images.dtype)
         return torch.where(erased, noise, images)
 
 

@@ -1,7 +1,7 @@
 """Changes of color and contrast, each with a strength per image.
 
 Images are floats in [0, 1] of shape (N, C, H, W), with C = 1 or 3. Strengths have shape (N,). The results are
-those of Pillow's `ImageEnhance` and `ImageOps`, but for its rounding to bytes.
+those of Pillow's `ImageEnhance` and `ImageOps`, but for its rounding to bytes. Nothing waits for a GPU.
 """
 
 import torch
@@ -56,7 +56,7 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
     )  # in sixths of the circle
     hue = hue + 6 * shift[:, None, None]
     # Each channel is the value less the chroma times a trapezoid of the hue.
-    offsets = images.new_tensor([5, 3, 1]).view(1, 3, 1, 1)
+    offsets = torch.arange(5, 0, -2, device=images.device).view(1, 3, 1, 1)  # 5, 3, 1
     k = (offsets + hue[:, None]) % 6
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
@@ -97,12 +97,13 @@ def to_luma(images: Tensor) -> Tensor:
     """Return the luma of images, shape (N, 1, H, W)."""
     if images.shape[1] == 1:
         return images
-    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    red, green, blue = images.split(1, dim=1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
 def _blend(plain: Tensor, images: Tensor, factor: Tensor) -> Tensor:
     """Return `plain` for factor 0 and `images` for factor 1."""
-    return (plain + _per_image(factor) * (images - plain)).clamp_(0, 1)
+    return plain.lerp(images, _per_image(factor)).clamp_(0, 1)
 
 
 def _per_image(values: Tensor) -> Tensor:

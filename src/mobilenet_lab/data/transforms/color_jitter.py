@@ -1,5 +1,6 @@
 """Random brightness, contrast, saturation and hue."""
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -9,6 +10,10 @@ from mobilenet_lab.data.transforms.color import (
     adjust_hue,
     adjust_saturation,
 )
+from mobilenet_lab.runtime.errors import InputError
+
+MAX_HUE = 0.5  # half a turn of the color circle
+STREAM = 0xC0  # keeps the random order apart from other random numbers
 
 
 class ColorJitter:
@@ -16,16 +21,25 @@ class ColorJitter:
 
     The factors are drawn per image as by torchvision's class: uniformly from [max(0, 1 - x), 1 + x], and the
     turn of the hue from [-x, x]. The order of the four changes is drawn per batch. Grayscale images keep
-    their colors.
+    their colors: only brightness and contrast change.
 
     Args:
         brightness, contrast, saturation: Largest change of the factor, at least 0.
         hue: Largest turn of the color circle in both directions, in [0, 0.5].
+
+    Raises:
+        InputError: An argument is out of range.
     """
 
     def __init__(
         self, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0
     ) -> None:
+        if not 0 <= hue <= MAX_HUE:
+            raise InputError(f"hue={hue}: must be in [0, {MAX_HUE}]")
+        if min(brightness, contrast, saturation) < 0:
+            raise InputError(
+                f"brightness={brightness}, contrast={contrast}, saturation={saturation}: must be at least 0"
+            )
         changes = (
             (adjust_brightness, brightness),
             (adjust_contrast, contrast),
@@ -46,8 +60,8 @@ class ColorJitter:
         """
         count = len(self._changes)
         random = torch.rand((count, len(images)), generator=generator, device=images.device)
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(generator.initial_seed()))
-        for i in order.tolist():
+        # The order is drawn on the CPU, since reading it from a GPU would wait for the GPU.
+        for i in np.random.default_rng((STREAM, generator.initial_seed())).permutation(count):
             change, strength = self._changes[i]
             if change is adjust_hue:
                 images = change(images, (random[i] * 2 - 1) * strength)

@@ -3,9 +3,12 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 ATTEMPTS = 10  # crops to draw per image, as in torchvision
+
+Boxes = tuple[Tensor, Tensor, Tensor, Tensor]  # top, left, height and width in whole pixels, shape (N,) each
 
 
 class RandomResizedCrop:
@@ -39,16 +42,12 @@ class RandomResizedCrop:
             Same type, shape (N, C, image_size, image_size).
         """
         height, width = images.shape[2:]
-        top, left, box_height, box_width = self._boxes(len(images), height, width, generator)
-        rows = bilinear_weights(top, box_height, height, self.image_size)  # (N, image_size, H)
-        columns = bilinear_weights(left, box_width, width, self.image_size)  # (N, image_size, W)
-        rows, columns = rows.to(images.dtype)[:, None], columns.to(images.dtype)[:, None]
-        return rows @ images @ columns.transpose(2, 3)
+        boxes = self._boxes(len(images), height, width, generator)
+        resize = _resize_one_by_one if images.device.type == "cpu" else _resize_by_matrices
+        return resize(images, boxes, self.image_size)
 
-    def _boxes(
-        self, count: int, height: int, width: int, generator: Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draw a box per image: top, left, height and width in whole pixels, shape (count,) each."""
+    def _boxes(self, count: int, height: int, width: int, generator: Generator) -> Boxes:
+        """Draw a box per image."""
         area, shape, *place = torch.rand((4, ATTEMPTS, count), generator=generator, device=generator.device)
         area = height * width * (self.scale[0] + area * (self.scale[1] - self.scale[0]))
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
@@ -75,6 +74,24 @@ class RandomResizedCrop:
         if width > self.ratio[1] * height:
             return height, round(height * self.ratio[1])
         return height, width
+
+
+def _resize_one_by_one(images: Tensor, boxes: Boxes, size: int) -> Tensor:
+    """Resize the boxes of a batch, which takes half the time of matrices on a CPU."""
+    resized = images.new_empty(*images.shape[:2], size, size)
+    for i, (top, left, height, width) in enumerate(torch.stack(boxes, dim=1).long().tolist()):
+        box = images[i : i + 1, :, top : top + height, left : left + width]
+        resized[i] = F.interpolate(box, (size, size), mode="bilinear", antialias=True)[0]
+    return resized
+
+
+def _resize_by_matrices(images: Tensor, boxes: Boxes, size: int) -> Tensor:
+    """Resize the boxes of a batch without reading them, which would wait for the GPU."""
+    top, left, box_height, box_width = boxes
+    height, width = images.shape[2:]
+    rows = bilinear_weights(top, box_height, height, size).to(images.dtype)[:, None]  # (N, 1, size, H)
+    columns = bilinear_weights(left, box_width, width, size).to(images.dtype)[:, None]  # (N, 1, size, W)
+    return rows @ images @ columns.transpose(2, 3)
 
 
 def bilinear_weights(start: Tensor, length: Tensor, side: int, size: int) -> Tensor:

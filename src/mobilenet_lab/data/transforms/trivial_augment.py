@@ -23,7 +23,8 @@ class TrivialAugmentWide:
 
     Müller and Hutter 2021 found that a uniform choice of both, from their "wide" space, is as good as
     policies that have been searched for. It has no parameters. Geometric changes interpolate bilinearly and
-    fill with black.
+    fill with black. The paper shears about the upper left corner; here the center stays in place, so that
+    less of the object leaves the image.
 
     Args:
         translate: Largest shift as a fraction of the side; the paper's is 32 pixels, a seventh of 224.
@@ -58,17 +59,20 @@ class TrivialAugmentWide:
         Returns:
             Same shape and type.
         """
-        # On the CPU, so that grouping the images does not wait for the device
+        # Images are grouped on the CPU. Reading the groups from a GPU would wait for the GPU.
         random = np.random.default_rng((STREAM, generator.initial_seed()))
         chosen = random.integers(len(self._changes), size=len(images))
         strengths = random.integers(BINS, size=len(images)) / (BINS - 1)
         strengths *= random.choice((-1, 1), size=len(images))
+        order = np.argsort(chosen, kind="stable")
+        counts = np.bincount(chosen, minlength=len(self._changes)).tolist()
+        positions = torch.from_numpy(order).to(images.device, non_blocking=True)
+        strength = torch.from_numpy(strengths[order].astype(np.float32)).to(images, non_blocking=True)
         changed = torch.empty_like(images)
-        for i, change in enumerate(self._changes):
-            positions = torch.from_numpy(np.flatnonzero(chosen == i)).to(images.device)
-            if len(positions):
-                strength = torch.from_numpy(strengths[chosen == i]).to(images)
-                changed[positions] = change(images[positions], strength)
+        groups = zip(self._changes, positions.split(counts), strength.split(counts), strict=True)
+        for change, group, group_strength in groups:
+            if len(group):
+                changed[group] = change(images[group], group_strength)
         return changed
 
 
