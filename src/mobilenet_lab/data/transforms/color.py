@@ -97,7 +97,7 @@ def to_luma(images: Tensor) -> Tensor:
     """Return the luma of images, shape (N, 1, H, W)."""
     if images.shape[1] == 1:
         return images
-    red, green, blue = images.split(1, dim=1)
+    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 

@@ -69,7 +69,9 @@ class TrivialAugmentWide:
         positions = torch.from_numpy(order).to(images.device, non_blocking=True)
         strength = torch.from_numpy(strengths[order].astype(np.float32)).to(images, non_blocking=True)
         changed = torch.empty_like(images)
-        groups = zip(self._changes, positions.split(counts), strength.split(counts), strict=True)
+        groups = zip(
+            self._changes, positions.split_with_sizes(counts), strength.split_with_sizes(counts), strict=True
+        )
         for change, group, group_strength in groups:
             if len(group):
                 changed[group] = change(images[group], group_strength)
