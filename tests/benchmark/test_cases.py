@@ -5,11 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
+from torch import Tensor
 
+from mobilenet_lab.benchmark.cases import CASES as CASE_LIST
 from mobilenet_lab.benchmark.settings import Settings
 from mobilenet_lab.benchmark.training import reference_overrides
+from mobilenet_lab.data.transforms.mixup import MixUp
+from mobilenet_lab.data.transforms.random_resized_crop import RandomResizedCrop
 
 CASES = ("train", "floor", "naive", "loader", "predict_folder", "decode_folder", "config_error")
 
@@ -49,6 +54,21 @@ def test_invalid_size_is_refused(argument: str, tmp_path: Path) -> None:
     done = benchmark(argument, cwd=tmp_path)
     assert done.returncode == 2
     assert f"error: {argument}: must be " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["photo_crop", "mixup"])
+def test_transforms_are_timed_on_batches_of_photographs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    def record(self: object, images: Tensor, **arguments: object) -> None:
+        shapes.append(tuple(images.shape))
+
+    monkeypatch.setattr(RandomResizedCrop, "__call__", record)
+    monkeypatch.setattr(MixUp, "__call__", record)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    settings = Settings(8, 32, 1, 128, 10, 100, Path("data"), Path("work"))
+    assert CASE_LIST[name].run(settings)["images_per_second"] > 0
+    assert shapes == [(64, 3, 256, 256) if name == "photo_crop" else (64, 3, 224, 224)] * 6
 
 
 def test_reference_case_trains_the_reference_recipe() -> None:

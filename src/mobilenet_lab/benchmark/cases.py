@@ -5,7 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mobilenet_lab.benchmark import baselines, inference, many_files, photos, reading, startup, training
+from mobilenet_lab.benchmark import (
+    baselines,
+    inference,
+    many_files,
+    photos,
+    reading,
+    startup,
+    training,
+    transforms,
+)
 from mobilenet_lab.benchmark.settings import Figures, Settings
 
 
@@ -37,6 +46,10 @@ def _width(divisor: int) -> Callable[[Settings], Figures]:
 def _rgb(case: Callable[[Settings], Figures]) -> Callable[[Settings], Figures]:
     """Measure at width 1.0 with three channels, as other libraries' networks are built."""
     return lambda settings: case(replace(settings, channels=3, filters=8))
+
+
+def _transform(label: str, group: str, choice: str, part: str | None = None) -> Case:
+    return Case(f"photographs: {label}", partial(transforms.transform, group=group, choice=choice, part=part))
 
 
 CASES = {
@@ -82,6 +95,15 @@ CASES = {
     "decode_only": Case(
         "decoding them with Pillow, without resizing", partial(photos.decode_photos, resize=False)
     ),
+    "photo": _transform("augmentation=photo", "augmentation", "photo"),
+    "photo_crop": _transform("random resized crops", "augmentation", "photo", "crop"),
+    "photo_flip": _transform("horizontal flips", "augmentation", "photo", "flip"),
+    "photo_color": _transform("color jitter", "augmentation", "photo", "color"),
+    "trivial_augment": _transform("augmentation=trivial_augment", "augmentation", "trivial_augment"),
+    "trivial_augment_change": _transform("TrivialAugment", "augmentation", "trivial_augment", "change"),
+    "trivial_augment_erase": _transform("random erasing", "augmentation", "trivial_augment", "erase"),
+    "mixup": _transform("mixing=mixup", "mixing", "mixup"),
+    "cutmix": _transform("mixing=cutmix", "mixing", "cutmix"),
     "start_small": Case(
         "train.py, one step, image folder of 10,000 files",
         partial(many_files.start, num_classes=many_files.SMALL),
