@@ -8,6 +8,7 @@ from mobilenet_lab.checkpoints.load import load_checkpoint
 
 DOCUMENTED = set(re.findall(r"^\| `([^`]+)` \|", state.__doc__ or "", re.MULTILINE))
 OPTIONAL = {"MixedPrecision", "current_model_state", "averaging_state"}
+NESTED = {state.SAMPLING, state.LR_FACTOR}  # in the position of the data, and in groups of the optimizer
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def test_table_documents_every_key_of_a_checkpoint(last: state.Checkpoint) -> No
 
 def test_constants_are_documented_keys() -> None:
     constants = {value for name, value in vars(state).items() if name.isupper() and isinstance(value, str)}
-    assert constants <= DOCUMENTED
+    assert constants - NESTED <= DOCUMENTED
 
 
 def test_callbacks_are_stored_by_class_name(last: state.Checkpoint) -> None:

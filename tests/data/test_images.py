@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mobilenet_lab.data.images import load_image, resize_to_square, to_gray_or_rgb
 from mobilenet_lab.runtime.errors import InputError
@@ -122,6 +122,19 @@ def test_resize_to_square_follows_fit(
     assert tuple(pixels[:, 6, 1]) == left
     assert tuple(pixels[:, 6, 10]) == right
     assert tuple(pixels[:, 0, 0]) == corner
+
+
+def test_padding_equals_that_of_pillow() -> None:
+    random = np.random.default_rng(0)
+    for width, height in random.integers(1, 60, (50, 2)):
+        image = Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8))
+        expected = np.asarray(ImageOps.pad(image, (32, 32), Image.Resampling.BILINEAR))
+        assert np.array_equal(resize_to_square(image, 32, 3, "pad").transpose(1, 2, 0), expected)
+
+
+def test_long_image_is_not_padded_away() -> None:
+    pixels = resize_to_square(Image.new("L", (4000, 1), 200), 32, 1, "pad")[0]
+    assert pixels.max(axis=1).tolist() == [0] * 16 + [200] + [0] * 15
 
 
 def test_gray_is_luma(half_red: Image.Image) -> None:

@@ -94,7 +94,7 @@ def oriented(image: Image.Image) -> bytes:
     """Return a JPEG whose pixels are stored turned, with the tag that turns them back."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise
-    return encoded(image.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    return encoded(image.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=98, subsampling=0, exif=exif)
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -123,7 +123,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image = photograph(300, 200)
     files = {
         "a/exif.jpg": oriented(image),
-        "a/cmyk.jpg": encoded(image.convert("CMYK"), "JPEG", quality=95),
+        "a/cmyk.jpg": encoded(image.convert("CMYK"), "JPEG", quality=98, subsampling=0),
         "b/alpha.png": transparent(image),
         "b/deep.png": sixteen_bits(image),
         "b/plain.png": encoded(image, "PNG"),

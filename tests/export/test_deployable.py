@@ -16,6 +16,7 @@ FORMATS = [
     (33, 1, "scale", 28, 1),
     (56, 3, "auto", 28, 3),
     (32, 1, "pad", 28, 3),
+    (27, 3, "crop", 40, 3),
     (28, 3, "auto", 28, 1),
 ]
 
@@ -30,7 +31,7 @@ def test_preprocessing_for_export_equals_that_of_training(
     torch.testing.assert_close(export(images), training(images), atol=2e-6, rtol=0)
 
 
-@pytest.mark.parametrize(("size", "channels", "resize", "side", "given"), FORMATS[:6:2])
+@pytest.mark.parametrize(("size", "channels", "resize", "side", "given"), FORMATS[:7:2])
 def test_preprocessing_is_the_same_in_onnx_runtime(
     size: int, channels: int, resize: str, side: int, given: int
 ) -> None:

@@ -13,6 +13,7 @@ from browser_page import PASTE, answer, draw, give_file, network_input, note, op
 from PIL import Image
 
 from mobilenet_lab.data.images import resize_to_square
+from mobilenet_lab.data.resize_modes import crop_center
 from mobilenet_lab.export.page import build_page, model_of_page
 from mobilenet_lab.export.web_runtime import WebRuntime
 from mobilenet_lab.inference.model_metadata import INPUT, OUTPUT, ModelMetadata
@@ -100,6 +101,21 @@ def test_dropped_photograph_is_classified(tab: "Page", index: int) -> None:
     assert answer(tab) == COLORS[index]
     assert (tab.locator("#bars .name").first.text_content() or "") == COLORS[index]
     assert np.array_equal(network_input(tab).transpose(2, 0, 1), resize_to_square(image, SIZE, 3, "crop"))
+
+
+def test_page_shows_the_part_that_the_network_sees(
+    browser: "Browser", web_runtime_or_skip: None, tmp_path: Path
+) -> None:
+    described = metadata()
+    described.preprocessing.update(image_size=25, resize="crop")
+    tab = browser.new_page()
+    open_page(tab, write_page(tmp_path, described))
+    image = photograph((150, 20, 20))
+    give_file(tab, encoded(image))
+    shown = crop_center(resize_to_square(image, SIZE, 3, "crop"), 25)
+    assert np.array_equal(network_input(tab).transpose(2, 0, 1), shown)
+    assert "25 \u00d7 25 pixels" in (tab.text_content("body") or "")
+    tab.close()
 
 
 def test_pasted_gray_photograph_has_no_certain_answer(tab: "Page") -> None:

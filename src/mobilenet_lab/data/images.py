@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mobilenet_lab.data.image_depth import (
     DEEP_MODES,
@@ -60,9 +60,26 @@ def resize_and_crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return rows.resize(size, BILINEAR)
 
 
+def resize_and_pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize the longer side, and center the image on black.
+
+    The pixels are those of Pillow's `ImageOps.pad`, but an image of any length keeps at least one row.
+    """
+    width, height = image.size
+    resized_size = (
+        size[0] if width >= height else max(1, round(width / height * size[0])),
+        size[1] if height >= width else max(1, round(height / width * size[1])),
+    )
+    resized = image.resize(resized_size, BILINEAR)
+    square = Image.new(image.mode, size)
+    offset = [round((full - length) * 0.5) for full, length in zip(size, resized.size, strict=True)]
+    square.paste(resized, (offset[0], offset[1]))
+    return square
+
+
 FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
     "crop": resize_and_crop,
-    "pad": partial(ImageOps.pad, method=BILINEAR),
+    "pad": resize_and_pad,
     "stretch": partial(Image.Image.resize, resample=BILINEAR),
 }
 
