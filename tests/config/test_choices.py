@@ -16,7 +16,7 @@ CHOICES = {
     if folder.is_dir()
 }
 OVERLAYS = ("experiment", "debug")
-FINE_TUNING = {"finetune", "linear_probe"}
+FINE_TUNING = {"finetune", "linear_probe", "cifar10"}
 NEEDS_ROOT = {"idx", "image_folder", "photos"} | FINE_TUNING
 
 
