@@ -12,7 +12,7 @@ from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runs.latest import latest_symlink
 from mobilenet_lab.runtime.errors import InputError
-from mobilenet_lab.training.initial_weights import follows_latest
+from mobilenet_lab.training.initial_weights import follows_latest, keep_initial_weights
 
 RUN = (
     "data=idx",
@@ -76,6 +76,17 @@ def test_link_to_the_newest_run_is_recognized(tmp_path: Path, monkeypatch: pytes
             assert follows_latest(weights), weights
         for weights in (None, "imagenet", "run", str(run.best), "outputs", "none.pth"):
             assert not follows_latest(weights), weights
+
+
+@pytest.mark.parametrize("given", ["null", "latest", "other.pth"])
+def test_resumed_run_warns_of_other_weights(
+    tiny_run: Path, caplog: pytest.LogCaptureFixture, given: str
+) -> None:
+    cfg = composed(f"model.weights={given}", f"resume={tiny_run}")
+    keep_initial_weights(cfg, RunFolder(tiny_run))
+    warnings = ["model.weights=other.pth is ignored: the resumed run started from null"]
+    assert caplog.messages == (warnings if given == "other.pth" else [])
+    assert cfg.model.weights is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The setting `model.weights`: the weights that a run starts from."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from mobilenet_lab.checkpoints.imagenet import IMAGENET
 from mobilenet_lab.checkpoints.locate import find_weights
 from mobilenet_lab.checkpoints.pretrained import load_pretrained
+from mobilenet_lab.config.nested import shown
 from mobilenet_lab.runs.folder import LATEST, RunFolder
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.settings_diff import saved_settings
+
+log = logging.getLogger(__name__)
 
 WEIGHTS = "weights"  # key of the group `model` that is no argument of the network
 KEY = f"model.{WEIGHTS}"
@@ -52,5 +56,9 @@ def load_initial_weights(cfg: DictConfig, model: ImageClassifier) -> None:
 def keep_initial_weights(cfg: DictConfig, run: RunFolder) -> None:
     """Let the configuration of a resumed run say what its first start has loaded: nothing is loaded again."""
     before = saved_settings(run)
-    if before is not None and WEIGHTS in cfg.model:
-        cfg.model[WEIGHTS] = before.get(KEY)
+    if before is None or WEIGHTS not in cfg.model:
+        return
+    given, loaded = cfg.model[WEIGHTS], before.get(KEY)
+    if given not in (None, loaded) and not follows_latest(given):
+        log.warning("%s=%s is ignored: the resumed run started from %s", KEY, given, shown(loaded))
+    cfg.model[WEIGHTS] = loaded
