@@ -130,6 +130,9 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
         chain = [chain]
     pairs = [(i, None) for i in range(50_000)]
     attributes = dict.fromkeys(map(str, range(50_000)))
+    large = b"".join(
+        b"\x8a\x0a" + (i * sys.hash_info.modulus).to_bytes(10, "little") + b"N" for i in range(300_000)
+    )
     deep = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
     return {
         "runs": archive(pickled(extra=Call(os.system, "touch payload-ran"))),
@@ -141,6 +144,7 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
         "attributes": archive(
             pickled(extra=[Call(collections.OrderedDict, state=attributes) for _ in range(200)])
         ),
+        "equal hashes": archive(b"\x80\x02}(" + large + b"u."),
         "Tensor": archive(pickled(extra=Call(torch.Tensor, 10**5, 10**5))),
         "expanded": archive(pickled(extra=tensor(1, (10**5, 10**5), (0, 0)))),
         "expanded weights": archive(pickled(state_dict={"network.x": tensor(1, (10**5, 10**5), (0, 0))})),

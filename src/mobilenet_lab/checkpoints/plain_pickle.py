@@ -1,7 +1,8 @@
 """Check a pickle of plain values and tensors before PyTorch reads it.
 
 PyTorch's `weights_only=True` runs no code, but a short pickle may still ask for any amount of memory: as the
-argument of `bytearray`, as an index of the unpickler's memo, or as copies of one large dictionary.
+argument of `bytearray`, as an index of the unpickler's memo, or as copies of one large dictionary. A
+dictionary of integers with the same hash takes hours.
 """
 
 import io
@@ -11,6 +12,8 @@ from typing import Any
 
 MAX_MEMO = 1 << 20  # index of a value that the pickle refers to again; the unpickler allocates as many
 MAX_ATTRIBUTES = 8  # of a dictionary; a state_dict has one, `_metadata`
+MAX_LARGE = 1000  # integers of more than HASH_BITS bits, any number of which may have the same hash
+HASH_BITS = 60
 
 PROTOCOL = 2  # of the pickles that PyTorch writes
 BYTES_PER_ELEMENT = {
@@ -43,6 +46,7 @@ def check_pickle(content: bytes, max_bytes: int) -> None:
         pickle.UnpicklingError: The pickle is malformed, names another class or function, or exceeds a limit.
         TypeError, ValueError: The pickle is malformed.
     """
+    large = 0
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST") and argument not in PLAIN_GLOBALS:
             raise pickle.UnpicklingError(f"names {argument}")
@@ -50,6 +54,9 @@ def check_pickle(content: bytes, max_bytes: int) -> None:
             raise pickle.UnpicklingError(f"protocol {argument}, which PyTorch does not write")
         if opcode.name in MEMO_OPCODES and int(argument or 0) > MAX_MEMO:
             raise pickle.UnpicklingError("an index that PyTorch never writes")
+        large += isinstance(argument, int) and argument.bit_length() > HASH_BITS
+        if large > MAX_LARGE:
+            raise pickle.UnpicklingError(f"more than {MAX_LARGE:,} large integers")
     contents = _WithoutTensors(io.BytesIO(content))
     contents.load()
     if sum(contents.bytes_by_key.values()) > max_bytes:
