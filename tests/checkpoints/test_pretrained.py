@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
@@ -62,7 +63,7 @@ def test_names_of_wrappers_are_recognized(
     contents["criterion.weight"] = torch.ones(3)
     torch.save({key: contents, "epoch": 3} if key else contents, tmp_path / "weights.pt")
     loaded = network()
-    load_pretrained(loaded, str(tmp_path / "weights.pt"))
+    assert load_pretrained(loaded, str(tmp_path / "weights.pt")).skipped == ["criterion.weight"]
     assert same(loaded, weights)
 
 
@@ -133,9 +134,11 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, weights: Weights
     torch.save({"layer1.0.conv1.weight": torch.ones(3)}, tmp_path / "resnet.pth")
     with pytest.raises(InputError, match=r"lacks features.0.0.weight, .* for example layer1.0.conv1.weight"):
         load_pretrained(network(), tmp_path / "resnet.pth")
-    torch.save(weights | {KERNEL: torch.ones(1, 2, 3, 4)}, tmp_path / "changed.pth")
-    with pytest.raises(InputError, match=rf"{KERNEL} has shape \(1, 2, 3, 4\).*weights of the same network"):
-        load_pretrained(network(), tmp_path / "changed.pth")
+    for key, shape in ((KERNEL, (1, 2, 3, 4)), (STEM, (8, 0, 3, 3))):
+        torch.save(weights | {key: torch.ones(shape)}, tmp_path / "changed.pth")
+        problem = rf"{key} has shape {re.escape(str(shape))}.*weights of the same network"
+        with pytest.raises(InputError, match=problem):
+            load_pretrained(network(), tmp_path / "changed.pth")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +154,32 @@ def test_weights_that_make_every_answer_nan_are_refused(
 ) -> None:
     torch.save(weights | {key: torch.full_like(weights[key], value)}, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=f"{problem}; use other weights"):
+        load_pretrained(network(), tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floating_point_of_another_size_is_converted(
+    tmp_path: Path, weights: Weights, dtype: torch.dtype
+) -> None:
+    converted = {key: value.to(dtype) if value.ndim > 1 else value for key, value in weights.items()}
+    save_file(converted, tmp_path / "weights.safetensors")
+    loaded = network()
+    load_pretrained(loaded, tmp_path / "weights.safetensors")
+    assert same(loaded, {key: value.to(weights[key].dtype) for key, value in converted.items()})
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.complex64])
+def test_quantized_and_complex_weights_are_refused(
+    tmp_path: Path, weights: Weights, dtype: torch.dtype
+) -> None:
+    save_file(weights | {STEM: weights[STEM].to(dtype)}, tmp_path / "weights.safetensors")
+    with pytest.raises(InputError, match=rf"{STEM} has numbers of type {str(dtype)[6:]}; use weights in"):
+        load_pretrained(network(), tmp_path / "weights.safetensors")
+
+
+def test_weights_too_large_for_single_precision_are_refused(tmp_path: Path, weights: Weights) -> None:
+    torch.save(weights | {STEM: weights[STEM].double() * 1e60}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=f"the weight {STEM} is NaN or infinite"):
         load_pretrained(network(), tmp_path / "weights.pth")
 
 
@@ -198,12 +227,12 @@ def legacy_file(contents: bytes, keys: list[str], end: bytes = b"") -> bytes:
     return head + contents + pickle.dumps(keys, protocol=2) + end
 
 
-def reference(count: int) -> bytes:
-    """Pickle {"x": tensor of a storage with this many elements}, without the storage."""
+def reference(count: int, kind: Any = torch.FloatStorage) -> bytes:
+    """Pickle {"x": tensor of a storage of this kind with this many elements}, without the storage."""
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value: Any) -> Any:
-            return ("storage", torch.FloatStorage, "0", "cpu", count, None) if value is self else None
+            return ("storage", kind, "0", "cpu", count, None) if value is self else None
 
         def reducer_override(self, value: Any) -> Any:
             if isinstance(value, Tensor):
@@ -219,6 +248,8 @@ def reference(count: int) -> bytes:
 HOSTILE = {
     "a command": legacy_file(pickle.dumps({"x": Command()}, protocol=2), []),
     "a huge tensor": legacy_file(reference(10**12), ["0"], struct.pack("<q", 10**12)),
+    "a text as type": legacy_file(reference(10**15, kind="x"), ["0"], struct.pack("<q", 0)),
+    "a list as type": legacy_file(reference(10**15, kind=["x"]), ["0"], struct.pack("<q", 0)),
     "a huge memo": legacy_file(b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b".", []),
     "a long bytearray": legacy_file(
         b"\x80\x02c__builtin__\nbytearray\n\x8a\x05" + b"\xff" * 4 + b"\x00\x85R.", []

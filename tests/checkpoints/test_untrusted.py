@@ -30,10 +30,10 @@ from mobilenet_lab.runtime.errors import InputError
 class Call:
     """An object whose pickle is the call of a function."""
 
-    def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
-        self.call = function, arguments
+    def __init__(self, function: Callable[..., Any], *arguments: object, state: object = None) -> None:
+        self.call = function, arguments, state
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...], object]:
         return self.call
 
 
@@ -128,6 +128,11 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
     chain: list[Any] = []
     for _ in range(101):
         chain = [chain]
+    pairs = [(i, None) for i in range(50_000)]
+    attributes = dict.fromkeys(map(str, range(50_000)))
+    large = b"".join(
+        b"\x8a\x0a" + (i * sys.hash_info.modulus).to_bytes(10, "little") + b"N" for i in range(300_000)
+    )
     deep = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
     return {
         "runs": archive(pickled(extra=Call(os.system, "touch payload-ran"))),
@@ -135,6 +140,11 @@ def hostile_files(good: bytes) -> dict[str, bytes]:
         "evaluates": archive(pickled(extra=Call(eval, "open('payload-ran', 'w')"))),
         "numpy": archive(pickled(extra=np.float64(3))),
         "bytearray": archive(pickled(extra=Call(bytearray, 2 * 10**9))),
+        "copies": archive(pickled(extra=[Call(collections.OrderedDict, pairs) for _ in range(200)])),
+        "attributes": archive(
+            pickled(extra=[Call(collections.OrderedDict, state=attributes) for _ in range(200)])
+        ),
+        "equal hashes": archive(b"\x80\x02}(" + large + b"u."),
         "Tensor": archive(pickled(extra=Call(torch.Tensor, 10**5, 10**5))),
         "expanded": archive(pickled(extra=tensor(1, (10**5, 10**5), (0, 0)))),
         "expanded weights": archive(pickled(state_dict={"network.x": tensor(1, (10**5, 10**5), (0, 0))})),

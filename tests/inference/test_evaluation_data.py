@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import composed
+from hydra.utils import instantiate
 from PIL import Image
 
 from mobilenet_lab.data.datasets.image_folder import image_folder
@@ -54,3 +55,17 @@ def test_idx_labels_get_the_names_in_the_checkpoint(tiny_idx: Path) -> None:
     assert open_source(cfg, ensemble).classes == names
     data["name"] = "another"
     assert open_source(cfg, ensemble).classes == list("0123456789")
+
+
+def test_photographs_are_read_in_the_size_of_training(tmp_path: Path) -> None:
+    """`data=photos` reads images larger than `data.image_size`, and a checkpoint has the larger size."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (90, 80)).save(tmp_path / name / "x.png")
+    training = composed("data=photos", f"data.root={tmp_path}").data
+    native_size = instantiate(training.source)(root=training.root).native_size
+    assert native_size == 256
+    data = {"name": "image_folder", "native_size": native_size, "fit": "crop"}
+    ensemble: Any = SimpleNamespace(paths=[Path("x.ckpt")], classes=["cat", "dog"], channels=3, data=[data])
+    cfg = composed("data=photos", f"data.root={tmp_path}", script="evaluate").data
+    assert open_source(cfg, ensemble).native_size == native_size

@@ -10,7 +10,9 @@ from torchvision_reference import random_weights
 
 from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.runs.folder import RunFolder
+from mobilenet_lab.runs.latest import latest_symlink
 from mobilenet_lab.runtime.errors import InputError
+from mobilenet_lab.training.initial_weights import follows_latest, keep_initial_weights
 
 RUN = (
     "data=idx",
@@ -54,12 +56,37 @@ def test_run_starts_from_weights_and_resumes_without_them(
     assert load_checkpoint(run.last)["global_step"] == 2
     assert yaml.safe_load(run.config.read_text())["model"]["weights"] == "a=b.pth"
 
-    done = script("train.py", *RUN, f"data.root={tiny_idx}", "model.weights=latest", "output_dir=next")
+    done = script(
+        "train.py", *RUN, f"data.root={tiny_idx}", "model.weights=outputs/latest", "output_dir=next"
+    )
     assert done.returncode == 0, done.stderr
     assert "best.ckpt: 314 tensors loaded\n" in done.stdout
     assert yaml.safe_load(RunFolder(tmp_path / "next").config.read_text())["model"]["weights"] == str(
         run.best
     )
+
+
+def test_link_to_the_newest_run_is_recognized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = RunFolder(tmp_path / "run")
+    run.checkpoints.mkdir(parents=True)
+    run.best.touch()
+    with latest_symlink(run):
+        for weights in ("latest", "outputs/latest", "outputs/latest/checkpoints/best.ckpt"):
+            assert follows_latest(weights), weights
+        for weights in (None, "imagenet", "run", str(run.best), "outputs", "none.pth"):
+            assert not follows_latest(weights), weights
+
+
+@pytest.mark.parametrize("given", ["null", "latest", "other.pth"])
+def test_resumed_run_warns_of_other_weights(
+    tiny_run: Path, caplog: pytest.LogCaptureFixture, given: str
+) -> None:
+    cfg = composed(f"model.weights={given}", f"resume={tiny_run}")
+    keep_initial_weights(cfg, RunFolder(tiny_run))
+    warnings = ["model.weights=other.pth is ignored: the resumed run started from null"]
+    assert caplog.messages == (warnings if given == "other.pth" else [])
+    assert cfg.model.weights is None
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ RESTARTS = "scheduler=cosine_restarts scheduler.warmup_steps=0"
         ("callbacks=ema callbacks.ema.start_step=30", "start_step=30 of the averaged weights: the run has"),
         ("scheduler=none trainer.max_epochs=-1 trainer.max_time=00:01:00:00", None),
         ("task.freeze_epochs=2", "task.freeze_epochs=2: is ignored, because task.freeze_stages=0 freezes"),
-        ("task.freeze_stages=4", "task.freeze_stages=4: with model.weights=null, these stages keep their"),
+        ("task.freeze_stages=4", "task.freeze_stages=4: freezes random weights, because"),
         (
             "task.freeze_stages=4 task.freeze_epochs=3 resume=latest",
             "task.freeze_epochs=3: trainer.max_epochs=3 ends the run before, so the stages stay frozen",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from mobilenet_lab.checkpoints.imagenet import imagenet_classes
@@ -16,6 +17,7 @@ from mobilenet_lab.runtime.text import printable
 PREFIXES = ("module.", "network.", "model.")  # of DataParallel, this project, and other LightningModules
 MAX_NAME = 80  # characters of a tensor's name in a message
 COUNTER = "num_batches_tracked"  # of BatchNorm; older files lack it, and nothing here reads it
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WORDNET_ID = re.compile(r"n\d{8}")
 
 
@@ -53,11 +55,11 @@ def fit_weights(weights: Weights, network: nn.Module, classes: Sequence[str] | N
         classes: Names of the network's classes, by label; None if they are the same as those of the weights.
 
     Raises:
-        InputError: A tensor is missing or has another shape than in the network.
+        InputError: A tensor is missing, has another shape than in the network, or numbers of another kind.
     """
     expected = network.state_dict()
-    found = _without_prefixes(weights.tensors, expected)
-    fitted = Fitted({}, skipped=sorted(found.keys() - expected.keys()))
+    found, others = _without_prefixes(weights.tensors, expected)
+    fitted = Fitted({}, skipped=sorted([*(found.keys() - expected.keys()), *others]))
     classifier = _names(network, classifier_parameters(network))
     if not _same_classes(weights.classes, classes) or any(
         key not in found or found[key].shape != expected[key].shape for key in classifier
@@ -81,19 +83,31 @@ def fit_weights(weights: Weights, network: nn.Module, classes: Sequence[str] | N
                 f"{printable(key)} has shape {tuple(found[key].shape)}, but {tuple(own.shape)} in the network"
                 f"; use {settings or 'weights of the same network'}"
             )
-        fitted.tensors[key] = tensor
+        if own.is_floating_point() and tensor.dtype not in FLOATS:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(
+                f"{printable(key)} has numbers of type {kind}; use weights in 16, 32 or 64-bit floating point"
+            )
+        fitted.tensors[key] = tensor.to(own.dtype)
     return fitted
 
 
-def _without_prefixes(tensors: Mapping[str, Tensor], expected: Iterable[str]) -> dict[str, Tensor]:
-    """Remove the prefixes that wrappers of the network have put before the names."""
-    found, names = dict(tensors), set(expected)
+def _without_prefixes(
+    tensors: Mapping[str, Tensor], expected: Iterable[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Remove the prefixes that wrappers of the network have put before the names.
+
+    Returns:
+        The tensors of the network, and the names of those outside of it.
+    """
+    found, names, others = dict(tensors), set(expected), list[str]()
     for _ in PREFIXES:  # a wrapper may be in another one
         prefix = next((p for p in PREFIXES if any(key.startswith(p) for key in found)), None)
         if prefix is None or names & found.keys():
             break
+        others += [key for key in found if not key.startswith(prefix)]
         found = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
-    return found
+    return found, others
 
 
 def _names(network: nn.Module, parameters: Iterable[nn.Parameter]) -> list[str]:

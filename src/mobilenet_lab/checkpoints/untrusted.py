@@ -1,15 +1,15 @@
 """Checks that keep a hostile checkpoint from running code or exhausting memory.
 
-PyTorch's `weights_only=True` prevents the first. These checks come before it, because its list of allowed
+PyTorch's `weights_only=True` prevents the first. `check_pickle` comes before it, because its list of allowed
 names is longer than needed: it contains `bytearray`, for example, and `bytearray(10**12)` takes a terabyte.
 """
 
 import io
-import pickle
-import pickletools
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from mobilenet_lab.checkpoints.plain_pickle import check_pickle
 
 # Reading an untrusted file takes a small multiple of its size, and never exceeds these limits.
 MAX_BYTES = 1 << 32  # of the file; width 8.0 with Adam's moments has 1.7 GB
@@ -19,13 +19,6 @@ MAX_PICKLE = 1 << 23  # bytes, without tensors; 8,000,000 instructions take a qu
 MAX_DEPTH = 100  # of lists and dictionaries in each other
 MAX_BITS = 1024  # of an integer; Python refuses to print 15,000
 
-PROTOCOL = 2  # of the pickles that PyTorch writes
-STORAGES = ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
-# The only names in a pickle of plain values and tensors
-PLAIN_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
-    f"torch {kind}Storage" for kind in STORAGES
-}
-
 
 def checked_copy(path: Path) -> io.BytesIO:
     """Check the archive of a checkpoint and return exactly the bytes that were checked.
@@ -34,7 +27,9 @@ def checked_copy(path: Path) -> io.BytesIO:
 
     Raises:
         zipfile.BadZipFile: The archive is damaged, declares wrong sizes, or is not a checkpoint.
-        pickle.UnpicklingError: The pickle names something other than plain values and tensors.
+        pickle.UnpicklingError: The pickle is malformed, holds something other than plain values and tensors,
+            or takes far more memory than the file.
+        TypeError, ValueError: The pickle is malformed.
     """
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -53,20 +48,10 @@ def checked_copy(path: Path) -> io.BytesIO:
             if entry.filename.endswith(".pkl"):
                 if len(content) > MAX_PICKLE:
                     raise zipfile.BadZipFile(f"more than {MAX_PICKLE:,} bytes of plain values")
-                check_globals(content)
+                check_pickle(content, size)
             checked.writestr(entry.filename, content)
     copy.seek(0)
     return copy
-
-
-def check_globals(content: bytes) -> None:
-    """Refuse a pickle that names a class or function other than those of plain values and tensors."""
-    for opcode, argument, _ in pickletools.genops(content):
-        is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
-        if is_name and argument not in PLAIN_GLOBALS:
-            raise pickle.UnpicklingError(f"names {argument}")
-        if opcode.name == "PROTO" and argument != PROTOCOL:
-            raise pickle.UnpicklingError(f"protocol {argument}, which PyTorch does not write")
 
 
 def check_values(checkpoint: Any, max_bytes: int) -> None:

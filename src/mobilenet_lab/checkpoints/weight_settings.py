@@ -25,7 +25,7 @@ def find_settings(network: nn.Module, found: Mapping[str, Tensor], ignored: Coll
         For example "model.filters=8 model.round_to=8"; None if no width fits, or for another network.
     """
     kernel = found.get(STEM)
-    if not isinstance(network, MobileNetV2) or kernel is None or kernel.ndim != 4:
+    if not isinstance(network, MobileNetV2) or kernel is None or kernel.ndim != 4 or not kernel.numel():
         return None
     for filters, round_to in _candidates(len(kernel)):
         with WithoutMemory(), torch.random.fork_rng(devices=[]):

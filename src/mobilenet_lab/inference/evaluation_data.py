@@ -64,6 +64,7 @@ def open_source(data: DictConfig, ensemble: Classifier) -> DatasetSource:
     trained_on = ensemble.data[0]
     image_format = {
         "size": trained_on["native_size"],
+        "margin": 0.0,  # the native size includes it
         "channels": ensemble.channels,
         "fit": trained_on["fit"],
     }

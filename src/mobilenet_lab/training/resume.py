@@ -32,7 +32,7 @@ from mobilenet_lab.runs.folder import RunFolder
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.tasks.classification import ImageClassifier
 from mobilenet_lab.training.builders import with_floats
-from mobilenet_lab.training.initial_weights import KEY, LATEST, keep_initial_weights
+from mobilenet_lab.training.initial_weights import KEY, follows_latest, keep_initial_weights
 from mobilenet_lab.training.settings_diff import (
     COSMETIC_KEYS,
     changed_keys,
@@ -89,7 +89,7 @@ def finished_result(cfg: DictConfig) -> dict[str, Any] | None:
     if result is None:
         return None
     now = result_relevant_settings(cfg)
-    if before is not None and now.get(KEY) == LATEST:  # means this run by now
+    if before is not None and follows_latest(now.get(KEY)):  # to this run, by now
         now[KEY] = before.get(KEY)
     if before is not None and not set(changed_keys(before, now)) - COSMETIC_KEYS:
         return result

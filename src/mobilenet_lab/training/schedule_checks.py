@@ -65,9 +65,7 @@ def _check_freezing(cfg: DictConfig) -> None:
             )
         return
     if cfg.model.get("weights") is None and cfg.resume is None:
-        log.warning(
-            "task.freeze_stages=%s: with model.weights=null, these stages keep their random weights", stages
-        )
+        log.warning("task.freeze_stages=%s: freezes random weights, because model.weights is null", stages)
     if epochs is not None and 0 < limit <= epochs:
         log.warning(
             "task.freeze_epochs=%d: trainer.max_epochs=%d ends the run before, so the stages stay frozen",
