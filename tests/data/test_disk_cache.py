@@ -15,6 +15,7 @@ from conftest import Script, digit_images
 from PIL import Image
 
 from mobilenet_lab.data import disk_cache
+from mobilenet_lab.data.datasets import file_dataset
 from mobilenet_lab.data.datasets.file_dataset import FileDataset
 from mobilenet_lab.data.datasets.image_folder import image_folder
 from mobilenet_lab.data.datasets.mnist import idx_folder
@@ -120,14 +121,18 @@ def test_workers_fill_one_file(dataset: FileDataset, cache: Path, decoded: list[
     assert len(list(cache.iterdir())) == 1
 
 
-def test_every_setting_that_changes_pixels_has_its_own_file(folder: Path, cache: Path) -> None:
+def test_every_setting_that_changes_pixels_has_its_own_file(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     variants = [{}, {"size": 17}, {"channels": 1}, {"fit": "pad"}]
     for variant in variants:
         source = image_folder(str(folder), **({"size": 16, "channels": 3} | variant))  # type: ignore[arg-type]
         on_disk(source.open("train"))
     (folder / "a/new.png").write_bytes((folder / "a/00.png").read_bytes())
     on_disk(image_folder(str(folder), size=16, channels=3).open("train"))
-    assert len(list(cache.iterdir())) == len(variants) + 1
+    monkeypatch.setattr(file_dataset, "PIXELS", file_dataset.PIXELS + 1)
+    on_disk(image_folder(str(folder), size=16, channels=3).open("train"))
+    assert len(list(cache.iterdir())) == len(variants) + 2
 
 
 def test_corrupt_image_is_reported_every_time(dataset: FileDataset) -> None:

@@ -52,6 +52,15 @@ def test_images_are_upright(tmp_path: Path, orientation: int) -> None:
     assert differences(tmp_path / "x.jpg").max() <= 1
 
 
+@pytest.mark.parametrize("text", ['tiff:Orientation="6"', "<tiff:Orientation>6</tiff:Orientation>"])
+def test_images_with_orientation_in_xmp_are_upright(tmp_path: Path, text: str) -> None:
+    file = io.BytesIO()
+    photo(400, 300).save(file, "JPEG", quality=95, xmp=text.encode())
+    (tmp_path / "x.jpg").write_bytes(file.getvalue())
+    assert load_image(tmp_path / "x.jpg").size == (300, 400)
+    assert differences(tmp_path / "x.jpg").max() <= 1
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK", "progressive", "PNG", "RGBA"])
 def test_every_kind_of_file_is_read(tmp_path: Path, mode: str) -> None:
     image, file = photo(200, 150), io.BytesIO()

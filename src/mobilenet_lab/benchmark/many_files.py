@@ -34,7 +34,7 @@ def start(settings: Settings, num_classes: int = CLASSES, is_first: bool = False
         is_first: Whether to remove the index of an earlier run before.
     """
     folder = settings.work / f"files{num_classes}"
-    cache = settings.work / "cache"
+    cache = settings.work / f"cache{num_classes}"  # holds the index of this folder alone
     os.environ["XDG_CACHE_HOME"] = str(cache)
     run = partial(time_script, settings, "train.py", *OVERRIDES, f"data.root={folder}")
     if not folder.exists():

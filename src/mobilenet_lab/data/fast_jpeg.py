@@ -19,7 +19,7 @@ from mobilenet_lab.data.resize_modes import center_offset
 from mobilenet_lab.runtime.errors import InputError
 
 COLORS = ("YCbCr", "Gray", "RGB")
-EXIF = b"Exif\0\0"
+ORIENTATIONS = (b"Exif\0\0", b"tiff:Orientation")  # in EXIF and XMP metadata
 
 
 def check_installed() -> None:
@@ -76,7 +76,7 @@ def _decode(content: bytes, size: int) -> np.ndarray | None:
     pixels = simplejpeg.decode_jpeg(
         content, "RGB", min_height=-(-height // divisor), min_width=-(-width // divisor), min_factor=1
     )
-    if EXIF not in content:
+    if not any(mark in content for mark in ORIENTATIONS):
         return pixels
     with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
         orientation = orientation_of(image)

@@ -91,6 +91,11 @@ def test_columns_are_found_by_name(root: Path, header: str) -> None:
     assert list(source.open("train").files) == [f"images/{i}.png" for i in range(12)]
 
 
+def test_lines_may_end_with_carriage_returns(root: Path) -> None:
+    (root / "labels.csv").write_text("\r".join(["path,label", *lines()]), newline="")
+    assert len(opened(root).open("train")) == 12
+
+
 def test_column_assigns_images_to_splits(root: Path) -> None:
     rows = [*lines(0, 6, ",train"), *lines(6, 9, ",Validation"), *lines(9, 12, ",test")]
     write(root / "labels.csv", "path,label,split", *rows[::-1])
@@ -139,6 +144,12 @@ def test_csv_file_without_these_columns_leaves_a_folder_as_it_is(root: Path) -> 
             ["path,label", *lines(), "images/3.png,2"],
             r"line 14: images/3\.png is in line 5 of labels\.csv, too",
         ),
+        (
+            ["path,label", *lines(), "./images//3.png,2"],
+            r"line 14: \./images//3\.png is in line 5 of labels\.csv, too",
+        ),
+        (["path,label", *lines(), f"images/x.png,{'7' * 5000}"], r"has 5,000 characters, more than 255"),
+        ([f"path,label,{'x' * (1 << 18)}", *lines()], r"line 1: has no column path"),
         (["path,label", "images/1.png,a", "images/2.png,a"], r"needs at least two classes; it has a"),
         (
             ["path,label,split", *lines(0, 6, ",train"), *lines(6, 7, ",dusk")],

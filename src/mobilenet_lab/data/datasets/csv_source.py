@@ -71,13 +71,13 @@ class CsvSource:
         Raises:
             InputError: A file cannot be read, or there are fewer than two classes.
         """
-        names = sorted(self._tables["train"].classes, key=natural_key)
+        names = list(self._tables["train"].classes)
+        check_class_names(names, str(self._file("train")))  # before sorting, which reads the numbers in names
         if len(names) < 2:
             raise InputError(
                 f"{self._file('train')}: needs at least two classes; it has {printable(names[0])}"
             )
-        check_class_names(names, str(self._file("train")))
-        return names
+        return sorted(names, key=natural_key)
 
     @property
     def native_size(self) -> int:
@@ -168,7 +168,8 @@ def _check_unique(tables: Mapping[str, Table], files: Mapping[str, Path]) -> Non
     for split, table in tables.items():
         file = files[split]
         for path, line in table.rows():
-            other, before = seen.setdefault(os.path.join(file.parent, path), (file.name, line))
+            where = os.path.normpath(os.path.join(file.parent, path))
+            other, before = seen.setdefault(where, (file.name, line))
             if (other, before) != (file.name, line):
                 raise InputError(
                     f"{file}: line {line}: {printable(path)} is in line {before} of {other}, too; remove one "

@@ -83,7 +83,7 @@ def read_table(file: Path, split: str | None = None) -> dict[str, Table]:
         raise InputError(f"{file}: {error.strerror}; give data.root a folder or a CSV file") from error
     if "\0" in text:
         raise InputError(f"{file}: is not text; save the table as CSV")
-    header = text.partition("\n")[0]
+    header = io.StringIO(text, newline="").readline()
     names = _names(header)
     path, label = (_column(file, names, known) for known in (PATH_COLUMNS, LABEL_COLUMNS))
     column = _find(names, SPLIT_COLUMNS) if split is None else None
@@ -141,7 +141,11 @@ def _find(names: list[str], known: tuple[str, ...]) -> int | None:
 
 
 def _names(header: str) -> list[str]:
-    row = next(csv.reader([header.strip()], delimiter=_delimiter(header)), [])
+    """Return the names of the columns in lower case; none if the line is not CSV."""
+    try:
+        row = next(csv.reader([header.strip()], delimiter=_delimiter(header)), [])
+    except csv.Error:
+        return []
     return [name.strip().lower() for name in row]
 
 
