@@ -10,8 +10,8 @@ import numpy as np
 
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.datasets.csv_table import Table, has_columns, read_table
-from mobilenet_lab.data.datasets.file_dataset import FileDataset, check_every_class
-from mobilenet_lab.data.datasets.file_listing import natural_key
+from mobilenet_lab.data.datasets.file_dataset import FileDataset, FileSource, check_every_class
+from mobilenet_lab.data.datasets.file_listing import natural_key, smallest_labels
 from mobilenet_lab.data.datasets.file_names import FileNames
 from mobilenet_lab.data.datasets.folder_layout import NAMES
 from mobilenet_lab.data.square_reader import SquareReader
@@ -45,7 +45,7 @@ def find_tables(root: Path) -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class CsvSource:
+class CsvSource(FileSource):
     """A data set whose CSV files have a line with the path and the class of each image.
 
     Paths are relative to the folder of the file. A column `split` may assign images to splits.
@@ -59,10 +59,6 @@ class CsvSource:
     files: Mapping[str, Path]
     reader: SquareReader
     mnist_style: bool = False
-    name: str = "image_folder"
-
-    def prepare(self) -> None:
-        """Do nothing: there is nothing to download."""
 
     @cached_property
     def classes(self) -> list[str]:
@@ -78,16 +74,6 @@ class CsvSource:
                 f"{self._file('train')}: needs at least two classes; it has {printable(names[0])}"
             )
         return sorted(names, key=natural_key)
-
-    @property
-    def native_size(self) -> int:
-        """Side in pixels to which images are resized when they are decoded."""
-        return self.reader.size
-
-    @property
-    def fit(self) -> str:
-        """How images become square, in training and in prediction; see `images.resize_to_square`."""
-        return self.reader.fit
 
     def has_split(self, split: str) -> bool:
         """Return whether images are assigned to the split."""
@@ -147,7 +133,7 @@ class CsvSource:
                     f"{file}: line {line}: {printable(name)} not among the training classes; correct it, or "
                     "add training images"
                 )
-        labels = np.array([label_of[name] for name in table.classes], np.min_scalar_type(len(label_of) - 1))
+        labels = smallest_labels([label_of[name] for name in table.classes], len(label_of))
         return labels[np.frombuffer(table.class_ids, np.uint32)]
 
 

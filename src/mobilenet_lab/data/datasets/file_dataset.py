@@ -102,6 +102,30 @@ class FileDataset:
         return FileDataset(self.root, self.files.select(kept), self.labels[kept], self.reader)
 
 
+class FileSource:
+    """What data sets of image files have in common, however the files are listed.
+
+    Attributes:
+        reader: Reads an image.
+    """
+
+    reader: SquareReader
+    name: str = "image_folder"
+
+    def prepare(self) -> None:
+        """Do nothing: there is nothing to download."""
+
+    @property
+    def native_size(self) -> int:
+        """Side in pixels to which images are resized when they are decoded."""
+        return self.reader.size
+
+    @property
+    def fit(self) -> str:
+        """How images become square, in training and in prediction; see `images.resize_to_square`."""
+        return self.reader.fit
+
+
 def check_every_class(labels: np.ndarray, names: Sequence[str]) -> None:
     """Refuse a class without an image that can be decoded.
 

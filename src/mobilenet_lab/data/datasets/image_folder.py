@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mobilenet_lab.data.class_names import check_class_names
 from mobilenet_lab.data.datasets.csv_source import CsvSource, find_tables
-from mobilenet_lab.data.datasets.file_dataset import FileDataset, check_every_class
+from mobilenet_lab.data.datasets.file_dataset import FileDataset, FileSource, check_every_class
 from mobilenet_lab.data.datasets.file_listing import list_classes, list_images_of_classes, natural_key
 from mobilenet_lab.data.datasets.folder_index import FolderIndex
 from mobilenet_lab.data.datasets.folder_layout import find_splits, warn_of_other_folders
@@ -19,7 +19,7 @@ ON_EMPTY_CLASS = ("error", "skip")
 
 
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(FileSource):
     """A data set of the files `root`/<class>/<file>, or `root`/<split>/<class>/<file>.
 
     The folders of splits are called train, val and test, or one of `folder_layout.NAMES`; either of the last
@@ -38,10 +38,6 @@ class FolderSource:
     reader: SquareReader
     mnist_style: bool = False
     on_empty_class: str = "error"
-    name: str = "image_folder"
-
-    def prepare(self) -> None:
-        """Do nothing: there is nothing to download."""
 
     @property
     def splits(self) -> dict[str, Path]:
@@ -74,16 +70,6 @@ class FolderSource:
             )
         check_class_names(names, str(folder))
         return names
-
-    @property
-    def native_size(self) -> int:
-        """Side in pixels to which images are resized when they are decoded."""
-        return self.reader.size
-
-    @property
-    def fit(self) -> str:
-        """How images become square, in training and in prediction; see `images.resize_to_square`."""
-        return self.reader.fit
 
     def has_split(self, split: str) -> bool:
         """Return whether there is a folder for the split next to the folder train."""
