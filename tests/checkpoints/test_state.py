@@ -8,7 +8,7 @@ from mobilenet_lab.checkpoints.load import load_checkpoint
 
 DOCUMENTED = set(re.findall(r"^\| `([^`]+)` \|", state.__doc__ or "", re.MULTILINE))
 OPTIONAL = {"MixedPrecision", "current_model_state", "averaging_state"}
-NESTED = {state.SAMPLING, state.LR_FACTOR}  # in the position of the data, and in groups of the optimizer
+NESTED = {state.LR_FACTOR}  # in groups of the optimizer
 
 
 @pytest.fixture

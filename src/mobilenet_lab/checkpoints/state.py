@@ -42,7 +42,6 @@ DATA_POSITION = "ImageDataModule"
 TRAIN_METRICS = "train_metrics"
 NUM_THREADS = "num_threads"
 OPTIMIZER_NAME = "optimizer"
-SAMPLING = "sampling"  # in the position: `data.sampling`
 CURRENT_WEIGHTS = "current_model_state"
 LR_FACTOR = "lr_factor"  # of a group of parameters: its learning rate relative to that of the first group
 

@@ -12,7 +12,6 @@ from mobilenet_lab.checkpoints.state import (
     MAX_STEPS,
     NUM_THREADS,
     OPTIMIZER_STATES,
-    SAMPLING,
     SCHEDULES,
     Checkpoint,
     hyper_parameters,
@@ -21,6 +20,7 @@ from mobilenet_lab.checkpoints.state import (
     schedule_state,
     train_metrics,
 )
+from mobilenet_lab.data.epoch_order import SAMPLING
 from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:

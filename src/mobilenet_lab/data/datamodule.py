@@ -12,8 +12,8 @@ from mobilenet_lab.data.cache import InMemoryDataset, choose_cache, load_all
 from mobilenet_lab.data.class_checks import checked_classes, warn_of_missing_classes
 from mobilenet_lab.data.datasets.base import Batch, DatasetSource, ImageDataset
 from mobilenet_lab.data.datasets.sources import make_source
-from mobilenet_lab.data.disk_cache import on_disk
-from mobilenet_lab.data.epoch_order import SHUFFLE, check_same_order, epoch_order
+from mobilenet_lab.data.disk_cache import keep_on_disk
+from mobilenet_lab.data.epoch_order import SAMPLING, SHUFFLE, check_same_order, epoch_order
 from mobilenet_lab.data.global_seed import seed_global_generators
 from mobilenet_lab.data.limits import check_side
 from mobilenet_lab.data.loader import batch_loader
@@ -123,7 +123,7 @@ class ImageDataModule(LightningDataModule):
         self.subsets = split_dataset(self.source, **self._splits, on_corrupt_image=self._on_corrupt_image)
         warn_of_missing_classes(self.subsets, classes)
         if self.cache == "disk":
-            on_disk(self.subsets["train"].dataset)  # now, since errors are shown best before training
+            self.subsets = keep_on_disk(self.subsets)
 
     def describe(self) -> dict[str, Any]:
         """Return what `ImageClassifier` stores in checkpoints about the images, as plain values.
@@ -211,7 +211,7 @@ class ImageDataModule(LightningDataModule):
         assert self.trainer is not None
         return {
             "seed": self.seed,
-            "sampling": self.sampling,
+            SAMPLING: self.sampling,
             "global batch size": self.batch_size * self.trainer.world_size,
             "training images": len(self.subsets["train"]),
         }
@@ -231,10 +231,9 @@ class ImageDataModule(LightningDataModule):
         )
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         self.preprocessing.to(device)
-        dataset = on_disk(subset.dataset) if self.cache == "disk" else subset.dataset
-        in_memory = self._cached(dataset, device)
+        in_memory = self._cached(subset.dataset, device)
         if in_memory is None:
-            return batch_loader(dataset, sampler, self.num_workers, pin_memory=device.type == "cuda")
+            return batch_loader(subset.dataset, sampler, self.num_workers, pin_memory=device.type == "cuda")
         pin_memory = device.type == "cuda" and not in_memory.images.is_cuda
         return batch_loader(in_memory, sampler, pin_memory=pin_memory)
 

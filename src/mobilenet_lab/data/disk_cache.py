@@ -13,6 +13,8 @@ import shutil
 import struct
 import time
 import zlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor
 
 from mobilenet_lab.data.datasets.base import ImageDataset
+from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.user_cache import user_cache_folder
 
@@ -142,6 +145,13 @@ class PixelStore:
                 raise
             self._is_full = True
             log.warning("data.cache=disk: %s is full; the other images are not kept", self._arguments[0])
+
+
+def keep_on_disk(subsets: Mapping[str, Subset]) -> dict[str, Subset]:
+    """Return subsets whose images are kept on disk; see `on_disk`."""
+    kept = {id(subset.dataset): subset.dataset for subset in subsets.values()}  # subsets may share one
+    kept = {key: on_disk(dataset) for key, dataset in kept.items()}
+    return {name: replace(subset, dataset=kept[id(subset.dataset)]) for name, subset in subsets.items()}
 
 
 def on_disk(dataset: ImageDataset) -> DiskCachedDataset:

@@ -10,7 +10,7 @@ from mobilenet_lab.data.splits import Subset
 from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.text import printable
 
-SAMPLING = "sampling"
+SAMPLING = "sampling"  # key of the position in a checkpoint
 SHUFFLE, BALANCED = "shuffle", "balanced"
 SAMPLINGS = (SHUFFLE, BALANCED)
 
