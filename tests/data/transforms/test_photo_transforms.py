@@ -167,7 +167,7 @@ def test_jitter_draws_the_order_of_changes_per_batch() -> None:
 
         return change
 
-    jitter._changes = [(record(i), 0.1) for i in range(4)]
+    jitter._changes = [(record(i), 0.9, 1.1) for i in range(4)]
     for seed in range(400):
         seen.clear()
         jitter(torch.zeros(1, 3, 1, 1), generator(seed))

@@ -40,13 +40,13 @@ class ColorJitter:
             raise InputError(
                 f"brightness={brightness}, contrast={contrast}, saturation={saturation}: must be at least 0"
             )
-        changes = (
+        factors = (
             (adjust_brightness, brightness),
             (adjust_contrast, contrast),
             (adjust_saturation, saturation),
-            (adjust_hue, hue),
         )
-        self._changes = [(change, strength) for change, strength in changes if strength > 0]
+        changes = [(change, max(0.0, 1 - most), 1 + most) for change, most in factors if most > 0]
+        self._changes = [*changes, (adjust_hue, -hue, hue)] if hue > 0 else changes
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Change the colors of a batch.
@@ -62,10 +62,6 @@ class ColorJitter:
         random = torch.rand((count, len(images)), generator=generator, device=images.device)
         # The order is drawn on the CPU, since reading it from a GPU would wait for the GPU.
         for i in np.random.default_rng((STREAM, generator.initial_seed())).permutation(count):
-            change, strength = self._changes[i]
-            if change is adjust_hue:
-                images = change(images, (random[i] * 2 - 1) * strength)
-            else:
-                low = max(0.0, 1 - strength)
-                images = change(images, low + random[i] * (1 + strength - low))
+            change, low, high = self._changes[i]
+            images = change(images, low + random[i] * (high - low))
         return images
