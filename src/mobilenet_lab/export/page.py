@@ -10,7 +10,6 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from mobilenet_lab.data.resize_modes import visible_side
 from mobilenet_lab.export.javascript import for_html, join_modules
 from mobilenet_lab.export.web_runtime import LICENSE, VERSION, WebRuntime, web_runtime
 from mobilenet_lab.inference.model_metadata import ModelMetadata
@@ -74,7 +73,7 @@ def _texts(metadata: ModelMetadata, channels: int) -> dict[str, object]:
     description = {
         "classes": metadata.classes,
         "channels": channels,
-        "visible_side": min(data["native_size"], _visible_side(metadata)),
+        "visible_side": metadata.visible_side,
         **{key: data[key] for key in ("native_size", "mnist_style", "fit")},
     }
     return {
@@ -82,18 +81,13 @@ def _texts(metadata: ModelMetadata, channels: int) -> dict[str, object]:
         "prompt": f"Draw a {subject}" if can_draw else "Choose an image",
         "hint": f"Draw a {subject} here, or drop an image" if can_draw else "Drop, paste or choose an image",
         "can_draw": can_draw,
-        "visible_side": description["visible_side"],
+        "visible_side": metadata.visible_side,
         "data_name": data["name"],
         "num_classes": len(metadata.classes),
         "precision": metadata.precision,
         # JSON in a script element: "<" could end the element.
         "metadata": Markup(json.dumps(description).replace("<", r"\u003c")),
     }
-
-
-def _visible_side(metadata: ModelMetadata) -> int:
-    preprocessing = metadata.preprocessing
-    return visible_side(preprocessing["resize"], metadata.data["native_size"], preprocessing["image_size"])
 
 
 def _policy(style: str, *scripts: str) -> str:

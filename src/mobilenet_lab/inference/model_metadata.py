@@ -10,6 +10,7 @@ from typing import Any
 
 from mobilenet_lab.checkpoints.description import has_short_texts, invalid_keys
 from mobilenet_lab.data.class_names import check_class_names
+from mobilenet_lab.data.resize_modes import visible_side
 from mobilenet_lab.runtime.errors import InputError
 
 INPUT = "images"  # uint8, shape (N, channels, native_size, native_size), as read from the data set
@@ -34,6 +35,12 @@ class ModelMetadata:
     preprocessing: dict[str, Any]
     data: dict[str, Any]
     precision: str = "float32"
+
+    @property
+    def visible_side(self) -> int:
+        """Side of the centered square of an image that the model sees, in pixels of the image as read."""
+        resize, side = self.preprocessing.get("resize", "auto"), self.data["native_size"]
+        return min(side, visible_side(resize, side, self.preprocessing["image_size"]))
 
     def as_texts(self) -> dict[str, str]:
         """Return JSON by key."""

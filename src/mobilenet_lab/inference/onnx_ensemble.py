@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from mobilenet_lab.data.resize_modes import visible_side
 from mobilenet_lab.inference.classifier import MAX_BATCH_PIXELS
 from mobilenet_lab.inference.model_metadata import ModelMetadata
 from mobilenet_lab.inference.onnx_session import OnnxSession
@@ -64,8 +63,7 @@ class OnnxEnsemble:
         self.data.append(data)
         side, image_size = data["native_size"], metadata.preprocessing["image_size"]
         self._largest_side = max(self._largest_side, side, image_size)
-        visible = visible_side(metadata.preprocessing.get("resize", "auto"), side, image_size)
-        self.visible_side = max(self.visible_side, min(side, visible))
+        self.visible_side = max(self.visible_side, metadata.visible_side)
 
     @property
     def max_batch(self) -> int:
