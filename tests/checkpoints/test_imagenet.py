@@ -2,14 +2,12 @@
 
 import hashlib
 import multiprocessing
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+from file_server import NO_SERVER, FileHandler, serving
 from PIL import Image
 from torchvision_reference import evaluation_input, functional_forward, random_weights
 
@@ -21,19 +19,6 @@ from mobilenet_lab.checkpoints.load import load_checkpoint
 from mobilenet_lab.checkpoints.locate import find_checkpoint, find_checkpoints
 from mobilenet_lab.inference.ensemble import Ensemble
 from mobilenet_lab.runtime.errors import InputError
-
-NO_SERVER = "http://127.0.0.1:9/"  # the discard port, where nothing listens
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    requests: list[str] = []
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self.requests.append(self.path)
-        super().do_GET()
 
 
 @pytest.fixture
@@ -52,15 +37,8 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def mirror(published: Path) -> Iterator[str]:
-    """Return the URL of a real server on loopback."""
-    QuietHandler.requests.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(published)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(published) as url:
+        yield url
 
 
 def weights_in(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -82,7 +60,7 @@ def test_checkpoint_is_made_from_a_download(
     monkeypatch.setattr(imagenet_download, "MIRRORS", [NO_SERVER, mirror])
     path = imagenet_checkpoint("ckpt", tmp_path / "cache")
     assert_same(path)
-    assert QuietHandler.requests == [f"/{FILE}"]
+    assert FileHandler.requests == [f"/{FILE}"]
     monkeypatch.setattr(imagenet_download, "MIRRORS", [NO_SERVER])
     assert imagenet_checkpoint("ckpt", tmp_path / "cache") == path
 
@@ -131,7 +109,7 @@ def test_one_of_several_processes_downloads(tmp_path: Path, mirror: str) -> None
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert QuietHandler.requests == [f"/{FILE}"]
+    assert FileHandler.requests == [f"/{FILE}"]
     assert_same(imagenet_path(tmp_path / "cache"))
 
 

