@@ -28,6 +28,11 @@ def network_settings(cfg: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in model.items() if key != WEIGHTS}
 
 
+def network_arguments(cfg: DictConfig) -> dict[str, Any]:
+    """Return the arguments of the network's class."""
+    return {key: value for key, value in network_settings(cfg).items() if key != "network"}
+
+
 def follows_latest(weights: str | None) -> bool:
     """Return whether a value of `model.weights` leads to the newest run, which another run will replace."""
     if weights is None or weights == IMAGENET:

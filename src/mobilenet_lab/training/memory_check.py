@@ -19,7 +19,7 @@ from mobilenet_lab.runtime.errors import InputError
 from mobilenet_lab.runtime.machine import proc_field
 from mobilenet_lab.runtime.memory import free_memory
 from mobilenet_lab.tasks.freezing import Freezing
-from mobilenet_lab.training.initial_weights import network_settings
+from mobilenet_lab.training.initial_weights import network_arguments, network_settings
 
 FLOAT32 = 4  # bytes
 GIB = 1 << 30
@@ -72,8 +72,7 @@ def check_memory(cfg: DictConfig, datamodule: ImageDataModule, num_ranks: int, f
     """
     device = _device(cfg.trainer)
     estimate = estimate_memory(cfg, datamodule, device.type, num_ranks)
-    arguments = ((key, v) for key, v in network_settings(cfg).items() if key != "network")
-    argument, value = next(arguments, ("network", cfg.model.network))
+    argument, value = next(iter(network_arguments(cfg).items()), ("network", cfg.model.network))
     if estimate.state > MAX_BYTES:
         raise InputError(
             f"model.{argument}={value}: a checkpoint would have {estimate.state / GIB:,.1f} GiB, and only "

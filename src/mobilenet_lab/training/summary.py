@@ -29,7 +29,7 @@ from mobilenet_lab.runs.tensorboard import log_hparams
 from mobilenet_lab.runtime.atomic_files import write_json
 from mobilenet_lab.runtime.invocation import command_line_overrides, train_command
 from mobilenet_lab.tasks.classification import ImageClassifier
-from mobilenet_lab.training.initial_weights import WEIGHTS, network_settings
+from mobilenet_lab.training.initial_weights import WEIGHTS, network_arguments
 from mobilenet_lab.training.model_table import model_table
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def describe_run(
 
 def _describe_model(cfg: DictConfig) -> str:
     """Return the name of the network and its first argument, which sets its size."""
-    arguments = [f"{key}={value}" for key, value in network_settings(cfg).items() if key != "network"]
+    arguments = [f"{key}={value}" for key, value in network_arguments(cfg).items()]
     return f"{cfg.model.network}({', '.join(arguments[:1])})"
 
 
@@ -173,9 +173,7 @@ def _rounded(accuracy: Any) -> float | None:
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
     """Return the same flat keys for every run: TensorBoard compares only runs with equal keys."""
     weights = {} if cfg.model.get(WEIGHTS) is None else {WEIGHTS: cfg.model[WEIGHTS]}
-    arguments = [
-        f"{key}={value}" for key, value in (weights | network_settings(cfg)).items() if key != "network"
-    ]
+    arguments = [f"{key}={value}" for key, value in (weights | network_arguments(cfg)).items()]
     return {
         "network": cfg.model.network,
         "filters": cfg.model.get("filters", 0),
