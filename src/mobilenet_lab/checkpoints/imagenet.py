@@ -16,7 +16,7 @@ from mobilenet_lab.runtime.user_cache import user_cache_folder
 
 IMAGENET = "imagenet"  # the value of `ckpt` and `model.weights`
 CLASSES = Path(__file__).with_name("imagenet_classes.txt")
-MODEL = {"network": "mobilenet_v2", "filters": 8, "round_to": 8}
+MODEL: dict[str, Any] = {"network": "mobilenet_v2", "filters": 8, "round_to": 8}
 # torchvision's evaluation: Resize(256), CenterCrop(224) and Normalize
 DATA = {"name": IMAGENET, "native_size": 256, "mnist_style": False, "fit": "crop"}
 PREPROCESSING = {

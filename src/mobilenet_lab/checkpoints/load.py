@@ -4,8 +4,9 @@ import logging
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mobilenet_lab.checkpoints.state import REQUIRED_KEYS
 from mobilenet_lab.checkpoints.untrusted import MAX_GROWTH, check_values, checked_copy
@@ -31,6 +32,24 @@ READ_ERRORS = (
 )
 
 
+def read_plain_values(path: Path, copy: Callable[[Path], IO[bytes]] = checked_copy) -> Any:
+    """Read plain values and tensors that `torch.save` wrote into main memory.
+
+    Args:
+        path: The file. It may be untrusted.
+        copy: Checks it and returns the bytes that were checked.
+
+    Raises:
+        READ_ERRORS: The file is damaged or holds anything else. The text of an error is not for users, as
+            PyTorch advises to turn the protection off.
+    """
+    import torch
+
+    contents = torch.load(copy(path), map_location="cpu", weights_only=True)
+    check_values(contents, MAX_GROWTH * path.stat().st_size)
+    return contents
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of this project into main memory.
 
@@ -41,13 +60,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         InputError: The file is damaged, holds anything but plain values and tensors, or belongs to another
             program.
     """
-    import torch
-
     try:
-        checkpoint = torch.load(checked_copy(path), map_location="cpu", weights_only=True)
-        check_values(checkpoint, MAX_GROWTH * path.stat().st_size)
+        checkpoint = read_plain_values(path)
     except READ_ERRORS as error:
-        # The text of PyTorch's error would advise to turn the protection off.
         raise InputError(
             f"{path}: not a checkpoint, damaged, or not only plain values and tensors; use another checkpoint"
         ) from error

@@ -34,9 +34,7 @@ def find_checkpoint(where: str, key: str = "ckpt", prefer: str = "best") -> Path
     except RuntimeError as error:  # raised by Python before 3.13
         raise FileNotFoundError(f"{key}={where}: symbolic links form a loop") from error
     if path.is_file():
-        if prefer == "last" and is_onnx(path):
-            raise InputError(f"{key}={where}: an exported model cannot be trained; use a checkpoint")
-        return path
+        return _trainable(path, where, key) if prefer == "last" else path
     if path.exists() and not path.is_dir():
         raise FileNotFoundError(f"{key}={where}: is a pipe or a device; copy the checkpoint to a file")
     run = RunFolder(path)
@@ -73,11 +71,15 @@ def find_weights(where: str | Path, key: str) -> Path:
 
     Raises:
         FileNotFoundError: It does not exist.
-        InputError: It is an ONNX file.
+        InputError: It is an ONNX file, or the ImageNet weights cannot be downloaded.
     """
-    if where != "latest" and not Path(where).expanduser().exists():
+    if where not in (IMAGENET, "latest") and not Path(where).expanduser().exists():
         raise FileNotFoundError(f"{key}={where}: does not exist; use imagenet, a file or a run folder")
-    path = find_checkpoint(_as_text(where), key)
+    return _trainable(find_checkpoint(_as_text(where), key), where, key)
+
+
+def _trainable(path: Path, where: str | Path, key: str) -> Path:
+    """Return the path, unless it is that of an exported model."""
     if is_onnx(path):
         raise InputError(f"{key}={where}: an exported model cannot be trained; use a checkpoint")
     return path

@@ -48,7 +48,7 @@ def network_from(checkpoint: dict[str, Any], path: Path, cpu_layers: bool = True
             check=lambda described: _check_shapes(described.state_dict(), network_weights),
         )
         network.load_state_dict(network_weights)
-        check_weights(network)
+        check_weights(network.state_dict())
     except InputError as error:
         raise InputError(f"{path}: {_reason(error)}; use another checkpoint") from error
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
@@ -70,12 +70,7 @@ def _check_shapes(described: dict[str, Any], weights: dict[str, Any]) -> None:
             raise ValueError(f"{key[:80]} should have shape {expected}, not {found}")
 
 
-def check_weights(network: "nn.Module") -> None:
-    """Refuse weights that make every answer NaN; see `check_finite`."""
-    check_finite(network.state_dict())
-
-
-def check_finite(weights: "Mapping[str, Tensor]") -> None:
+def check_weights(weights: "Mapping[str, Tensor]") -> None:
     """Refuse weights that make every answer NaN.
 
     Raises:

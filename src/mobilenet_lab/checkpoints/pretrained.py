@@ -7,9 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from mobilenet_lab.checkpoints.fit_weights import Fitted, fit_weights
-from mobilenet_lab.checkpoints.imagenet import IMAGENET, imagenet_checkpoint
 from mobilenet_lab.checkpoints.locate import find_weights
-from mobilenet_lab.checkpoints.network import check_finite
+from mobilenet_lab.checkpoints.network import check_weights
 from mobilenet_lab.checkpoints.weights_file import read_weights
 from mobilenet_lab.runtime.errors import InputError
 
@@ -38,10 +37,10 @@ def load_pretrained(
         FileNotFoundError: The file does not exist.
         InputError: The file cannot be read, a weight is NaN or infinite, or the weights do not fit.
     """
-    path = imagenet_checkpoint(key) if weights == IMAGENET else find_weights(weights, key)
+    path = find_weights(weights, key)
     try:
         fitted = fit_weights(read_weights(path), network, classes)
-        check_finite(fitted.tensors)
+        check_weights(fitted.tensors)
     except InputError as error:
         advice = "" if ";" in str(error) else "; use other weights"
         raise InputError(f"{key}={weights}: {error}{advice}") from error

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mobilenet_lab.checkpoints.description import CLASSES, GROUPS, check_description
 from mobilenet_lab.checkpoints.legacy_file import checked_legacy_copy, is_legacy
-from mobilenet_lab.checkpoints.load import READ_ERRORS
+from mobilenet_lab.checkpoints.load import READ_ERRORS, read_plain_values
 from mobilenet_lab.checkpoints.state import HYPER_PARAMETERS, WEIGHTS, hyper_parameters
-from mobilenet_lab.checkpoints.untrusted import MAX_BYTES, MAX_GROWTH, check_values, checked_copy
+from mobilenet_lab.checkpoints.untrusted import MAX_BYTES, checked_copy
 from mobilenet_lab.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,14 +72,9 @@ def _read(path: Path) -> dict[Any, Any]:
 
 
 def _read_torch(path: Path) -> dict[Any, Any]:
-    import torch
-
     try:
-        copy = checked_legacy_copy(path) if is_legacy(path) else checked_copy(path)
-        contents = torch.load(copy, map_location="cpu", weights_only=True)
-        check_values(contents, MAX_GROWTH * path.stat().st_size)
+        contents = read_plain_values(path, checked_legacy_copy if is_legacy(path) else checked_copy)
     except READ_ERRORS as error:
-        # The text of PyTorch's error would advise to turn the protection off.
         raise InputError(
             f"{path}: is damaged, or has more than plain values and tensors; save the network's state_dict"
         ) from error

@@ -8,7 +8,7 @@ from mobilenet_lab.checkpoints.locate import find_weights
 from mobilenet_lab.config.nested import shown
 from mobilenet_lab.runtime.errors import InputError
 
-WIDTH_1 = 8  # `filters`; all channels are multiples of it
+WIDTH_1 = MODEL["filters"]  # all channels are multiples of it
 
 
 def check_model(model: Mapping[str, Any]) -> None:
