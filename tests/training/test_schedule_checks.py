@@ -34,6 +34,10 @@ RESTARTS = "scheduler=cosine_restarts scheduler.warmup_steps=0"
             "task.freeze_epochs=3: trainer.max_epochs=3 ends the run before, so the stages stay frozen",
         ),
         ("task.freeze_stages=4 task.freeze_epochs=2 resume=latest", None),
+        (
+            "task.freeze_stages=4 task.freeze_epochs=2 resume=latest scheduler=range_test",
+            "task.freeze_epochs=2: a range test tries each rate once",
+        ),
         ("", None),
     ],
 )

@@ -43,7 +43,8 @@ def load_pretrained(
         check_weights(fitted.tensors)
     except InputError as error:
         advice = "" if ";" in str(error) else "; use other weights"
-        raise InputError(f"{key}={weights}: {error}{advice}") from error
+        reason = str(error).removeprefix(f"{weights}: ")  # the file is named already
+        raise InputError(f"{key}={weights}: {reason}{advice}") from error
     network.load_state_dict(network.state_dict() | fitted.tensors)
     log.info("weights  %s: %s", weights, fitted)
     return fitted

@@ -22,7 +22,7 @@ def draw_accuracies(path: Path, records: Sequence[Record]) -> None:
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    recipes = [r for r in RECIPES if r.name != "fashion" and records_of(records, r.name)]
+    recipes = [r for r in RECIPES if r.on_mnist and records_of(records, r.name)]
     for title in dict.fromkeys(recipe.title for recipe in recipes):
         _draw_recipes(axes, title, [recipe for recipe in recipes if recipe.title == title], records)
     _draw_ensembles(axes, [e for r in recipes for e in records_of(records, f"{r.name}{ENSEMBLE}")])

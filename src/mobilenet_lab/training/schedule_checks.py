@@ -7,8 +7,8 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from mobilenet_lab.callbacks.ema import EMAWeights
-from mobilenet_lab.config.nested import builds, callbacks
-from mobilenet_lab.training.schedulers import cycle_bounds
+from mobilenet_lab.config.nested import builds, callbacks, target_of
+from mobilenet_lab.training.schedulers import cycle_bounds, range_test
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,13 @@ def _check_freezing(cfg: DictConfig) -> None:
         return
     if cfg.model.get("weights") is None and cfg.resume is None:
         log.warning("task.freeze_stages=%s: freezes random weights, because model.weights is null", stages)
-    if epochs is not None and 0 < limit <= epochs:
+    if epochs is not None and target_of(cfg.scheduler) is range_test:
+        log.warning(
+            "task.freeze_epochs=%d: a range test tries each rate once, so stages must not unfreeze in it; "
+            "set task.freeze_stages=0 to find a rate for all layers",
+            epochs,
+        )
+    elif epochs is not None and 0 < limit <= epochs:
         log.warning(
             "task.freeze_epochs=%d: trainer.max_epochs=%d ends the run before, so the stages stay frozen",
             epochs,

@@ -11,6 +11,7 @@ from mobilenet_lab.data.transforms.augmentation import (
     RandomHorizontalFlip,
     RandomTranslate,
 )
+from mobilenet_lab.data.transforms.random_shift import RandomShift
 from mobilenet_lab.runtime.errors import InputError
 
 AUGMENTATIONS = [
@@ -20,6 +21,7 @@ AUGMENTATIONS = [
     RandomAffine(10.0, 0.1, (0.9, 1.1), 5.0),
     RandomElasticAffine(10.0, 0.1, (0.9, 1.1), 5.0, 0.02, 5),
     RandomErasing(1.0, (0.05, 0.2), 3.0),
+    RandomShift(0.1),
     Compose(flip=RandomHorizontalFlip(), translate=RandomTranslate(2), nothing=None),
 ]
 FOR_DIGITS = [RandomTranslate(2), AUGMENTATIONS[3], AUGMENTATIONS[4]]
@@ -70,6 +72,12 @@ def test_translate_moves_whole_pixels_up_to_the_limit() -> None:
     assert len(places) == 500
     assert shifted.sum() == 500
     assert {tuple(place) for place in places.tolist()} == {(y, x) for y in range(2, 7) for x in range(2, 7)}
+
+
+def test_shift_is_a_translation_by_a_fraction_of_the_shorter_side() -> None:
+    images = torch.rand(64, 3, 29, 40)
+    shifted, translated = RandomShift(0.1)(images, generator()), RandomTranslate(2)(images, generator())
+    assert torch.equal(shifted, translated)
 
 
 def test_translate_moves_all_channels_together() -> None:
