@@ -68,8 +68,8 @@ def _check_freezing(cfg: DictConfig) -> None:
         log.warning("task.freeze_stages=%s: freezes random weights, because model.weights is null", stages)
     if epochs is not None and target_of(cfg.scheduler) is range_test:
         log.warning(
-            "task.freeze_epochs=%d: a range test tries each rate once, so stages must not unfreeze in it; "
-            "set task.freeze_stages=0 to find a rate for all layers",
+            "task.freeze_epochs=%d: a range test tries each rate once, so stages must not unfreeze during "
+            "it; set task.freeze_stages=0 task.freeze_epochs=null to find a rate for all layers",
             epochs,
         )
     elif epochs is not None and 0 < limit <= epochs:
