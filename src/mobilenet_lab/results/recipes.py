@@ -26,7 +26,7 @@ class Recipe:
         num_seeds: Number of seeds to run by default, starting with 0.
         ensemble: Also evaluate the networks of all seeds as one ensemble.
         tta: Also evaluate with test-time augmentation.
-        on_mnist: Whether the accuracy belongs into the plot, which shows MNIST only.
+        on_mnist: Whether the network is trained on MNIST; the plot shows only those.
     """
 
     name: str
@@ -49,11 +49,12 @@ RECIPES = (
     Recipe("narrow_050", "long", "experiment=narrow_050", num_seeds=1, tta=True),
     Recipe("narrow_025", "long", "experiment=narrow_025", num_seeds=4, ensemble=True, tta=True),
     Recipe("fashion", "long, Fashion-MNIST", "experiment=fashion", num_seeds=1, tta=True, on_mnist=False),
-    Recipe("cifar10", "CIFAR-10, fine-tuned", "experiment=cifar10", on_mnist=False),
+    Recipe("cifar10", "CIFAR-10, fine-tuned", "experiment=cifar10", num_seeds=1, on_mnist=False),
     Recipe(
         "cifar10_probe",
         "CIFAR-10, linear probe",
         "experiment=cifar10 task.freeze_stages=backbone trainer.max_epochs=3",
+        num_seeds=1,
         on_mnist=False,
     ),
     Recipe(
@@ -61,6 +62,7 @@ RECIPES = (
         "CIFAR-10, from scratch",
         "experiment=cifar10 model.weights=null model.stem_stride=1 data.image_size=32 task.freeze_stages=0 "
         "optimizer.lr=0.1 trainer.max_epochs=16",
+        num_seeds=1,
         on_mnist=False,
     ),
 )
